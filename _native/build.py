@@ -1,0 +1,26 @@
+"""Describes the extension module `lowrun._native` to cffi (API mode, stable ABI).
+
+One C file per topic; `lowrun.cdef` is what Python sees of them, `lowrun.h`
+what they share. Constants come from the compiler ("..." in the cdef).
+"""
+
+from pathlib import Path
+
+from cffi import FFI
+
+HERE = Path(__file__).parent
+
+ffibuilder = FFI()
+ffibuilder.cdef((HERE / "lowrun.cdef").read_text())
+ffibuilder.set_source(
+    "lowrun._native",
+    '#include "lowrun.h"',
+    # Relative to the project's root, where setup.py runs: setuptools wants them so.
+    sources=sorted(f"_native/{path.name}" for path in HERE.glob("*.c")),
+    depends=sorted(f"_native/{path.name}" for path in HERE.glob("*.h")),
+    include_dirs=["_native"],
+    extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-unused-function"],
+)
+
+if __name__ == "__main__":
+    ffibuilder.compile(verbose=True)

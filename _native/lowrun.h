@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the C files of lowrun._native share. A function is lr_<noun>_<verb>,
+ * returns >= 0 or -errno, writes results through ret_ parameters, never calls
+ * back into Python and never prints. Python owns every descriptor.
+ */
+#ifndef LR_LOWRUN_H
+#define LR_LOWRUN_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- waiting: poller.c ---- */
+struct lr_ready {
+    uint64_t token;      /* what the source was added with */
+    uint32_t events;     /* EPOLLIN, ... */
+    uint32_t pad;
+};
+int lr_poller_create(void);
+int lr_poller_add(int poller, int fd, uint32_t events, uint64_t token);
+int lr_poller_modify(int poller, int fd, uint32_t events, uint64_t token);
+int lr_poller_remove(int poller, int fd);
+int lr_poller_wait(int poller, struct lr_ready *ret_ready, int count, int timeout_ms);
+
+/* ---- what can be waited for: sources.c ---- */
+int lr_timer_create(void);
+int lr_timer_set(int fd, int64_t after_ns, int64_t every_ns);
+int lr_counter_create(void);
+int lr_counter_add(int fd);
+int64_t lr_counter_take(int fd);
+int lr_signals_create(uint64_t mask);
+int lr_signals_take(int fd, int *ret_signo, int *ret_code, int *ret_pid);
+int lr_signals_blocked(uint64_t *ret_mask);
+int lr_signals_ignored(uint64_t *ret_mask);
+int lr_signals_block(uint64_t mask, uint64_t *ret_former);
+int lr_signals_restore(uint64_t mask);
+int lr_pidfd_open(int pid);
+int lr_pidfd_signal(int pidfd, int signo);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The binary records that the tracer writes while a command runs: one header
+ * for the writer (tracer.c) and, through the cdef, for the reader
+ * (lowrun/trace/records.py). Little sits here by accident: every record is a
+ * multiple of 8 bytes, so a reader can walk a mapped file.
+ *
+ * A record is `struct lr_record`, then the body of its kind, then (ENTER and
+ * EXIT only) captured chunks up to `size`. A chunk is `struct lr_chunk` and
+ * `len` bytes, padded to 8.
+ */
+#ifndef LR_RECORDS_H
+#define LR_RECORDS_H
+
+#include <stdint.h>
+
+#define LR_RECORDS_VERSION 1
+
+enum lr_record_kind {
+    LR_REC_ENTER = 1,      /* struct lr_rec_enter, chunks */
+    LR_REC_EXIT = 2,       /* struct lr_rec_exit, chunks */
+    LR_REC_SIGNAL = 3,     /* siginfo_t, 128 bytes: signal-delivery-stop */
+    LR_REC_EXITED = 4,     /* struct lr_rec_status: a thread is gone */
+    LR_REC_FORK = 5,       /* struct lr_rec_fork: tid is the parent's */
+    LR_REC_EXEC = 6,       /* struct lr_rec_exec: tid is the tgid from now on */
+    LR_REC_STOPPED = 7,    /* struct lr_rec_status: group-stop, status = signal */
+    LR_REC_PATH = 8,       /* struct lr_rec_path, bytes: what a descriptor is */
+    LR_REC_LOST = 9,       /* struct lr_rec_lost: records that could not be written */
+};
+
+struct lr_record {
+    uint32_t size;         /* whole record in bytes, a multiple of 8 */
+    uint16_t kind;         /* enum lr_record_kind */
+    uint16_t flags;        /* 0 */
+    uint32_t tid;
+    uint32_t tgid;
+    uint64_t time_ns;      /* CLOCK_REALTIME at the stop */
+};
+
+struct lr_rec_enter {
+    uint64_t nr;
+    uint64_t args[6];
+    uint32_t arch;         /* AUDIT_ARCH_* of PTRACE_GET_SYSCALL_INFO */
+    uint32_t chunks;       /* how many follow */
+};
+
+struct lr_rec_exit {
+    int64_t rval;          /* the return value, -errno when is_error */
+    uint64_t duration_ns;  /* CLOCK_MONOTONIC from the entry stop; ~0 when unknown */
+    uint32_t is_error;
+    uint32_t chunks;
+};
+
+struct lr_rec_status {
+    int32_t status;        /* raw wait status; for STOPPED the signal */
+    uint32_t pad;
+};
+
+struct lr_rec_fork {
+    uint32_t child;        /* tid of the new task */
+    uint32_t event;        /* PTRACE_EVENT_FORK, _VFORK or _CLONE */
+};
+
+struct lr_rec_exec {
+    uint32_t former;       /* tid of the thread that called execve */
+    uint32_t pad;
+};
+
+struct lr_rec_path {
+    int32_t fd;
+    uint32_t len;          /* bytes of text that follow, then padding */
+};
+
+struct lr_rec_lost {
+    uint64_t count;
+};
+
+/* What was copied out of the tracee for one argument. */
+struct lr_chunk {
+    uint8_t arg;           /* index of the argument, 0 to 5 */
+    uint8_t what;          /* enum lr_capture: how to read the bytes */
+    uint8_t cut;           /* 1: there was more than was copied */
+    uint8_t bad;           /* 1: the pointer could not be read; len is 0 */
+    uint32_t len;          /* bytes that follow, then padding to 8 */
+};
+
+/* The capture plan: what to copy for one argument of a call, at entry, at
+ * exit, or both (two cells). Yielded by the table in lowrun/trace/table.py. */
+enum lr_capture {
+    LR_CAP_NONE = 0,
+    LR_CAP_STRING = 1,     /* NUL-terminated, at most the string limit (2048) */
+    LR_CAP_PATH = 2,       /* NUL-terminated, at most 4096 */
+    LR_CAP_ARGV = 3,       /* vector of strings, NULL-terminated: u64 count of all, then
+                            * for each copied one u32 len, u32 cut, bytes padded to 8 */
+    LR_CAP_ENVP = 4,       /* vector of strings, counted only: u64 count */
+    LR_CAP_BUFFER = 5,     /* bytes; size = value of argument `of` (at exit: of the return value when of = 7) */
+    LR_CAP_FIXED = 6,      /* `size` bytes (a struct) */
+    LR_CAP_PTRLEN = 7,     /* bytes; size = the u32 that argument `of` points to (socklen_t *) */
+    LR_CAP_COUNTED = 8,    /* argument `of` elements (7: return value) of `size` bytes each */
+    LR_CAP_IOVEC = 9,      /* iovec array of argument `of` elements: raw iovecs, then per element u32 len, u32 cut, bytes padded to 8 */
+    LR_CAP_MSGHDR = 10,    /* struct msghdr: raw 56 bytes, then name (u32 len, u32 0, bytes), control (same), iovecs as IOVEC */
+};
+
+struct lr_capture_cell {
+    uint8_t what;          /* enum lr_capture */
+    uint8_t of;            /* index of the argument that holds the size; 7: return value */
+    uint16_t size;         /* of a struct or element, bytes */
+};
+
+/* One row per call number. */
+struct lr_capture_row {
+    struct lr_capture_cell enter[6];
+    struct lr_capture_cell leave[6];
+};
+
+#endif

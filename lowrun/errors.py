@@ -1,0 +1,77 @@
+"""What can go wrong and by whose fault.
+
+`LowrunError` is never raised itself: catch it to catch all of lowrun's. The
+caller's fault: `UsageError`, `ClosedError`, `BusyError`. The world's:
+`SpawnError`, `GoneError`, `DeniedError`, `UnsupportedError`. The peer's:
+`ProtocolError`. Ours: `InternalError`. What a child did (a code, a signal, a
+timeout) is a value in `Result`, never an exception.
+"""
+
+from __future__ import annotations
+
+import os
+
+__all__ = [
+    "BusyError",
+    "ClosedError",
+    "DeniedError",
+    "GoneError",
+    "InternalError",
+    "LowrunError",
+    "ProtocolError",
+    "SpawnError",
+    "UnsupportedError",
+    "UsageError",
+]
+
+
+class LowrunError(Exception):
+    """The root of all errors of lowrun; never raised itself."""
+
+
+class UsageError(LowrunError, ValueError):
+    """The caller asked for something that makes no sense (an unknown option, an empty command)."""
+
+
+class ClosedError(LowrunError):
+    """The object was closed and is used again."""
+
+
+class BusyError(LowrunError):
+    """The object is in use and cannot take another task (a keeper has a run under way)."""
+
+
+class SpawnError(LowrunError, OSError):
+    """A command could not be started.
+
+    Attributes: `step` names what failed ("exec", "chdir", "setuid", ...),
+    `errno` is the kernel's reason.
+    """
+
+    def __init__(self, step: str, errno: int, program: str) -> None:
+        self.step = step
+        self.program = program
+        OSError.__init__(self, errno, os.strerror(errno))
+
+    def __str__(self) -> str:
+        return f"{self.program}: {self.step}: {self.strerror}"
+
+
+class GoneError(LowrunError, ProcessLookupError):
+    """The process has ended already."""
+
+
+class DeniedError(LowrunError, PermissionError):
+    """A permission or kernel setting forbids it; the message names it and the remedy."""
+
+
+class UnsupportedError(LowrunError):
+    """This kernel or machine cannot do it; the message says what would."""
+
+
+class ProtocolError(LowrunError):
+    """The other end of a socket did not keep to the protocol."""
+
+
+class InternalError(LowrunError):
+    """lowrun itself failed: a defect to report."""

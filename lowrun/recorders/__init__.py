@@ -1,0 +1,1 @@
+"""One feature that watches a run, one file; none imports another."""

@@ -1,0 +1,1 @@
+"""One execution with its recorders is a Result; many are a Summary."""

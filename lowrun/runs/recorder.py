@@ -1,0 +1,84 @@
+"""The seam between a run and what watches it.
+
+A recorder is started before the command exists; what it needs of the spawn it
+asks of `RunInfo`: a descriptor redirected, the command parked before its exec
+to be seized, its testimony about usage. Events go up by these calls alone; a
+recorder never sees the run's machinery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from lowrun.core.loop import Loop
+from lowrun.values import Artifact, Command, Usage
+
+__all__ = ["Recorder", "RunInfo"]
+
+
+@runtime_checkable
+class Recorder(Protocol):
+    """What watches a run. After `stop`, exactly one of `keep` and `discard` is called.
+
+    A recorder object can be used for many runs, one after the other: `start`
+    begins anew. For runs at the same time each run gets a copy (copy.copy of
+    an idle recorder).
+    """
+
+    name: str
+
+    def start(self, run: RunInfo, loop: Loop) -> None:
+        """Begin, before the command exists. Raising switches the recorder off for this run."""
+
+    def stop(self) -> None:
+        """The tree is gone (or never came to be); called exactly once after `start`."""
+
+    def keep(self, into: Path) -> list[Artifact]:
+        """Name what was recorded, in the existing directory `into`."""
+
+    def discard(self) -> None:
+        """Forget what was recorded."""
+
+
+@dataclass(slots=True)
+class RunInfo:
+    """One run as its recorders see it."""
+
+    index: int
+    command: Command
+    #: An existing directory on the filesystem where artifacts will be named;
+    #: unnamed files go there.
+    scratch: Path
+    #: True when the command's output is not to be shown.
+    quiet: bool = False
+    #: descriptor in the command -> descriptor here (filled by `redirect`).
+    redirects: dict[int, int] = field(default_factory=dict)
+    seizers: list[Callable[[int], None]] = field(default_factory=list)
+    witnesses: list[Callable[[], Usage]] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def redirect(self, target: int, fd: int) -> None:
+        """Give the command `fd` (the recorder's own, kept open until `stop`) as its descriptor `target`."""
+        self.redirects[target] = fd
+
+    def seize(self, callback: Callable[[int], None]) -> None:
+        """Park the command before its exec and call `callback(pid)` on the loop's thread.
+
+        The command goes on when every such callback has returned; it can be
+        seized with PTRACE_SEIZE meanwhile. A callback that raises switches its recorder off.
+        """
+        self.seizers.append(callback)
+
+    def witness(self, callback: Callable[[], Usage]) -> None:
+        """Offer what this recorder knows of the tree's usage; called after `stop`.
+
+        Each figure must be exact or a lower bound that misses nothing but teardown; None is unknown.
+        """
+        self.witnesses.append(callback)
+
+    def fault(self, text: str) -> None:
+        """Report what could not be recorded: one sentence with cause and remedy."""
+        self.faults.append(text)

@@ -1,0 +1,1 @@
+"""System calls: the table, the live tracer, records, text."""
