@@ -29,7 +29,7 @@ SIZES = {
     "fdpair": 8, "stat": 144, "statfs": 120, "statx": 256, "timespec": 16, "timeval": 16, "itimerval": 32,
     "itimerspec": 32, "rlimit": 16, "rusage": 144, "sigset": 8, "sigaction": 32, "siginfo": 128, "stack": 24,
     "pollfd": 8, "epoll_event": 12, "utsname": 390, "sysinfo": 112, "clone_args": 88, "open_how": 24, "gid": 4,
-    "tms": 32, "timezone": 8, "cpuset": 1, "capheader": 8, "capdata": 24, "flock": 32, "ioctlbuf": 60,
+    "tms": 32, "timezone": 8, "cpuset": 1, "prctl_arg": 16, "futex_timeout": 16, "clone_ptid": 4, "remaining": 16, "bytes": 1,"flock": 32, "ioctl_arg": 60,
     "sched_param": 4, "sigset_arg": 16, "timespec2": 32, "timeval2": 32, "utimbuf": 16,
 }  # fmt: skip
 
@@ -49,8 +49,8 @@ munmap            addr uint
 brk               addr -> hex
 rt_sigaction      signal >sigaction <sigaction uint
 rt_sigprocmask    sigmask_how >sigset <sigset uint
-rt_sigreturn      sigframe
-ioctl             fd ioctl_cmd +ioctlbuf?
+rt_sigreturn
+ioctl             fd ioctl_cmd +ioctl_arg?
 pread64           fd <data[r] uint long
 pwrite64          fd >data[2] uint long
 readv             fd <iovec[2] int
@@ -76,19 +76,19 @@ getpid            -> pid
 sendfile          fd fd +int64 uint
 socket            family socktype protocol -> fd
 connect           fd >sockaddr[2] int
-accept            fd <sockaddr[*2] <socklen -> fd
+accept            fd <sockaddr[*2] +socklen -> fd
 sendto            fd >data[2] uint msg_flags >sockaddr[5] uint
-recvfrom          fd <data[r] uint msg_flags <sockaddr[*5] <socklen
+recvfrom          fd <data[r] uint msg_flags <sockaddr[*5] +socklen
 sendmsg           fd >msghdr msg_flags
 recvmsg           fd <msghdr msg_flags
 shutdown          fd shutdown
 bind              fd >sockaddr[2] int
 listen            fd int
-getsockname       fd <sockaddr[*2] <socklen
-getpeername       fd <sockaddr[*2] <socklen
+getsockname       fd <sockaddr[*2] +socklen
+getpeername       fd <sockaddr[*2] +socklen
 socketpair        family socktype protocol <fdpair
 setsockopt        fd sockopt_level sockopt >optval[4] int
-getsockopt        fd sockopt_level sockopt <optval[*4] <socklen
+getsockopt        fd sockopt_level sockopt <optval[*4] +socklen
 clone             clone_stack clone_flags <clone_ptid? clone_tls? clone_ctid?
 fork
 vfork
@@ -103,7 +103,7 @@ shmdt             addr
 msgget            ipc_key hex
 msgsnd            int addr uint hex
 msgrcv            int addr uint long hex
-fcntl             fd fcntl_cmd +flock? -> fcntl
+fcntl             fd fcntl_cmd >flock? -> fcntl
 flock             fd flock
 fsync             fd
 fdatasync         fd
@@ -156,8 +156,8 @@ getpgid           int
 setfsuid          uid
 setfsgid          uid
 getsid            int
-capget            +capheader <capdata
-capset            >capheader >capdata
+capget            addr addr
+capset            addr addr
 rt_sigpending     <sigset uint
 rt_sigtimedwait   >sigset <siginfo >timespec uint
 rt_sigqueueinfo   int signal >siginfo
@@ -184,8 +184,8 @@ mlockall          mlockall_flags
 munlockall
 vhangup
 pivot_root        path path
-prctl             prctl_option prctl_arg? hex? hex? hex?
-arch_prctl        arch_prctl arch_prctl_arg
+prctl             prctl_option >prctl_arg? prctl_more? prctl_more? prctl_more?
+arch_prctl        arch_prctl addr
 setrlimit         rlimit_name >rlimit
 chroot            path
 sync
@@ -214,7 +214,7 @@ lremovexattr      path str
 fremovexattr      fd str
 tkill             int signal
 time              addr
-futex             addr futex_op uint futex_timeout? futex_addr? futex_value?
+futex             addr futex_op futex_count? >futex_timeout? futex_addr? futex_value?
 sched_setaffinity int uint >cpuset[1]
 sched_getaffinity int uint <cpuset[r]
 io_setup          uint addr
@@ -285,7 +285,7 @@ eventfd           uint -> fd
 fallocate         fd falloc_mode long long
 timerfd_settime   fd timerfd_settime_flags >itimerspec <itimerspec
 timerfd_gettime   fd <itimerspec
-accept4           fd <sockaddr[*2] <socklen sock_flags -> fd
+accept4           fd <sockaddr[*2] +socklen sock_flags -> fd
 signalfd4         fd >sigset uint sock_flags_fd -> fd
 eventfd2          uint efd_flags -> fd
 epoll_create1     epoll_flags -> fd
@@ -343,7 +343,7 @@ fsconfig          fd int str addr int
 fsmount           fd hex hex -> fd
 fspick            dirfd path hex -> fd
 pidfd_open        int pidfd_flags -> fd
-clone3            +clone3_args[1] clone3_tail
+clone3            +clone_args clone3_tail
 close_range       uint uint close_range_flags
 openat2           dirfd path >open_how uint -> fd
 pidfd_getfd       fd int hex -> fd
