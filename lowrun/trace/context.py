@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from lowrun.trace.records import NO_CHUNKS, Chunk
 
 __all__ = ["Context", "Formatter", "signed"]
 
 
-@dataclass(slots=True)
 class Context:
     """One call of one thread: its arguments, what was copied at entry and at exit, its result."""
 
-    arguments: tuple[int, ...]
-    at_entry: Mapping[int, Chunk]
-    #: Descriptor of the process -> `<what it is>`; -100 is its working directory.
-    descriptors: dict[int, str]
-    #: The thread's call before this one (restart_syscall resumes it).
-    previous: str = ""
-    at_exit: Mapping[int, Chunk] = NO_CHUNKS
-    value: int = 0
-    failed: bool = False
+    __slots__ = ("arguments", "at_entry", "at_exit", "descriptors", "failed", "previous", "value")
+
+    def __init__(
+        self, arguments: tuple[int, ...], at_entry: Mapping[int, Chunk], descriptors: dict[int, str], previous: str
+    ) -> None:
+        self.arguments = arguments
+        self.at_entry = at_entry
+        #: Descriptor of the process -> `<what it is>`; -100 is its working directory.
+        self.descriptors = descriptors
+        #: The thread's call before this one (restart_syscall resumes it).
+        self.previous = previous
+        self.at_exit: Mapping[int, Chunk] = NO_CHUNKS
+        self.value = 0
+        self.failed = False
 
 
 #: None: the argument is not printed.

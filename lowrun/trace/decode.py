@@ -16,7 +16,7 @@ from lowrun.trace.pointers import pointer_formatter
 from lowrun.trace.quoting import address
 from lowrun.trace.special import AFTER, RESULTS, SPECIAL
 from lowrun.trace.table import Argument, Call, call_of
-from lowrun.trace.values import value_formatter
+from lowrun.trace.scalars import value_formatter
 
 __all__ = ["Format", "format_of"]
 

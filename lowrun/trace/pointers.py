@@ -18,7 +18,7 @@ from lowrun.trace.signals import siginfo_text
 from lowrun.trace.sockets import iovecs_text, msghdr_text, sockaddr_text
 from lowrun.trace.structs import STRUCTS, sigset_text
 from lowrun.trace.table import RESULT, Argument
-from lowrun.trace.values import descriptor_text, open_flags_text
+from lowrun.trace.scalars import descriptor_text, open_flags_text
 
 __all__ = ["pointer_formatter", "pollfds_text"]
 

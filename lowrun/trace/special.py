@@ -14,7 +14,7 @@ from lowrun.trace.context import Context, Formatter, signed
 from lowrun.trace.quoting import address, quoted
 from lowrun.trace.records import Chunk
 from lowrun.trace.structs import STRUCTS
-from lowrun.trace.values import open_flags_text
+from lowrun.trace.scalars import open_flags_text
 
 __all__ = ["AFTER", "RESULTS", "SPECIAL"]
 
