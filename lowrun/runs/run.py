@@ -93,7 +93,8 @@ class Run:
         self._process = self._spawn(keepers)
 
     def _spawn(self, keepers: Keepers) -> Process:
-        fds = {**self._plan.fds, **self._info.redirects}
+        redirects = self._info.redirects
+        fds = {**self._plan.fds, **redirects} if redirects else self._plan.fds
         try:
             return Process(
                 self._loop,
