@@ -22,6 +22,7 @@ from lowrun.errors import (
     UnsupportedError,
     UsageError,
 )
+from lowrun.recorders.output import Output
 from lowrun.runs.recorder import Recorder, RunInfo
 from lowrun.runs.repeat import Repeater, repeat, run
 from lowrun.values import Artifact, Command, ExitStatus, Result, Summary, Usage
@@ -42,6 +43,7 @@ __all__ = [
     "IoSource",
     "Loop",
     "LowrunError",
+    "Output",
     "ProtocolError",
     "Recorder",
     "Repeater",
