@@ -22,7 +22,7 @@ class JsonFile:
     """Where the JSON goes; raises UsageError when it cannot go there."""
 
     def __init__(self, name: str) -> None:
-        self._path = Path(name)
+        self._path = Path(os.path.realpath(name))
         self._file: UnnamedFile | None = None
         self._fd = STDOUT
         if name == "-":

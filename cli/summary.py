@@ -12,7 +12,7 @@ from math import sqrt
 
 from lowrun import Result, Summary
 
-__all__ = ["duration", "memory", "ranges", "render"]
+__all__ = ["duration", "memory", "plain", "ranges", "render", "warnings"]
 
 Paint = Callable[[str, str], str]
 
@@ -35,7 +35,7 @@ def render(summary: Summary, planned: int, paint: Paint = plain) -> str:
         if completed:
             lines += _codes(summary, completed, paint)
             lines += _figures(completed)
-    lines += _places(summary)
+    lines += _rest(summary)
     return "\n".join(lines)
 
 
@@ -107,10 +107,19 @@ def _spread(values: Sequence[float]) -> str:
     return f"{duration(center)} ± {duration(sigma)}, {duration(min(values))} … {duration(max(values))}"
 
 
-def _places(summary: Summary) -> list[str]:
-    if summary.output is None:
-        return []
-    return [f"  artifacts    {summary.output}"]
+def _rest(summary: Summary) -> list[str]:
+    lines = []
+    warned = sum(bool(warnings(result)) for result in summary.results)
+    if warned > 1:
+        lines.append(f"  warnings     named above, in {warned} runs")
+    if summary.output is not None:
+        lines.append(f"  artifacts    {summary.output}")
+    return lines
+
+
+def warnings(result: Result) -> list[str]:
+    """Return the faults that a user is warned of: not those about figures that cannot be known here."""
+    return [fault for fault in result.faults if not fault.startswith("usage:")]
 
 
 def meaning(result: Result) -> str:

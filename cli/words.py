@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from lowrun import UsageError
 
-__all__ = ["has_blanks", "names_file", "shell_words", "split"]
+__all__ = ["hint", "shell_words", "split"]
 
 BLANKS = " \t\n"
 #: What a shell would act on, where it stands unquoted.
@@ -44,19 +44,24 @@ def split(words: Sequence[str]) -> tuple[str, ...]:
     try:
         parts = tuple(shlex.split(words[0]))
     except ValueError as error:
-        raise UsageError(f"COMMAND {words[0]!r}: {error}".rstrip(".").lower().replace("command", "COMMAND", 1)) from None
+        raise UsageError(f"COMMAND {words[0]!r} cannot be split: {error}") from None
     if not parts:
         raise UsageError("COMMAND is empty")
     return parts
 
 
-def shell_words(words: Sequence[str]) -> list[str]:
-    """Return what only a shell would act on in a COMMAND that `split` would split; [] when it needs none."""
-    if len(words) != 1 or not has_blanks(words[0]):
-        return []
+def shell_words(word: str) -> list[str]:
+    """Return what only a shell would act on in a COMMAND that `split` splits."""
     import shlex
 
-    lexer = shlex.shlex(words[0], posix=True, punctuation_chars="|&<>")
-    lexer.whitespace_split = True
+    lexer = shlex.shlex(word, posix=True, punctuation_chars="|&<>")
     lexer.commenters = ""
     return [token for token in lexer if token in OPERATORS]
+
+
+def hint(word: str, operators: Sequence[str]) -> str:
+    """Return what to say about a COMMAND with `operators` in it."""
+    import shlex
+
+    plain = " ".join(dict.fromkeys(operators))
+    return f"hint: no shell runs COMMAND, so {plain} is a plain argument; if you want one: sh -c {shlex.quote(word)}"
