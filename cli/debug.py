@@ -14,11 +14,8 @@ class StepHandler(logging.Handler):
     """Writes one line per record: seconds since boot, the part of lowrun, what it does."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write `record`; never raises."""
-        try:
-            say(f"{time.monotonic():.6f} {record.name}: {self.format(record)}")
-        except Exception:
-            self.handleError(record)
+        """Write `record`."""
+        say(f"{time.monotonic():.6f} {record.name}: {self.format(record)}")
 
 
 def switch_on() -> None:

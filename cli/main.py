@@ -23,7 +23,8 @@ EXIT_INTERRUPTED = 130
 
 #: Verbs that a later version will have; their names are taken already.
 LATER = frozenset(
-    "start stop status restart reload log trace strace2csv analyze show snoop daemon ctl doctor".split()
+    ["start", "stop", "status", "restart", "reload", "log", "trace", "strace2csv"]
+    + ["analyze", "show", "snoop", "daemon", "ctl", "doctor"]
 )
 
 
@@ -37,7 +38,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (the last resort: no traceback reaches the user)
         _complain_of(error)
         return EXIT_FAILED
 
@@ -59,9 +60,9 @@ def _dispatch(words: Sequence[str]) -> int:
 
         write(STDERR, help_text())
     elif options.version:
-        from lowrun import VERSION
+        from lowrun import __version__
 
-        write(STDOUT, f"lowrun {VERSION}\n")
+        write(STDOUT, f"lowrun {__version__}\n")
     elif options.completion is not None:
         from lowrun.cli.completion import script
 

@@ -21,7 +21,7 @@ class Notices:
 
     def add(self, result: Result) -> None:
         """Say what is new about `result`, then draw the progress."""
-        if result.status.reason is not None:
+        if result.status.reason is not None and not result.timed_out:
             self._say_once(complain, f"{result.command.argv[0]}: {result.status.reason}")
         for text in warnings(result):
             self._say_once(warn, text)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lowrun.cli.parser import Option, Parsed, parse
 
-__all__ = ["LONGEST_S", "Options", "RUN_OPTIONS", "read"]
+__all__ = ["LONGEST_S", "RUN_OPTIONS", "Options", "read"]
 
 #: The longest time that an option can name: 31 years, well within a timerfd's range.
 LONGEST_S = 1e9

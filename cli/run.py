@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 
-from lowrun import Calls, Command, Loop, Output, Recorder, Repeater, Summary, UsageError, summary_dict, to_json
+from lowrun import Command, Loop, Recorder, Repeater, SignalInfo, UsageError, __version__, summary_dict, to_json
 from lowrun.cli import console, words
 from lowrun.cli.jsonfile import JsonFile
 from lowrun.cli.notices import Notices
@@ -35,24 +35,28 @@ def run(options: Options, command_words: Sequence[str]) -> int:
     json_file = JsonFile(options.json) if options.json is not None else None
     quiet = options.quiet or options.json == "-"
     notices = Notices(Progress(options.count, quiet=quiet))
-    summary = _run(options, argv, quiet, notices)
+    with _repeater(options, argv, quiet, notices) as repeater:
+        _follow(repeater)
+        summary = repeater.summary
     notices.close()
-    console.say(render(summary, options.count, console.paint if console.has_colors() else plain))
+    if repeater.error is None or summary.results:
+        console.say(render(summary, options.count, console.paint if console.has_colors() else plain))
     if json_file is not None:
-        json_file.write(to_json(summary_dict(summary)))
+        json_file.write(to_json(summary_dict(summary, __version__)))
+    if repeater.error is not None:
+        raise repeater.error
     return summary.exit_code
 
 
-def _run(options: Options, argv: Sequence[str], quiet: bool, notices: Notices) -> Summary:
-    """Do the runs; return when all is over."""
+def _repeater(options: Options, argv: Sequence[str], quiet: bool, notices: Notices) -> Repeater:
     blocked = frozenset(int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
-    repeater = Repeater(
+    return Repeater(
         Command(tuple(argv), blocked=blocked),
         count=options.count,
         failed_count=options.failed_count,
         jobs=options.jobs,
         warmup=options.warmup,
-        prepare=Command(options.prepare, blocked=blocked) if options.prepare is not None else None,
+        prepare=None if options.prepare is None else Command(options.prepare, blocked=blocked),
         record=_recorders(options),
         keep=options.keep,
         output=options.output,
@@ -63,13 +67,19 @@ def _run(options: Options, argv: Sequence[str], quiet: bool, notices: Notices) -
         quiet=quiet,
         on_result=notices.add,
     )
+
+
+def _follow(repeater: Repeater) -> None:
+    """Come back when all is over; signals meanwhile end it sooner."""
     taken = {number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN}
-    with Loop() as loop, loop.add_signals(taken, lambda info: repeater.interrupt(int(info), info.from_terminal)):
-        repeater.on_end = loop.stop
+    with Loop() as loop, loop.add_signals(taken, lambda info: _interrupt(repeater, info)):
         repeater.start(loop)
-        loop.run()
-    assert repeater.summary is not None
-    return repeater.summary
+        while not repeater.ended:
+            loop.dispatch(-1)
+
+
+def _interrupt(repeater: Repeater, info: SignalInfo) -> None:
+    repeater.interrupt(int(info), from_terminal=info.from_terminal)
 
 
 def _recorders(options: Options) -> list[Recorder]:
@@ -77,7 +87,11 @@ def _recorders(options: Options) -> list[Recorder]:
         raise UsageError("--calls says what -ct traces: give -ct, too")
     recorders: list[Recorder] = []
     if options.call_trace:
+        from lowrun import Calls
+
         recorders.append(Calls(only=options.calls) if options.calls is not None else Calls())
     if options.log_trace:
+        from lowrun import Output
+
         recorders.append(Output())
     return recorders

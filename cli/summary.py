@@ -128,7 +128,7 @@ def meaning(result: Result) -> str:
     if result.timed_out:
         return "timed out"
     if status.reason is not None:
-        return "not executed"
+        return status.reason
     if status.signal is not None:
         return f"killed by {_signal_name(status.signal)}"
     if result.ok:

@@ -1,4 +1,4 @@
-"""lowrun's version, in the one place that the build, the library and the command line read."""
+"""The version, in one place."""
 
 __all__ = ["VERSION"]
 

@@ -13,15 +13,14 @@ from datetime import datetime
 from pathlib import Path
 
 from lowrun.values import Result, Summary
-from lowrun.version import VERSION
 
 __all__ = ["result_dict", "summary_dict", "to_json"]
 
 
-def summary_dict(summary: Summary) -> dict[str, object]:
-    """Return the whole of `summary`. Times are seconds."""
+def summary_dict(summary: Summary, version: str) -> dict[str, object]:
+    """Return the whole of `summary`, made by lowrun `version`. Times are seconds."""
     return {
-        "lowrun": VERSION,
+        "lowrun": version,
         "command": list(summary.command.argv),
         "started": _stamp(summary.started),
         "wall_s": _seconds(summary.wall_s),
