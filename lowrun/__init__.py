@@ -23,6 +23,7 @@ from lowrun.errors import (
     UnsupportedError,
     UsageError,
 )
+from lowrun.recorders.output import Output
 from lowrun.runs.recorder import Recorder, RunInfo
 from lowrun.runs.repeat import Repeater, repeat, run
 from lowrun.runs.report import result_dict, summary_dict, to_json
@@ -44,6 +45,7 @@ __all__ = [
     "IoSource",
     "Loop",
     "LowrunError",
+    "Output",
     "ProtocolError",
     "Recorder",
     "Repeater",
