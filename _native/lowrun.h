@@ -64,5 +64,25 @@ int lr_keeper_send(int socket, const struct lr_request *request, const int *fds,
 int lr_keeper_receive(int socket, struct lr_event *ret_event, int *ret_fd);
 int lr_keeper_wait(int pidfd, int timeout_ms);
 const char *lr_step_word(uint32_t step);
+/* ---- moving output: pump.c ---- */
+enum { LR_PUMP_DRAINED, LR_PUMP_MORE, LR_PUMP_BLOCKED };
+enum {
+    LR_DESTINATION_OWN,     /* a description of our own: non-blocking, or it never waits for a reader */
+    LR_DESTINATION_SOCKET,
+    LR_DESTINATION_SHARED,  /* the caller's, as it is */
+};
+struct lr_pump {
+    int source;             /* a pipe's end, non-blocking */
+    int record;             /* -1: none */
+    int destination;        /* -1: none */
+    int kind;               /* LR_DESTINATION_... */
+    int splices;            /* the record may take splice(2) */
+    int record_error;       /* why the record was let go: an errno, or 0 */
+    int destination_error;
+    uint32_t size;          /* of the buffer */
+    uint32_t start, end;    /* what of it is yet to be passed on */
+    unsigned char *buffer;
+};
+int lr_pump_move(struct lr_pump *pump, uint64_t limit);
 
 #endif

@@ -8,6 +8,7 @@ Here are the public names; the wings below hold the code.
 """
 
 from lowrun import embed as aio
+from lowrun.core.fd import UnnamedFile
 from lowrun.core.kernel import READ, WRITE
 from lowrun.core.loop import ChildSource, IoSource, Loop, SignalInfo, SignalSource, Source, Timer
 from lowrun.errors import (
@@ -22,8 +23,10 @@ from lowrun.errors import (
     UnsupportedError,
     UsageError,
 )
+from lowrun.recorders.output import Output
 from lowrun.runs.recorder import Recorder, RunInfo
 from lowrun.runs.repeat import Repeater, repeat, run
+from lowrun.runs.report import result_dict, summary_dict, to_json
 from lowrun.values import Artifact, Command, ExitStatus, Result, Summary, Usage
 from lowrun.version import VERSION as __version__
 
@@ -42,6 +45,7 @@ __all__ = [
     "IoSource",
     "Loop",
     "LowrunError",
+    "Output",
     "ProtocolError",
     "Recorder",
     "Repeater",
@@ -53,11 +57,15 @@ __all__ = [
     "SpawnError",
     "Summary",
     "Timer",
+    "UnnamedFile",
     "UnsupportedError",
     "Usage",
     "UsageError",
     "__version__",
     "aio",
     "repeat",
+    "result_dict",
     "run",
+    "summary_dict",
+    "to_json",
 ]

@@ -41,6 +41,7 @@ enum lr_spawn_flags {
     LR_SPAWN_UID = 1 << 5,
     LR_SPAWN_GID = 1 << 6,
     LR_SPAWN_GROUPS = 1 << 7,
+    LR_SPAWN_AGAIN = 1 << 9,    /* the last SPAWN once more; nothing else of this message counts */
     LR_SPAWN_CGROUP = 1 << 8,   /* a cgroup v2 directory descriptor comes along: make one of the keeper's own below it */
 };
 

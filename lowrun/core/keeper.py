@@ -227,10 +227,12 @@ class Keeper:
         self._socket = OwnedFd(out[0])
         self._pidfd = OwnedFd(out[1])
         self._cgroup = cgroup
+        self._request = ffi.new("struct lr_request *")
         self._event = ffi.new("struct lr_event *")
         self._fd = ffi.new("int *")
         self._listener: Listener | None = None
         self._program = ""
+        self._last: tuple[Launch, Mapping[int, int], bool] | None = None
         self._source = loop.add_io(self._socket.fileno(), kernel.READ, self._receive)
         _keepers.add(self)
 
@@ -242,24 +244,34 @@ class Keeper:
     def spawn(self, launch: Launch, fds: Mapping[int, int], listener: Listener, *, park: bool = False) -> None:
         """Start `launch` with `fds` (its descriptor -> ours); `listener` is told the rest.
 
+        The same `launch` and the same mapping `fds` (the object itself) once more
+        mean the same descriptors, which the keeper still has.
         With `park` it waits before its exec until `listener.parked` has returned.
         Raises BusyError while a tree is under way, OSError when the keeper is gone.
         """
         if self.busy:
             raise BusyError("the keeper has a tree under way")
-        flags = lib.LR_SPAWN_PARK if park else 0
-        if self._cgroup is not None:
-            flags |= lib.LR_SPAWN_CGROUP
-        request = launch.request(list(fds), flags)
-        here = os.open(".", os.O_PATH | os.O_CLOEXEC)
-        try:
-            group = [] if self._cgroup is None else [self._cgroup.fileno()]
-            numbers = [launch.body.fileno(), here, *group, *fds.values()]
-            self._send(request, numbers)
-        finally:
-            os.close(here)
+        last = self._last
+        if last is not None and last[0] is launch and last[1] is fds and last[2] is park:
+            self._send(self._fill(lib.LR_REQUEST_SPAWN, flags=lib.LR_SPAWN_AGAIN), [])
+        else:
+            self._send_launch(launch, fds, park)
+        self._last = (launch, fds, park)
         self._program = launch.command.argv[0]
         self._listener = listener
+
+    def _send_launch(self, launch: Launch, fds: Mapping[int, int], park: bool) -> None:
+        flags = lib.LR_SPAWN_PARK if park else 0
+        group = []
+        if self._cgroup is not None:
+            flags |= lib.LR_SPAWN_CGROUP
+            group = [self._cgroup.fileno()]
+        here = os.open(".", os.O_PATH | os.O_CLOEXEC)
+        try:
+            request = launch.request(list(fds), flags)
+            self._send(request, [launch.body.fileno(), here, *group, *fds.values()])
+        finally:
+            os.close(here)
 
     def signal(self, number: int) -> None:
         """Send a signal to every process of the tree; nothing without one."""
@@ -269,11 +281,14 @@ class Keeper:
         """Kill the tree with SIGKILL, again and again until nothing is left."""
         self._tell(lib.LR_REQUEST_END)
 
+    def _fill(self, kind: int, signo: int = 0, flags: int = 0) -> Any:
+        request = self._request
+        request.kind, request.signo, request.flags = kind, signo, flags
+        return request
+
     def _tell(self, kind: int, signo: int = 0) -> None:
-        request = ffi.new("struct lr_request *")
-        request.kind, request.signo = kind, signo
         try:
-            self._send(request, [])
+            self._send(self._fill(kind, signo), [])
         except BrokenPipeError:
             self._lose()
 

@@ -149,7 +149,7 @@ class Repeater:
             self._grace.close()
             self._grace = None
         for run in self._active:
-            run.interrupted = True
+            run.mark_interrupted()
         if again:
             self._interrupt_runs(0)
         elif from_terminal and self._jobs == 1 and self._loop is not None and self._active:

@@ -78,7 +78,7 @@ class Run:
         on_done: Callable[[Run], object],
     ) -> None:
         self.index = index
-        self.timed_out = self.interrupted = False
+        self.timed_out = False
         #: Why the command could not be brought to its exec (not the exec itself); the owner raises it.
         self.error: LowrunError | None = None
         self._plan, self._loop, self._on_done = plan, loop, on_done
@@ -93,7 +93,8 @@ class Run:
         self._process = self._spawn(keepers)
 
     def _spawn(self, keepers: Keepers) -> Process:
-        fds = {**self._plan.fds, **self._info.redirects}
+        redirects = self._info.redirects
+        fds = {**self._plan.fds, **redirects} if redirects else self._plan.fds
         try:
             return Process(
                 self._loop,
@@ -160,9 +161,18 @@ class Run:
             self.timed_out = True
             self._process.terminate(self._plan.kill_after)
 
+    @property
+    def interrupted(self) -> bool:
+        """True when the run is cut short from outside and does not count."""
+        return self._info.interrupted
+
+    def mark_interrupted(self) -> None:
+        """From now on the run does not count."""
+        self._info.interrupted = True
+
     def interrupt(self, kill_after: float) -> None:
         """End the run; it is marked interrupted. Again: with the new, shorter time."""
-        self.interrupted = True
+        self.mark_interrupted()
         if self._process is not None:
             if kill_after > 0:
                 self._process.terminate(kill_after)

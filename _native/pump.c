@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Moves what a command writes from a pipe into a file and on to the caller.
+ *
+ *     source (pipe) --splice--------------------> record      nobody looks on
+ *     source (pipe) --read--> buffer --write----> record
+ *                                    --write----> destination
+ *
+ * What the destination has not taken yet stays in the buffer, and nothing is
+ * read while something is there: a slow reader slows the command down, as a
+ * pipe between the two would. Nothing is lost or reordered by it.
+ *
+ * A record or destination that fails is let go and its errno kept for the
+ * owner to see; the other goes on, and the source is emptied in any case.
+ */
+#include "lowrun.h"
+
+#include <limits.h>
+
+/* A shared description may be blocking and its flags are not ours to change.
+ * A pipe that polls writable has a free page (pipe(7)), so PIPE_BUF bytes fit. */
+static ssize_t write_shared(int fd, const void *data, size_t size)
+{
+    struct pollfd ready = { .fd = fd, .events = POLLOUT };
+
+    if (poll(&ready, 1, 0) == 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return write(fd, data, size < PIPE_BUF ? size : PIPE_BUF);
+}
+
+static ssize_t give(const struct lr_pump *pump, const void *data, size_t size)
+{
+    switch (pump->kind) {
+    case LR_DESTINATION_SOCKET:
+        return send(pump->destination, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    case LR_DESTINATION_SHARED:
+        return write_shared(pump->destination, data, size);
+    default:
+        return write(pump->destination, data, size);
+    }
+}
+
+/* True when nothing is left to be passed on. */
+static int pass_on(struct lr_pump *pump)
+{
+    while (pump->destination >= 0 && pump->start < pump->end) {
+        ssize_t n = give(pump, pump->buffer + pump->start, pump->end - pump->start);
+
+        if (n >= 0) {
+            pump->start += (uint32_t) n;
+        } else if (errno == EAGAIN) {
+            return 0;
+        } else if (errno != EINTR) {
+            pump->destination_error = errno;
+            pump->destination = -1;
+        }
+    }
+    pump->start = pump->end = 0;
+    return 1;
+}
+
+static void fail_record(struct lr_pump *pump, int error)
+{
+    pump->record_error = error;
+    pump->record = -1;
+}
+
+static void record(struct lr_pump *pump, const unsigned char *data, size_t size)
+{
+    while (size > 0 && pump->record >= 0) {
+        ssize_t n = write(pump->record, data, size);
+
+        if (n >= 0) {
+            data += n;
+            size -= (size_t) n;
+        } else if (errno != EINTR) {
+            fail_record(pump, errno);
+        }
+    }
+}
+
+static ssize_t copy(struct lr_pump *pump)
+{
+    ssize_t n = read(pump->source, pump->buffer, pump->size);
+
+    if (n < 0)
+        return -errno;
+    record(pump, pump->buffer, (size_t) n);
+    pump->end = (uint32_t) n;
+    return n;
+}
+
+/* A filesystem that cannot take a splice says EINVAL (splice(2)) and gets copies. */
+static ssize_t move(struct lr_pump *pump)
+{
+    if (pump->destination < 0 && pump->record >= 0 && pump->splices) {
+        ssize_t n = splice(pump->source, NULL, pump->record, NULL, 1 << 20, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+
+        if (n >= 0)
+            return n;
+        if (errno == EAGAIN || errno == EINTR)
+            return -errno;
+        if (errno == EINVAL)
+            pump->splices = 0;
+        else
+            fail_record(pump, errno);
+    }
+    return copy(pump);
+}
+
+/* Moves what there is, but not much more than `limit` bytes at a time. */
+int lr_pump_move(struct lr_pump *pump, uint64_t limit)
+{
+    for (uint64_t moved = 0; moved < limit;) {
+        ssize_t n;
+
+        if (!pass_on(pump))
+            return LR_PUMP_BLOCKED;
+        n = move(pump);
+        if (n == 0 || n == -EAGAIN)
+            return LR_PUMP_DRAINED;
+        if (n < 0 && n != -EINTR)
+            return (int) n;
+        if (n > 0)
+            moved += (uint64_t) n;
+    }
+    return pass_on(pump) ? LR_PUMP_MORE : LR_PUMP_BLOCKED;
+}
