@@ -79,6 +79,8 @@ class Output:
         run, self._run = self._run, None
         assert run is not None, "stop() without start()"
         try:
+            for stream in self._streams:
+                stream.finish()
             blocked = [stream for stream in self._streams if not stream.drain()]
             while blocked:
                 waited = [stream.destination for stream in blocked if stream.destination is not None]
@@ -115,6 +117,8 @@ class _Stream:
         self._loop = loop
         self._waiting: IoSource | None = None
         self._reported: set[int] = set()
+        #: What `Pump.taken` is when all that the tree left behind has been taken.
+        self._goal = 0
         with ExitStack() as undo:
             self._record = _scratch_file(run.scratch)
             undo.callback(self._record.close)
@@ -171,13 +175,24 @@ class _Stream:
             remedy = f": make room {where}" if error in FULL else ""
             self._run.fault(f"{what}: {os.strerror(error)}{remedy}")
 
-    def drain(self) -> bool:
-        """Move what is left; False when the destination takes nothing now."""
+    def finish(self) -> None:
+        """Watch no more; what is in the pipe now is the last that the tree wrote.
+
+        So no more than that is drained: a process outside the tree that got
+        hold of the pipe could write for ever.
+        """
         self._wait_no_more()
+        if not self._source.closed:
+            self._goal = self._pump.taken + self._pump.waiting()
+
+    def drain(self) -> bool:
+        """Move what the tree left behind; False when the destination takes nothing now."""
         while not self._source.closed:
             moved = self._move()
-            if moved is not Moved.MORE:
-                return moved is Moved.DRAINED
+            if moved is Moved.BLOCKED:
+                return False
+            if moved is Moved.DRAINED or self._pump.taken >= self._goal:
+                break
         return True
 
     def give_up(self) -> None:
