@@ -56,6 +56,14 @@ int lr_signals_restore(uint64_t mask);
 int lr_pidfd_open(int pid);
 int lr_pidfd_signal(int pidfd, int signo);
 
+/* ---- the keeper's other end: keeper_end.c ---- */
+#include "keeper/protocol.h"
+
+int lr_keeper_start(const char *path, int *ret_socket, int *ret_pidfd);
+int lr_keeper_send(int socket, const struct lr_request *request, const int *fds, int nfds);
+int lr_keeper_receive(int socket, struct lr_event *ret_event, int *ret_fd);
+int lr_keeper_wait(int pidfd, int timeout_ms);
+const char *lr_step_word(uint32_t step);
 /* ---- moving output: pump.c ---- */
 enum { LR_PUMP_DRAINED, LR_PUMP_MORE, LR_PUMP_BLOCKED };
 enum {
