@@ -66,8 +66,10 @@ class Output:
                 streams.append(_Stream(name, run, loop))
                 undo.callback(streams[-1].close)
             for stream in streams:
-                stream.begin()
+                stream.watch()
             undo.pop_all()
+        for stream in streams:
+            stream.redirect()
         self._streams, self._run = streams, run
 
     def stop(self) -> None:
@@ -129,9 +131,12 @@ class _Stream:
             self._pump = Pump(self._source, self._record, self.destination)
             undo.pop_all()
 
-    def begin(self) -> None:
-        """Take the command's descriptor and watch it."""
+    def watch(self) -> None:
+        """Wait for what the command will write."""
         self._wait(self._source.fileno(), kernel.READ)
+
+    def redirect(self) -> None:
+        """Give the command the write end."""
         self._run.redirect(STREAMS[self._name], self._sink.fileno())
 
     def _wait(self, fd: int, events: int) -> None:
