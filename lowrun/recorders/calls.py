@@ -93,7 +93,8 @@ class Calls:
                 return []
             with (
                 UnnamedFile(into) as text,
-                mmap.mmap(self._records.fileno(), 0, prot=mmap.PROT_READ) as records,
+                mmap.mmap(self._records.fileno(), 0, prot=mmap.PROT_READ) as mapped,
+                memoryview(mapped) as records,
                 open(text.fileno(), "wb", closefd=False) as out,
             ):
                 write_strace(records, out)
