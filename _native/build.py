@@ -9,6 +9,8 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).parent
+#: What the code that cffi writes cannot be held to.
+CFFI_EXCEPTIONS = ["-Wno-unused-parameter", "-Wno-unused-function"]
 
 ffibuilder = FFI()
 ffibuilder.cdef((HERE / "lowrun.cdef").read_text())
@@ -17,9 +19,9 @@ ffibuilder.set_source(
     '#include "lowrun.h"',
     # Relative to the project's root, where setup.py runs: setuptools wants them so.
     sources=sorted(f"_native/{path.name}" for path in HERE.glob("*.c")),
-    depends=sorted(f"_native/{path.name}" for path in HERE.glob("*.h")),
+    depends=sorted(f"_native/{path.relative_to(HERE)}" for path in HERE.rglob("*.h")),
     include_dirs=["_native"],
-    extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-unused-function"],
+    extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", *CFFI_EXCEPTIONS],
 )
 
 if __name__ == "__main__":

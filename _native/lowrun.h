@@ -58,6 +58,36 @@ int lr_signals_restore(uint64_t mask);
 int lr_pidfd_open(int pid);
 int lr_pidfd_signal(int pidfd, int signo);
 
+/* ---- the keeper's other end: keeper_end.c ---- */
+#include "keeper/protocol.h"
+
+int lr_keeper_start(const char *path, int *ret_socket, int *ret_pidfd);
+int lr_keeper_send(int socket, const struct lr_request *request, const int *fds, int nfds);
+int lr_keeper_receive(int socket, struct lr_event *ret_event, int *ret_fd);
+int lr_keeper_wait(int pidfd, int timeout_ms);
+const char *lr_step_word(uint32_t step);
+
+/* ---- moving output: pump.c ---- */
+enum { LR_PUMP_DRAINED, LR_PUMP_MORE, LR_PUMP_BLOCKED };
+enum {
+    LR_DESTINATION_OWN,     /* a description of our own: non-blocking, or it never waits for a reader */
+    LR_DESTINATION_SOCKET,
+    LR_DESTINATION_SHARED,  /* the caller's, as it is */
+};
+struct lr_pump {
+    int source;             /* a pipe's end, non-blocking */
+    int record;             /* -1: none */
+    int destination;        /* -1: none */
+    int kind;               /* LR_DESTINATION_... */
+    int record_error;       /* why the record was let go: an errno, or 0 */
+    int destination_error;
+    uint64_t taken;         /* bytes read from the source so far */
+    uint32_t size;          /* of the buffer */
+    uint32_t start, end;    /* what of it is yet to be passed on */
+    unsigned char *buffer;
+};
+int lr_pump_move(struct lr_pump *pump, uint64_t limit);
+
 /* ---- the tracer of system calls: tracer*.c, its records: records.h ---- */
 struct lr_tracer;
 struct lr_tracer_options {

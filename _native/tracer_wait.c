@@ -54,6 +54,7 @@ static pid_t wait_spinning(struct lr_tracer *t, struct lr_stop *ret_stop)
             until = now + (t->spin_ns < SPIN_MIN_NS ? t->spin_max_ns : t->spin_ns);
         else if (now >= until)
             break;
+        sched_yield();
     }
     t->spin_ns /= 2;
     return lr_stop_wait(-1, 0, ret_stop);

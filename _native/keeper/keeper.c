@@ -1,1 +1,361 @@
-void _start(void) { for (;;) ; }
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The keeper: parent and subreaper of one command's tree at a time. A tiny
+ * program without libc, so that it costs next to nothing to start and to
+ * keep. It blocks every signal; it waits for three things with one ppoll: the
+ * socket, a signalfd for SIGCHLD, and a pidfd of lowrun's process (a forked
+ * worker of lowrun's host may hold a copy of the socket, so end-of-file alone
+ * would come too late). The protocol is protocol.h.
+ *
+ *   idle --SPAWN--> running --command exits--> leftover --ECHILD--> idle
+ *                      |                           |
+ *                      +------------ END ----------+--> ending: SIGKILL to the
+ *                                                       tree every few ms until
+ *                                                       wait4 says ECHILD
+ */
+#include <errno.h>
+#include <linux/fcntl.h>
+#include <linux/perf_event.h>
+#include <linux/prctl.h>
+#include <linux/signalfd.h>
+#include <signal.h>
+#include <sys/poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "keeper.h"
+
+#define KILL_AGAIN_NS 5000000   /* between two passes of SIGKILL */
+#define LONG_PAUSE_NS 500000000
+#define LOOK_NS 150000
+#define SHORT_RUN_NS 20000000
+#define DENIED_AFTER 200        /* passes without effect until DENIED is sent */
+#define MAX_RECEIVED (LR_KEEPER_MAX_FDS + 4)
+
+static struct lr_request request;
+static struct lr_request spawned; /* the last SPAWN, and what it came with */
+static struct launch launch;
+static struct lr_event totals;  /* of the run under way */
+static int sigchld, perf = -1;
+static int running, ending, passes, expect_next;
+static uint64_t perf_base, group_base_user, group_base_sys;
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    SYS2(clock_gettime, CLOCK_MONOTONIC, &now);
+    return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
+}
+
+/* ---- CPU of the tree by an inherited counter (perf_event_open(2)) ----
+ *
+ * wait4 adds up the children that somebody waits for. A parent that ignores
+ * SIGCHLD hides its children from it; the task clock, inherited by everything
+ * the keeper starts, counts them too. It tells lowrun whether wait4's sum is
+ * the whole truth. Forbidden or missing: tree_ns is 0. */
+
+static void perf_open(void)
+{
+    struct perf_event_attr attr = {
+        .type = PERF_TYPE_SOFTWARE, .size = sizeof attr, .config = PERF_COUNT_SW_TASK_CLOCK,
+        .inherit = 1, .exclude_kernel = 1, .exclude_hv = 1,
+    };
+
+    perf = (int) SYS5(perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
+/* The tree's share: all that was counted less the keeper's own. Only the
+ * difference of two readings has a meaning; it wraps like any uint64_t. */
+static uint64_t perf_read(void)
+{
+    struct timespec own;
+    uint64_t all;
+
+    if (perf < 0 || SYS3(read, perf, &all, sizeof all) != sizeof all)
+        return 0;
+    SYS2(clock_gettime, CLOCK_PROCESS_CPUTIME_ID, &own);
+    return all - ((uint64_t) own.tv_sec * 1000000000 + (uint64_t) own.tv_nsec);
+}
+
+/* The pid that was given out last in our pid namespace: the fifth field of
+ * /proc/loadavg (proc(5)); 0 when unknown. */
+static int last_pid(void)
+{
+    char text[128];
+    long n = text_read(AT_FDCWD, "/proc/loadavg", text, sizeof text);
+    const char *at = text + n;
+
+    if (n <= 0)
+        return 0;
+    while (at > text && at[-1] != ' ')
+        at--;
+    return (int) text_parse(&at);
+}
+
+/* ---- messages ---- */
+
+static void send_event(const struct lr_event *event, int descriptor)
+{
+    char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
+    struct iovec vector = { .iov_base = (void *) event, .iov_len = sizeof *event };
+    struct msghdr message = { .msg_iov = &vector, .msg_iovlen = 1 };
+
+    if (descriptor >= 0) {
+        struct cmsghdr *header = (struct cmsghdr *) control;
+
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        *(int *) CMSG_DATA(header) = descriptor;
+        message.msg_control = control;
+        message.msg_controllen = CMSG_SPACE(sizeof(int));
+    }
+    SYS3(sendmsg, KEEPER_SOCKET, &message, MSG_NOSIGNAL);
+}
+
+/* Returns the bytes of a message and its descriptors; 0 at the socket's end. */
+static long receive(int *ret_fds, int *ret_nfds)
+{
+    static char control[CMSG_SPACE(MAX_RECEIVED * sizeof(int))] __attribute__((aligned(8)));
+    struct iovec vector = { .iov_base = &request, .iov_len = sizeof request };
+    struct msghdr message = {
+        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control,
+    };
+    struct cmsghdr *header = (struct cmsghdr *) control;
+    long n;
+
+    *ret_nfds = 0;
+    n = SYS3(recvmsg, KEEPER_SOCKET, &message, MSG_CMSG_CLOEXEC);
+    if (n > 0 && message.msg_controllen >= sizeof *header
+        && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+        *ret_nfds = (int) ((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        memcpy(ret_fds, CMSG_DATA(header), (size_t) *ret_nfds * sizeof(int));
+    }
+    return n;
+}
+
+/* ---- one run ---- */
+
+static void begin_totals(void)
+{
+    memset(&totals, 0, sizeof totals);
+    perf_base = perf_read();
+    group_cpu(&group_base_user, &group_base_sys);
+    ending = passes = 0;
+}
+
+/* Takes over a new request. The tree is counted by its cgroup, or, without
+ * one, by the counter. */
+static int accept_launch(const int *fds, int nfds)
+{
+    int result;
+
+    launch_release(&launch);
+    spawned = request;
+    result = launch_prepare(&launch, &spawned, fds, nfds);
+    if (result == 0 && spawned.flags & LR_SPAWN_CGROUP)
+        group_open(fds[2]);
+    if (group_fd() < 0 && perf < 0)
+        perf_open();
+    return result;
+}
+
+static void spawn(const int *fds, int nfds)
+{
+    struct lr_event event = { .kind = LR_EVENT_FAILED };
+    int pidfd = -1, pid;
+
+    if (running || (request.flags & LR_SPAWN_AGAIN && !launch.body)) {
+        for (int i = 0; i < nfds; i++)
+            SYS1(close, fds[i]);
+        event.step = LR_STEP_BODY;
+        event.error = EBUSY;
+        send_event(&event, -1);
+        return;
+    }
+    pid = request.flags & LR_SPAWN_AGAIN ? 0 : accept_launch(fds, nfds);
+    if (pid == 0) {
+        begin_totals();
+        event.started_ns = totals.started_ns = now_ns();
+        pid = launch_run(&launch, spawned.flags & LR_SPAWN_CGROUP ? group_fd() : -1, &pidfd);
+    }
+    event.step = launch.step;
+    event.error = launch.error;
+    if (pid > 0 && event.error == 0) {
+        event.kind = LR_EVENT_STARTED;
+        event.pid = totals.pid = running = pid;
+    } else if (pid > 0) {
+        SYS4(wait4, pid, 0, __WALL, 0);
+    }
+    send_event(&event, event.kind == LR_EVENT_STARTED ? pidfd : -1);
+    if (pidfd >= 0)
+        SYS1(close, pidfd);
+}
+
+static void add_usage(const struct rusage *usage)
+{
+    totals.reaped++;
+    totals.user_us += (uint64_t) usage->ru_utime.tv_sec * 1000000 + (uint64_t) usage->ru_utime.tv_usec;
+    totals.sys_us += (uint64_t) usage->ru_stime.tv_sec * 1000000 + (uint64_t) usage->ru_stime.tv_usec;
+    if ((uint64_t) usage->ru_maxrss > totals.max_rss_kib)
+        totals.max_rss_kib = (uint64_t) usage->ru_maxrss;
+}
+
+static void end_totals(void)
+{
+    uint64_t user, sys;
+
+    totals.tree_ns = perf_read() - perf_base;
+    totals.last_pid = last_pid();
+    group_cpu(&user, &sys);
+    totals.group_user_us = user - group_base_user;
+    totals.group_sys_us = sys - group_base_sys;
+}
+
+/* Reaps all there is to reap; sends EXITED, ENDED or both in one. */
+static void reap(void)
+{
+    struct signalfd_siginfo info;
+    struct rusage usage;
+    int status, exited = 0;
+    long pid;
+
+    SYS3(read, sigchld, &info, sizeof info);
+    while ((pid = SYS4(wait4, -1, &status, WNOHANG | __WALL, &usage)) > 0) {
+        add_usage(&usage);
+        if (pid == totals.pid) {
+            exited = 1;
+            totals.status = status;
+            totals.ended_ns = now_ns();
+        }
+    }
+    if (!running)
+        return;
+    if (pid == -ECHILD) {
+        end_totals();
+        totals.kind = exited ? LR_EVENT_LAST : LR_EVENT_ENDED;
+        running = ending = 0;
+        send_event(&totals, -1);
+        expect_next = totals.ended_ns - totals.started_ns < SHORT_RUN_NS;
+    } else if (exited) {
+        totals.kind = LR_EVENT_EXITED;
+        send_event(&totals, -1);
+    }
+}
+
+/* One pass of SIGKILL. A refusal that lasts is told, once: what has gained
+ * privileges may not be killed by us. */
+static void kill_pass(void)
+{
+    int result;
+
+    group_kill();
+    result = tree_signal(SIGKILL);
+    if (result == -EPERM && ++passes == DENIED_AFTER) {
+        struct lr_event event = { .kind = LR_EVENT_DENIED, .pid = totals.pid, .error = EPERM };
+
+        send_event(&event, -1);
+    }
+}
+
+/* Ends all that is left and goes: the socket has ended or lowrun is dead. */
+static void leave(void)
+{
+    struct timespec pause = { .tv_nsec = KILL_AGAIN_NS };
+    long pid;
+
+    for (;;) {
+        while ((pid = SYS4(wait4, -1, 0, WNOHANG | __WALL, 0)) > 0)
+            ;
+        if (pid == -ECHILD)
+            break;
+        kill_pass();
+        SYS4(clock_nanosleep, CLOCK_MONOTONIC, 0, &pause, 0);
+        if (pause.tv_nsec < LONG_PAUSE_NS)
+            pause.tv_nsec += pause.tv_nsec / 16; /* what may not be killed is not hammered */
+    }
+    group_close();
+    SYS1(exit_group, 0);
+}
+
+static void serve(void)
+{
+    int fds[MAX_RECEIVED], nfds;
+    long n = receive(fds, &nfds);
+
+    if (n == -EAGAIN || n == -EINTR)
+        return;
+    if (n != sizeof request) {
+        leave();
+        return;
+    }
+    switch (request.kind) {
+    case LR_REQUEST_SPAWN:
+        spawn(fds, nfds);
+        break;
+    case LR_REQUEST_SIGNAL:
+        if (running)
+            tree_signal((int) request.signo);
+        break;
+    case LR_REQUEST_END:
+        ending = running;
+        break;
+    }
+}
+
+/* Sleeping and being woken on another core costs more than what a short run's
+ * owner needs to ask for the next one (some 30 of 700 microseconds were
+ * measured), so after a short run the keeper looks a while before it sleeps,
+ * and lets others run meanwhile. Returns what ppoll does. */
+static long look(struct pollfd *sources, int count)
+{
+    const struct timespec none = { 0 };
+    const uint64_t until = now_ns() + LOOK_NS;
+    long n;
+
+    do {
+        SYS0(sched_yield);
+        n = SYS5(ppoll, sources, count, &none, 0, 0);
+    } while (n == 0 && now_ns() < until);
+    return n;
+}
+
+static void run(void)
+{
+    struct pollfd sources[3] = {
+        { .fd = KEEPER_SOCKET, .events = POLLIN },
+        { .fd = sigchld, .events = POLLIN },
+        { .fd = KEEPER_OWNER, .events = POLLIN },
+    };
+
+    for (;;) {
+        const struct timespec again = { .tv_nsec = KILL_AGAIN_NS };
+
+        if (ending)
+            kill_pass();
+        if (!expect_next || look(sources, 3) == 0)
+            SYS5(ppoll, sources, 3, ending ? &again : 0, 0, 0);
+        expect_next = 0;
+        if (sources[1].revents)
+            reap();
+        if (sources[2].revents)
+            leave();
+        if (sources[0].revents)
+            serve();
+    }
+}
+
+__attribute__((used)) void keeper_main(void)
+{
+    const uint64_t all = ~0ULL, child = 1ULL << (SIGCHLD - 1);
+
+    SYS4(rt_sigprocmask, SIG_SETMASK, &all, 0, sizeof all);
+    SYS5(prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    sigchld = (int) SYS4(signalfd4, -1, &child, sizeof child, SFD_CLOEXEC | SFD_NONBLOCK);
+    run();
+}
+
+SYSTEM_START(keeper_main);

@@ -1,1 +1,1 @@
-"""The kernel as typed Python: descriptors that are owned, the loop, the keeper's other end, processes and their trees."""
+"""The kernel as typed Python: owned descriptors, the loop, the keeper's other end, processes and their trees."""

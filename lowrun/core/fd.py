@@ -84,7 +84,9 @@ class UnnamedFile(OwnedFd):
     def link(self, path: Path) -> None:
         """Name the file `path`, which must not exist. Raises OSError (EEXIST, ENOSPC...)."""
         if self._linkable:
-            os.link(f"/proc/self/fd/{self.fileno()}", path, follow_symlinks=True)
+            # Given a directory descriptor (that an absolute path makes no use of) Python calls linkat,
+            # which can follow the symbolic link in /proc; else link, which never does.
+            os.link(f"/proc/self/fd/{self.fileno()}", path, src_dir_fd=self.fileno(), follow_symlinks=True)
         else:
             self._copy(path)
 

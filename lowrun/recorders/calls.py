@@ -91,9 +91,11 @@ class Calls:
             self._report()
             if os.fstat(self._records.fileno()).st_size == 0:
                 return []
+            text = UnnamedFile(into)
             with (
-                UnnamedFile(into) as text,
-                mmap.mmap(self._records.fileno(), 0, prot=mmap.PROT_READ) as records,
+                text,
+                mmap.mmap(self._records.fileno(), 0, prot=mmap.PROT_READ) as mapped,
+                memoryview(mapped) as records,
                 open(text.fileno(), "wb", closefd=False) as out,
             ):
                 write_strace(records, out)

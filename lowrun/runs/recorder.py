@@ -54,6 +54,8 @@ class RunInfo:
     scratch: Path
     #: True when the command's output is not to be shown.
     quiet: bool = False
+    #: Set by the run, before `stop`, when it is cut short by a signal to lowrun: wait for nobody then.
+    interrupted: bool = False
     #: descriptor in the command -> descriptor here (filled by `redirect`).
     redirects: dict[int, int] = field(default_factory=dict)
     seizers: list[Callable[[int], None]] = field(default_factory=list)

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The keeper's own cgroup v2 (Documentation/admin-guide/cgroup-v2.rst): the
+ * command is cloned into it, so cpu.stat counts the whole tree exactly, also
+ * children that nobody waits for, and cgroup.kill ends it at one stroke. The
+ * keeper itself stays outside. Without a writable hierarchy all this does
+ * nothing.
+ */
+#include <errno.h>
+#include <linux/fcntl.h>
+
+#include "keeper.h"
+
+static char name[40];
+static int parent_fd = -1, fd = -1;
+
+void group_open(int parent)
+{
+    long result;
+
+    if (fd >= 0)
+        return;
+    text_number(text_copy(name, "lowrun-"), (uint64_t) SYS0(getpid));
+    if (SYS3(mkdirat, parent, name, 0755) < 0)
+        return;
+    result = SYS3(fcntl, parent, F_DUPFD_CLOEXEC, 3);
+    if (result >= 0) {
+        parent_fd = (int) result;
+        result = SYS4(openat, parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    }
+    if (result < 0) {
+        SYS3(unlinkat, parent, name, AT_REMOVEDIR);
+        return;
+    }
+    fd = (int) result;
+}
+
+int group_fd(void)
+{
+    return fd;
+}
+
+void group_kill(void)
+{
+    long file = fd < 0 ? -EBADF : SYS4(openat, fd, "cgroup.kill", O_WRONLY | O_CLOEXEC, 0);
+
+    if (file >= 0) {
+        SYS3(write, file, "1", 1);
+        SYS1(close, file);
+    }
+}
+
+static uint64_t value_of(const char *text, const char *key)
+{
+    size_t size = text_length(key);
+
+    for (; *text; text++) {
+        size_t i = 0;
+
+        while (i < size && text[i] == key[i])
+            i++;
+        if (i == size) {
+            text += size;
+            return text_parse(&text);
+        }
+        while (*text && *text != '\n')
+            text++;
+        if (!*text)
+            break;
+    }
+    return 0;
+}
+
+void group_cpu(uint64_t *ret_user_us, uint64_t *ret_sys_us)
+{
+    char text[1024];
+
+    *ret_user_us = *ret_sys_us = 0;
+    if (fd < 0 || text_read(fd, "cpu.stat", text, sizeof text) < 0)
+        return;
+    *ret_user_us = value_of(text, "user_usec ");
+    *ret_sys_us = value_of(text, "system_usec ");
+}
+
+/* A cgroup whose last process was reaped this instant can still be busy. */
+void group_close(void)
+{
+    const int64_t pause[2] = { 0, 1000000 };
+
+    if (fd < 0)
+        return;
+    SYS1(close, fd);
+    for (int i = 0; i < 1000 && SYS3(unlinkat, parent_fd, name, AT_REMOVEDIR) == -EBUSY; i++)
+        SYS4(clock_nanosleep, 1, 0, pause, 0);
+    SYS1(close, parent_fd);
+    fd = parent_fd = -1;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the keeper's files share. The keeper is single-threaded and allocates
+ * nothing but the body it maps: all state is static.
+ */
+#ifndef LR_KEEPER_H
+#define LR_KEEPER_H
+
+#include "protocol.h"
+#include "system.h"
+
+/* Descriptors with a fixed place: the starter puts them there. */
+#define KEEPER_SOCKET 0 /* the protocol */
+#define KEEPER_OWNER 1  /* a pidfd of lowrun's process: readable when it is dead */
+#define KEEPER_SPARE 2  /* keeps the number taken, so that nothing received is 0 to 2 */
+
+/* ---- launch.c: from a request to a running command ---- */
+struct launch {
+    const struct lr_request *request;
+    const char *body;
+    int fds[LR_KEEPER_MAX_FDS + 4]; /* body, working directory, [cgroup], the command's */
+    int nfds;
+    int first;            /* index in fds of the command's first descriptor */
+    const char **argv;
+    const char **envp;
+    uint32_t step;        /* written by the child: shared memory */
+    int error;
+};
+/* Fills `launch`; 0 or -errno (the step is in it). */
+int launch_prepare(struct launch *launch, const struct lr_request *request, const int *fds, int nfds);
+/* Returns the pid once the command has been executed (ret_pidfd is its pidfd), or -errno. */
+int launch_run(struct launch *launch, int cgroup, int *ret_pidfd);
+void launch_release(struct launch *launch);
+
+/* ---- tree.c: every process below the keeper ---- */
+/* Sends `signo` to each descendant; returns how many were reached, or -errno
+ * when one refused (EPERM) and none was reached. */
+int tree_signal(int signo);
+
+/* ---- group.c: the keeper's own cgroup v2, if it has one ---- */
+void group_open(int parent);    /* makes it below `parent`; nothing when that fails */
+int group_fd(void);             /* -1 without one */
+void group_kill(void);
+void group_cpu(uint64_t *ret_user_us, uint64_t *ret_sys_us);
+void group_close(void);
+
+/* ---- text.c: the little that a libc would have given ---- */
+void *memcpy(void *to, const void *from, size_t size);
+void *memset(void *at, int byte, size_t size);
+size_t text_length(const char *text);
+char *text_number(char *to, uint64_t number); /* returns the end */
+char *text_copy(char *to, const char *from);  /* returns the end */
+uint64_t text_parse(const char **at);
+/* Reads a file of up to size-1 bytes and ends it with a NUL; -errno. */
+long text_read(int directory, const char *path, char *ret_text, size_t size);
+
+#endif

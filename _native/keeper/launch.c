@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * From a request to a running command. The child shares the keeper's memory
+ * and the keeper sleeps until it has executed (CLONE_VM | CLONE_VFORK, as
+ * posix_spawn does it), so a failing step and its errno are plain variables.
+ * Nothing of the keeper's size shows in the command: its peak memory begins
+ * with this small image, not with a Python process.
+ *
+ * Because the keeper sleeps, a command that is to be traced says its own pid
+ * on the socket and waits there itself until it has been seized; if lowrun
+ * ends meanwhile the socket ends, and so does the child.
+ */
+#include <errno.h>
+#include <linux/fcntl.h>
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "keeper.h"
+
+#define STACK_SIZE 65536
+
+/* The kernel's struct sigaction and the size of its sigset_t (rt_sigaction(2)). */
+struct kernel_action {
+    void *handler;
+    unsigned long flags;
+#if defined(__x86_64__)
+    void *restorer;
+#endif
+    uint64_t mask;
+};
+#define KERNEL_SIGSET 8
+#define LAST_SIGNAL 64
+
+static char stack[STACK_SIZE] __attribute__((aligned(16)));
+
+static void fail(struct launch *launch, enum lr_step step, long error)
+{
+    launch->step = step;
+    launch->error = (int) -error;
+    SYS1(exit_group, 127);
+    __builtin_unreachable();
+}
+
+static void attempt(struct launch *launch, enum lr_step step, long result)
+{
+    if (result < 0)
+        fail(launch, step, result);
+}
+
+/* Says the pid and waits for GO. */
+static void park(struct launch *launch)
+{
+    struct lr_event event = { .kind = LR_EVENT_PARKED, .pid = (int32_t) SYS0(getpid) };
+    struct lr_request answer;
+    long n;
+
+    /* Yama lets only an ancestor attach; EINVAL where there is no Yama. */
+    SYS5(prctl, PR_SET_PTRACER, launch->request->tracer, 0, 0, 0);
+    attempt(launch, LR_STEP_PARK, SYS3(write, KEEPER_SOCKET, &event, sizeof event));
+    do
+        n = SYS3(read, KEEPER_SOCKET, &answer, sizeof answer);
+    while (n == -EINTR);
+    if (n != sizeof answer || answer.kind != LR_REQUEST_GO)
+        fail(launch, LR_STEP_PARK, -ECANCELED);
+}
+
+/* Puts the received descriptors at their numbers. Sources are first copied
+ * above every target, so that no dup3 overwrites one still to come. (The list
+ * in `launch` is the keeper's: memory is shared, the descriptor table is not.) */
+static void place_fds(struct launch *launch)
+{
+    const struct lr_request *request = launch->request;
+    int high[LR_KEEPER_MAX_FDS], above = 3;
+
+    for (uint32_t i = 0; i < request->nfds; i++)
+        if (request->targets[i] >= above)
+            above = request->targets[i] + 1;
+    for (uint32_t i = 0; i < request->nfds; i++) {
+        high[i] = (int) SYS3(fcntl, launch->fds[launch->first + (int) i], F_DUPFD_CLOEXEC, above);
+        attempt(launch, LR_STEP_FDS, high[i]);
+    }
+    /* 0 to 2 are the keeper's own in this copy of the table: closed unless given. */
+    for (int fd = 0; fd < 3; fd++)
+        SYS1(close, fd);
+    for (uint32_t i = 0; i < request->nfds; i++)
+        attempt(launch, LR_STEP_FDS, SYS3(dup3, high[i], request->targets[i], 0));
+}
+
+static void set_place(struct launch *launch)
+{
+    const struct lr_request *request = launch->request;
+
+    if (request->flags & LR_SPAWN_SESSION)
+        attempt(launch, LR_STEP_GROUP, SYS0(setsid));
+    else if (request->flags & LR_SPAWN_GROUP)
+        attempt(launch, LR_STEP_GROUP, SYS2(setpgid, 0, 0));
+    attempt(launch, LR_STEP_CWD, SYS1(fchdir, launch->fds[1]));
+    place_fds(launch);
+    if (request->chroot) {
+        attempt(launch, LR_STEP_CHROOT, SYS1(chroot, launch->body + request->chroot));
+        attempt(launch, LR_STEP_CHROOT, SYS1(chdir, "/"));
+    }
+    if (request->cwd)
+        attempt(launch, LR_STEP_CWD, SYS1(chdir, launch->body + request->cwd));
+}
+
+static void set_limits(struct launch *launch)
+{
+    const struct lr_request *request = launch->request;
+
+    if (request->flags & LR_SPAWN_UMASK)
+        SYS1(umask, request->umask);
+    for (uint32_t i = 0; i < request->nrlimits; i++)
+        attempt(launch, LR_STEP_RLIMIT,
+                SYS4(prlimit64, 0, request->rlimits[i].resource, &request->rlimits[i].soft, 0));
+    if (request->flags & LR_SPAWN_NICE)
+        attempt(launch, LR_STEP_NICE, SYS3(setpriority, PRIO_PROCESS, 0, request->nice));
+    if (request->affinity)
+        attempt(launch, LR_STEP_AFFINITY,
+                SYS3(sched_setaffinity, 0, request->affinity_size, launch->body + request->affinity));
+}
+
+static void set_credentials(struct launch *launch)
+{
+    const struct lr_request *request = launch->request;
+
+    if (request->flags & LR_SPAWN_GROUPS)
+        attempt(launch, LR_STEP_GROUPS, SYS2(setgroups, request->ngroups, launch->body + request->groups));
+    if (request->flags & LR_SPAWN_GID)
+        attempt(launch, LR_STEP_GID, SYS3(setresgid, request->gid, request->gid, request->gid));
+    if (request->flags & LR_SPAWN_UID)
+        attempt(launch, LR_STEP_UID, SYS3(setresuid, request->uid, request->uid, request->uid));
+}
+
+static void set_signals(const struct lr_request *request)
+{
+    for (int signo = 1; signo <= LAST_SIGNAL; signo++) {
+        int ignored = (int) (request->ignored >> (signo - 1) & 1);
+        struct kernel_action action = { .handler = ignored ? (void *) SIG_IGN : (void *) SIG_DFL };
+
+        SYS4(rt_sigaction, signo, &action, 0, KERNEL_SIGSET); /* KILL and STOP refuse */
+    }
+    SYS4(rt_sigprocmask, SIG_SETMASK, &request->blocked, 0, KERNEL_SIGSET);
+}
+
+/* Tries each path as execvp does: goes on after "not there", remembers "may
+ * not". Never falls back to a shell. */
+static void execute(struct launch *launch)
+{
+    const struct lr_request *request = launch->request;
+    const char *path = launch->body + request->programs;
+    long error = -ENOENT;
+
+    for (uint32_t i = 0; i < request->nprograms; i++) {
+        long result = SYS3(execve, path, launch->argv, launch->envp);
+
+        if (result != -ENOENT && result != -ENOTDIR && result != -EACCES)
+            fail(launch, LR_STEP_EXEC, result);
+        if (result == -EACCES || request->nprograms == 1)
+            error = result;
+        path += text_length(path) + 1;
+    }
+    fail(launch, LR_STEP_EXEC, error);
+}
+
+/* The child, on its own stack, until it is the command. */
+static void become(void *argument)
+{
+    struct launch *launch = argument;
+
+    if (launch->request->flags & LR_SPAWN_PARK)
+        park(launch);
+    set_place(launch);
+    set_limits(launch);
+    set_credentials(launch);
+    set_signals(launch->request);
+    execute(launch);
+}
+
+static const char *fill_vector(const char **vector, const char *strings, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        vector[i] = strings;
+        strings += text_length(strings) + 1;
+    }
+    vector[count] = 0;
+    return strings;
+}
+
+static size_t vectors_size(const struct lr_request *request)
+{
+    return ((size_t) request->argc + request->envc + 2) * sizeof(char *);
+}
+
+int launch_prepare(struct launch *launch, const struct lr_request *request, const int *fds, int nfds)
+{
+    long memory;
+
+    memset(launch, 0, sizeof *launch);
+    launch->request = request;
+    launch->nfds = nfds;
+    launch->first = request->flags & LR_SPAWN_CGROUP ? 3 : 2;
+    launch->step = LR_STEP_BODY;
+    for (int i = 0; i < nfds; i++)
+        launch->fds[i] = fds[i];
+    if (request->nfds > LR_KEEPER_MAX_FDS || request->nrlimits > LR_KEEPER_MAX_RLIMITS
+        || (int) request->nfds + launch->first != nfds)
+        return launch->error = EINVAL, -EINVAL;
+    memory = SYS6(mmap, 0, request->body_size, PROT_READ, MAP_PRIVATE, fds[0], 0);
+    if (memory < 0 && memory > -4096)
+        return launch->error = (int) -memory, (int) memory;
+    launch->body = (const char *) memory;
+    memory = SYS6(mmap, 0, vectors_size(request), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory < 0 && memory > -4096)
+        return launch->error = (int) -memory, (int) memory;
+    launch->argv = (const char **) memory;
+    launch->envp = launch->argv + request->argc + 1;
+    fill_vector(launch->argv, launch->body + request->argv, request->argc);
+    fill_vector(launch->envp, launch->body + request->env, request->envc);
+    return 0;
+}
+
+int launch_run(struct launch *launch, int cgroup, int *ret_pidfd)
+{
+    unsigned long flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD;
+    char *top = stack + STACK_SIZE;
+    long pid;
+
+    launch->step = LR_STEP_CLONE;
+    launch->error = 0;
+    if (cgroup >= 0) {
+        struct clone_args arguments = {
+            .flags = flags | CLONE_INTO_CGROUP, .pidfd = (uint64_t) (uintptr_t) ret_pidfd,
+            .exit_signal = SIGCHLD, .stack = (uint64_t) (uintptr_t) stack, .stack_size = STACK_SIZE,
+            .cgroup = (uint64_t) cgroup,
+        };
+
+        pid = system_clone_on(__NR_clone3, (long) &arguments, sizeof arguments, 0, 0, 0, top, become, launch);
+    } else {
+        pid = SYSTEM_CLONE(flags | SIGCHLD, top, ret_pidfd, become, launch);
+    }
+    if (pid < 0)
+        launch->error = (int) -pid;
+    return (int) pid;
+}
+
+void launch_release(struct launch *launch)
+{
+    for (int i = 0; i < launch->nfds; i++)
+        SYS1(close, launch->fds[i]);
+    if (launch->argv)
+        SYS2(munmap, launch->argv, vectors_size(launch->request));
+    if (launch->body)
+        SYS2(munmap, launch->body, launch->request->body_size);
+    memset(launch, 0, sizeof *launch);
+}

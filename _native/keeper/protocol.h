@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What lowrun and its keeper say to each other over a SOCK_SEQPACKET pair:
+ * one header for both ends. The two are built together, so there is no
+ * version to negotiate; the size of a message is checked all the same.
+ *
+ *   lowrun                     keeper                    command
+ *     | -- SPAWN ----------------> | -- clone, CLONE_VFORK -> |
+ *     | <- PARKED ----------------------------------------- | (only with LR_SPAWN_PARK:
+ *     | -- GO --------------------------------------------> |  seized meanwhile)
+ *     | <- STARTED, pidfd -------- | <-------- execve ------- |
+ *     |    or FAILED(step, errno)  |                          |
+ *     | -- SIGNAL ---------------> | -- to each of the tree -> |
+ *     | -- END ------------------> | -- SIGKILL, again and again
+ *     | <- EXITED ---------------- | the command is reaped
+ *     | <- ENDED ----------------- | wait4 says ECHILD: the tree is gone
+ *     | -- SPAWN ... or close      |
+ *
+ * EXITED and ENDED come in one message when the command was the last. After
+ * ENDED (or FAILED) the keeper takes the next SPAWN; when the socket ends it
+ * kills what is left and goes.
+ */
+#ifndef LR_KEEPER_PROTOCOL_H
+#define LR_KEEPER_PROTOCOL_H
+
+#include <stdint.h>
+
+enum lr_request_kind {
+    LR_REQUEST_SPAWN = 1,   /* descriptors: body, working directory, [cgroup], then `nfds` for the command */
+    LR_REQUEST_GO = 2,      /* read by the parked command itself */
+    LR_REQUEST_SIGNAL = 3,  /* `signo` to every process of the tree */
+    LR_REQUEST_END = 4,     /* SIGKILL to the tree until it is gone */
+};
+
+enum lr_spawn_flags {
+    LR_SPAWN_PARK = 1 << 0,     /* announce the pid and wait for GO before any other step */
+    LR_SPAWN_GROUP = 1 << 1,    /* own process group */
+    LR_SPAWN_SESSION = 1 << 2,  /* own session */
+    LR_SPAWN_UMASK = 1 << 3,
+    LR_SPAWN_NICE = 1 << 4,
+    LR_SPAWN_UID = 1 << 5,
+    LR_SPAWN_GID = 1 << 6,
+    LR_SPAWN_GROUPS = 1 << 7,
+    LR_SPAWN_AGAIN = 1 << 9,    /* the last SPAWN once more; nothing else of this message counts */
+    LR_SPAWN_CGROUP = 1 << 8,   /* a cgroup v2 directory descriptor comes along: make one of the keeper's own below it */
+};
+
+#define LR_KEEPER_MAX_FDS 64
+#define LR_KEEPER_MAX_RLIMITS 16
+
+struct lr_rlimit {
+    uint32_t resource, pad;
+    uint64_t soft, hard;    /* in this order, as prlimit64 takes them */
+};
+
+/* Where things lie in the body (a memfd): offsets in bytes, 0 for "none".
+ * Lists of strings are strings one after the other, each with its NUL. */
+struct lr_request {
+    uint32_t kind;          /* enum lr_request_kind */
+    uint32_t flags;         /* enum lr_spawn_flags */
+    uint32_t signo;         /* SIGNAL */
+    uint32_t body_size;     /* all below: SPAWN */
+    uint32_t argc, argv;
+    uint32_t envc, env;
+    uint32_t programs, nprograms;   /* paths to try, in order */
+    uint32_t cwd;           /* entered after chroot, relative to the directory that comes along */
+    uint32_t chroot;
+    uint32_t groups, ngroups;       /* u32 each, aligned to 4 */
+    uint32_t affinity, affinity_size; /* cpu mask in bytes */
+    uint32_t umask;
+    int32_t nice;
+    uint32_t uid, gid;
+    uint32_t nrlimits;
+    uint32_t nfds;
+    int32_t tracer;         /* pid that may seize the parked command (PR_SET_PTRACER) */
+    uint64_t blocked;       /* signal mask of the command */
+    uint64_t ignored;       /* signals it ignores */
+    struct lr_rlimit rlimits[LR_KEEPER_MAX_RLIMITS];
+    int32_t targets[LR_KEEPER_MAX_FDS]; /* its descriptor for each one that comes along */
+};
+
+enum lr_event_kind {
+    LR_EVENT_PARKED = 1,    /* pid */
+    LR_EVENT_STARTED = 2,   /* pid, started_ns; a pidfd comes along */
+    LR_EVENT_FAILED = 3,    /* step, error: nothing was started, the tree is gone */
+    LR_EVENT_EXITED = 4,    /* pid, status, ended_ns: the command itself */
+    LR_EVENT_ENDED = 5,     /* the sums: the tree is gone */
+    LR_EVENT_LAST = 6,      /* EXITED and ENDED in one */
+    LR_EVENT_DENIED = 7,    /* pid: may not be killed (it gained privileges) */
+};
+
+struct lr_event {
+    uint32_t kind;          /* enum lr_event_kind */
+    int32_t pid;
+    int32_t status;         /* raw wait status */
+    int32_t error;          /* errno */
+    uint32_t step;          /* enum lr_step */
+    uint32_t reaped;        /* how many processes wait4 gave us */
+    uint64_t started_ns;    /* CLOCK_MONOTONIC */
+    uint64_t ended_ns;
+    uint64_t user_us;       /* sums of wait4's rusage over all reaped */
+    uint64_t sys_us;
+    uint64_t max_rss_kib;   /* of the largest process */
+    uint64_t tree_ns;       /* CPU of the tree by an inherited perf counter; 0: not known */
+    int32_t last_pid;       /* given out last in the pid namespace when the tree was gone; 0: not known */
+    uint32_t pad;
+    uint64_t group_user_us; /* CPU of the tree by its cgroup; 0 both: not known */
+    uint64_t group_sys_us;
+};
+
+/* The steps between clone and the command's first instruction, by number and
+ * by the word an error message has for each. */
+#define LR_STEPS(STEP) \
+    STEP(EXEC, "exec") \
+    STEP(CLONE, "clone") \
+    STEP(BODY, "request") \
+    STEP(PARK, "wait for the tracer") \
+    STEP(GROUP, "process group") \
+    STEP(FDS, "descriptors") \
+    STEP(CHROOT, "chroot") \
+    STEP(CWD, "working directory") \
+    STEP(RLIMIT, "resource limit") \
+    STEP(NICE, "nice") \
+    STEP(AFFINITY, "cpu affinity") \
+    STEP(GROUPS, "supplementary groups") \
+    STEP(GID, "gid") \
+    STEP(UID, "uid")
+
+enum lr_step {
+#define LR_STEP_ENUM(name, word) LR_STEP_##name,
+    LR_STEPS(LR_STEP_ENUM)
+#undef LR_STEP_ENUM
+    LR_STEP_COUNT
+};
+
+#endif

@@ -1,0 +1,73 @@
+"""lowrun's own words: one place that writes them, and writes them whole.
+
+They go straight to the descriptor. Python's buffered streams would try to
+write again when the interpreter ends, and complain about a pipe that broke.
+A reader that has gone away is no reason to stop: the runs and the exit code
+matter more (EPIPE; EBADF when standard error was closed from the start).
+A terminal shared with a program that set O_NONBLOCK answers EAGAIN: wait.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+__all__ = ["STDERR", "STDOUT", "complain", "has_colors", "is_terminal", "paint", "say", "show", "warn", "write"]
+
+STDOUT = 1
+STDERR = 2
+
+COLORS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
+
+
+def write(fd: int, text: str) -> None:
+    """Write all of `text`; a reader that went away is no error. Raises OSError (ENOSPC, EBADF...)."""
+    view = memoryview(text.encode("utf-8", "surrogateescape"))
+    while view:
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:
+            import select
+
+            select.select([], [fd], [])
+        except BrokenPipeError:
+            return
+
+
+def say(text: str) -> None:
+    """Write `text` and a newline to standard error, if there is one."""
+    show(text + "\n")
+
+
+def show(text: str) -> None:
+    """Write `text` as it is to standard error, if there is one."""
+    with suppress(OSError):
+        write(STDERR, text)
+
+
+def complain(text: str) -> None:
+    """Say what went wrong, in one line, with the program's name before it."""
+    say("lowrun: " + " ".join(text.split("\n")))
+
+
+def warn(text: str) -> None:
+    """Say what does not work as asked for while the rest goes on."""
+    complain(f"warning: {text}")
+
+
+def is_terminal(fd: int) -> bool:
+    """Tell whether `fd` is a terminal."""
+    try:
+        return os.isatty(fd)
+    except OSError:
+        return False
+
+
+def has_colors() -> bool:
+    """Tell whether standard error shows colours: a terminal, and the user did not say NO_COLOR."""
+    return is_terminal(STDERR) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, color: str) -> str:
+    """Return `text` in one of COLORS."""
+    return f"\x1b[{COLORS[color]}m{text}\x1b[0m"

@@ -1,0 +1,90 @@
+"""The program `lowrun`: which verb is meant, and what the shell is told at the end.
+
+The first word that is no option decides: a verb is a verb, anything else is
+COMMAND, and after `--` a word is always COMMAND. Each verb's module is
+imported when it is the one. Nothing that goes wrong shows a traceback, but
+with -d: wrong usage is exit 2, a failure of lowrun itself 125, one line each.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from lowrun import UsageError
+from lowrun.cli import options as run_options
+from lowrun.cli.console import STDOUT, complain, show, write
+
+__all__ = ["main"]
+
+EXIT_USAGE = 2
+EXIT_FAILED = 125
+EXIT_INTERRUPTED = 130
+
+#: Verbs that a later version will have; their names are taken already.
+LATER = frozenset(
+    ["start", "stop", "status", "restart", "reload", "log", "trace", "strace2csv"]
+    + ["analyze", "show", "snoop", "daemon", "ctl", "doctor"]
+)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Do what `words` (default: the program's) ask for; return the exit code."""
+    words = sys.argv[1:] if words is None else words
+    try:
+        return _dispatch(words)
+    except UsageError as error:
+        complain(str(error))
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except Exception as error:  # noqa: BLE001 (the last resort: no traceback reaches the user)
+        _complain_of(error)
+        return EXIT_FAILED
+
+
+def _dispatch(words: Sequence[str]) -> int:
+    options, parsed = run_options.read(words)
+    if parsed.words and not parsed.dashed:
+        verb, options_end = parsed.words[0], len(words) - len(parsed.words)
+        if verb in LATER:
+            raise UsageError(f"{verb} is not in this version yet; for a COMMAND of that name: lowrun -- {verb}")
+        if verb == "run":
+            options, parsed = run_options.read([*words[:options_end], *parsed.words[1:]])
+    if options.debug:
+        from lowrun.cli import debug
+
+        debug.switch_on()
+    if options.help:
+        from lowrun.cli.help import help_text
+
+        show(help_text())
+    elif options.version:
+        from lowrun import __version__
+
+        write(STDOUT, f"lowrun {__version__}\n")
+    elif options.completion is not None:
+        from lowrun.cli.completion import script
+
+        write(STDOUT, script(options.completion))
+    elif not parsed.words:
+        raise UsageError("no COMMAND given; see lowrun --help")
+    else:
+        from lowrun.cli import run
+
+        return run.run(options, parsed.words)
+    return 0
+
+
+def _complain_of(error: Exception) -> None:
+    """Say in one line why lowrun failed; with -d where, too."""
+    logging = sys.modules.get("logging")  # imported by -d alone
+    if logging is not None and logging.getLogger("lowrun").handlers:
+        import traceback
+
+        show(traceback.format_exc())
+    complain(str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""The options of a run: the table that is read, explained and completed from, and the values it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from lowrun.cli.parser import Option, Parsed, parse
+
+__all__ = ["LONGEST_S", "RUN_OPTIONS", "Options", "read"]
+
+#: The longest time that an option can name: 31 years, well within a timerfd's range.
+LONGEST_S = 1e9
+
+
+class Options(NamedTuple):
+    """What the user asked for; the field's name is its row's in RUN_OPTIONS."""
+
+    count: int = 1
+    failed_count: int | None = None
+    call_trace: bool = False
+    log_trace: bool = False
+    debug: bool = False
+    timeout: float | None = None
+    kill_after: float = 2.0
+    success: tuple[int, ...] = (0,)
+    jobs: int = 1
+    warmup: int = 0
+    prepare: tuple[str, ...] | None = None
+    input: str | None = None
+    output: str | None = None
+    keep: str = "failed"
+    json: str | None = None
+    quiet: bool = False
+    engine: str = "auto"
+    calls: str | None = None
+    help: bool = False
+    version: bool = False
+    completion: str | None = None
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError("a whole number is needed")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    number = _whole(text)
+    if number < 1:
+        raise ValueError("at least 1 is needed")
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text) if text.isascii() and "_" not in text else -1.0
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_S:
+        raise ValueError("a number of seconds is needed")
+    return seconds
+
+
+def _timeout(text: str) -> float | None:
+    """0 is no limit, as timeout(1) has it."""
+    return _seconds(text) or None
+
+
+def _codes(text: str) -> tuple[int, ...]:
+    try:
+        codes = tuple(_whole(part.strip()) for part in text.split(","))
+    except ValueError:
+        codes = (-1,)
+    if not all(0 <= code <= 255 for code in codes):
+        raise ValueError("codes from 0 to 255 are needed, comma separated")
+    return codes
+
+
+def _words(text: str) -> tuple[str, ...]:
+    from shlex import split
+
+    try:
+        words = tuple(split(text))
+    except ValueError as error:
+        raise ValueError(f"{error}".lower()) from None
+    if not words:
+        raise ValueError("a command is needed")
+    return words
+
+
+def _path(text: str) -> str:
+    if not text:
+        raise ValueError("a path is needed")
+    return text
+
+
+def _one_of(*names: str) -> Callable[[str], str]:
+    def convert(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"{', '.join(names[:-1])} or {names[-1]} is needed")
+        return text
+
+    return convert
+
+
+def _engine(text: str) -> str:
+    if text == "bpf":
+        raise ValueError("not in this version yet")
+    return _one_of("auto", "ptrace")(text)
+
+
+RUN_OPTIONS = (
+    Option("count", ("-c", "--count"), "run COMMAND N times (default 1)", "N", _count),
+    Option("failed_count", ("-fc", "--failed-count"), "give up as soon as N runs have failed", "N", _count),
+    Option("sys_trace", ("-st", "--sys-trace"), "keep disk, memory, processor and network figures", built=False),
+    Option("call_trace", ("-ct", "--call-trace"), "keep every system call of each failed run"),
+    Option("log_trace", ("-lt", "--log-trace"), "keep stdout and stderr of each failed run"),
+    Option("net_trace", ("-nt", "--net-trace"), "keep a packet capture", built=False),
+    Option("timeout", ("-t", "--timeout"), "end a run that takes longer: it failed, code 124", "SEC", _timeout),
+    Option("kill_after", ("--kill-after",), "SIGKILL that long after a timeout's SIGTERM (default 2)", "SEC", _seconds),
+    Option("success", ("-e", "--success-exit-status"), "codes that count as success (default 0)", "LIST", _codes),
+    Option("jobs", ("-j", "--jobs"), "N runs at a time", "N", _count),
+    Option("warmup", ("--warmup",), "N runs first that do not count", "N", _whole),
+    Option("prepare", ("--prepare",), "run CMD before each run", "CMD", _words),
+    Option("input", ("--input",), "stdin of each run", "FILE", _path),
+    Option("output", ("-o", "--output"), "where to keep what failed (default lowrun-COMMAND-TIME)", "DIR", _path),
+    Option("keep", ("--keep",), "runs to keep: failed, all or none (default failed)", "WHICH",
+           _one_of("failed", "all", "none")),
+    Option("json", ("--json",), "write the summary as JSON; - is standard output, without COMMAND's", "FILE", _path),
+    Option("quiet", ("-q", "--quiet"), "do not show COMMAND's output"),
+    Option("engine", ("--engine",), "how calls are traced: auto or ptrace (default auto)", "ENGINE", _engine),
+    Option("calls", ("--calls",), "trace these only: names, %file %process ..., ! negates", "SET"),
+    Option("interval", ("--interval",), "time between samples", "SEC", built=False),
+    Option("interface", ("-i", "--net-interface"), "capture here only", "IFACE", built=False),
+    Option("net_filter", ("--net-filter",), "capture these packets only", "EXPR", built=False),
+    Option("debug", ("-d", "--debug"), "log each step lowrun itself takes"),
+    Option("help", ("-h", "--help"), "print this"),
+    Option("version", ("--version",), "print the version"),
+    Option("completion", ("--completion",), "print a completion script: bash, zsh or fish", "SHELL",
+           _one_of("bash", "zsh", "fish")),
+)  # fmt: skip
+
+
+def read(words: Sequence[str]) -> tuple[Options, Parsed]:
+    """Return the options at the beginning of `words`, and with them what was read.
+
+    Raises UsageError with one line that says what is wrong.
+    """
+    parsed = parse(RUN_OPTIONS, words)
+    return Options(**parsed.values), parsed  # type: ignore[arg-type]

@@ -1,0 +1,97 @@
+"""The verb `run`: one command, once or many times.
+
+The command line owns its process, so it owns the loop and takes the signals
+by signalfd; the runs themselves are the library's. Signals that lowrun
+inherited as ignored (nohup, a shell's background job) stay ignored.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+
+from lowrun import Command, Loop, Recorder, Repeater, SignalInfo, UsageError, __version__, summary_dict, to_json
+from lowrun.cli import console, words
+from lowrun.cli.jsonfile import JsonFile
+from lowrun.cli.notices import Notices
+from lowrun.cli.options import Options
+from lowrun.cli.progress import Progress
+from lowrun.cli.summary import plain, render
+
+__all__ = ["run"]
+
+#: What a user or the system ends lowrun with.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+def run(options: Options, command_words: Sequence[str]) -> int:
+    """Run COMMAND as asked for, say how it went, return the exit code.
+
+    Raises UsageError before the first run, any other error for lowrun's own failure.
+    """
+    argv = words.split(command_words)
+    if argv != tuple(command_words) and (operators := words.shell_words(command_words[0])):
+        console.complain(words.hint(command_words[0], operators))
+    json_file = JsonFile(options.json) if options.json is not None else None
+    quiet = options.quiet or options.json == "-"
+    notices = Notices(Progress(options.count, quiet=quiet))
+    with _repeater(options, argv, quiet, notices) as repeater:
+        _follow(repeater)
+        summary = repeater.summary
+    notices.close()
+    if repeater.error is None or summary.results:
+        console.say(render(summary, options.count, console.paint if console.has_colors() else plain))
+    if json_file is not None:
+        json_file.write(to_json(summary_dict(summary, __version__)))
+    if repeater.error is not None:
+        raise repeater.error
+    return summary.exit_code
+
+
+def _repeater(options: Options, argv: Sequence[str], quiet: bool, notices: Notices) -> Repeater:
+    blocked = frozenset(int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+    return Repeater(
+        Command(tuple(argv), blocked=blocked),
+        count=options.count,
+        failed_count=options.failed_count,
+        jobs=options.jobs,
+        warmup=options.warmup,
+        prepare=None if options.prepare is None else Command(options.prepare, blocked=blocked),
+        record=_recorders(options),
+        keep=options.keep,
+        output=options.output,
+        timeout=options.timeout,
+        kill_after=options.kill_after,
+        success=options.success,
+        stdin=options.input,
+        quiet=quiet,
+        on_result=notices.add,
+    )
+
+
+def _follow(repeater: Repeater) -> None:
+    """Come back when all is over; signals meanwhile end it sooner."""
+    taken = {number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN}
+    with Loop() as loop, loop.add_signals(taken, lambda info: _interrupt(repeater, info)):
+        repeater.start(loop)
+        while not repeater.ended:
+            loop.dispatch(-1)
+
+
+def _interrupt(repeater: Repeater, info: SignalInfo) -> None:
+    repeater.interrupt(int(info), from_terminal=info.from_terminal)
+
+
+def _recorders(options: Options) -> list[Recorder]:
+    if options.calls is not None and not options.call_trace:
+        raise UsageError("--calls says what -ct traces: give -ct, too")
+    recorders: list[Recorder] = []
+    if options.call_trace:
+        from lowrun import Calls
+
+        recorders.append(Calls(only=options.calls) if options.calls is not None else Calls())
+    if options.log_trace:
+        from lowrun import Output
+
+        recorders.append(Output())
+    return recorders

@@ -1,0 +1,71 @@
+"""lowrun runs any Linux command, repeats it, and when it fails has the proof.
+
+    import lowrun as lr
+    result = lr.run(["./job"], record=[lr.Output()], timeout=30)
+    print(result.status.code, result.usage.max_rss_kib, result.artifacts)
+
+Here are the public names; the wings below hold the code.
+"""
+
+from lowrun import embed as aio
+from lowrun.core.fd import UnnamedFile
+from lowrun.core.kernel import READ, WRITE
+from lowrun.core.loop import ChildSource, IoSource, Loop, SignalInfo, SignalSource, Source, Timer
+from lowrun.errors import (
+    BusyError,
+    ClosedError,
+    DeniedError,
+    GoneError,
+    InternalError,
+    LowrunError,
+    ProtocolError,
+    SpawnError,
+    UnsupportedError,
+    UsageError,
+)
+from lowrun.recorders.output import Output
+from lowrun.runs.recorder import Recorder, RunInfo
+from lowrun.runs.repeat import Repeater, repeat, run
+from lowrun.runs.report import result_dict, summary_dict, to_json
+from lowrun.values import Artifact, Command, ExitStatus, Result, Summary, Usage
+from lowrun.version import VERSION as __version__
+
+__all__ = [
+    "READ",
+    "WRITE",
+    "Artifact",
+    "BusyError",
+    "ChildSource",
+    "ClosedError",
+    "Command",
+    "DeniedError",
+    "ExitStatus",
+    "GoneError",
+    "InternalError",
+    "IoSource",
+    "Loop",
+    "LowrunError",
+    "Output",
+    "ProtocolError",
+    "Recorder",
+    "Repeater",
+    "Result",
+    "RunInfo",
+    "SignalInfo",
+    "SignalSource",
+    "Source",
+    "SpawnError",
+    "Summary",
+    "Timer",
+    "UnnamedFile",
+    "UnsupportedError",
+    "Usage",
+    "UsageError",
+    "__version__",
+    "aio",
+    "repeat",
+    "result_dict",
+    "run",
+    "summary_dict",
+    "to_json",
+]

@@ -1,0 +1,437 @@
+"""The keeper's other end: requests out, events in.
+
+A keeper (the program beside the native module; `_native/keeper/`) is the
+parent and subreaper of one command's tree at a time and can run many, one
+after the other. Its protocol is drawn in `_native/keeper/protocol.h`. Here a
+`Launch` is the request for one command, made once and sent as often as it is
+to run; a `Keeper` sends it and hands the events to a `Listener`; `Keepers`
+holds those of one loop.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from lowrun._native import ffi, lib
+from lowrun.core import kernel
+from lowrun.core.fd import OwnedFd, write_all
+from lowrun.core.loop import Loop
+from lowrun.core.procfs import own_cgroup_v2
+from lowrun.errors import BusyError, ClosedError, SpawnError, UsageError
+from lowrun.values import Command
+
+__all__ = ["Keeper", "Keepers", "Launch", "Listener", "TreeUsage"]
+
+#: Python ignores these for itself (Py_Initialize); a command gets the default.
+PYTHON_IGNORES = kernel.mask_of((13, 25))
+DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class TreeUsage:
+    """What the keeper knows of a tree's usage when it is gone.
+
+    `user_us`, `sys_us`, `max_rss_kib` are sums (the maximum) over all that wait4 gave it;
+    `tree_ns` is the tree's CPU by an inherited counter, 0 when unknown;
+    `group_us` user and system CPU by the tree's own cgroup, None without one;
+    `last_pid` is the pid given out last in the pid namespace, 0 when unknown: the
+    command's own when no process or thread was made since.
+    """
+
+    user_us: int
+    sys_us: int
+    max_rss_kib: int
+    reaped: int
+    tree_ns: int
+    group_us: tuple[int, int] | None
+    last_pid: int
+
+
+class Listener(Protocol):
+    """Who is told what becomes of a command."""
+
+    def parked(self, pid: int) -> None:
+        """The command waits to be seized; it goes on after this."""
+
+    def started(self, pid: int, pidfd: int, at_ns: int) -> None:
+        """It has been executed; the pidfd becomes the listener's."""
+
+    def failed(self, error: SpawnError) -> None:
+        """It could not be executed; nothing of it is left."""
+
+    def exited(self, status: int, at_ns: int) -> None:
+        """The command itself was reaped (raw wait status)."""
+
+    def leftover(self) -> None:
+        """After `exited`, when others of its tree are still there."""
+
+    def ended(self, usage: TreeUsage) -> None:
+        """Nothing of its tree is left."""
+
+    def denied(self) -> None:
+        """Something in the tree may not be killed; the keeper goes on trying."""
+
+    def lost(self) -> None:
+        """The keeper is gone before the tree's end: somebody killed it."""
+
+
+class _Body:
+    """The variable part of a request: strings and arrays at offsets, in a memfd."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = [b"\0" * 8]  # offset 0 means "none"
+        self._size = 8
+
+    def add(self, data: bytes) -> int:
+        offset = self._size
+        data += b"\0" * (-len(data) % 8)
+        self._parts.append(data)
+        self._size += len(data)
+        return offset
+
+    def strings(self, words: list[bytes]) -> int:
+        return self.add(b"\0".join(words) + b"\0") if words else 0
+
+    def seal(self) -> tuple[OwnedFd, int]:
+        fd = OwnedFd(os.memfd_create("lowrun-launch", os.MFD_CLOEXEC))
+        write_all(fd.fileno(), b"".join(self._parts))
+        return fd, self._size
+
+
+def candidates(command: Command, env: Mapping[str, str]) -> list[str]:
+    """Return the paths to try for the command's program, in order, as execvp(3) has it.
+
+    Paths that lead nowhere now are left out (a failed execve costs as much as
+    a successful one takes to begin), unless a chroot decides what they lead to.
+    """
+    program = command.argv[0]
+    if "/" in program:
+        return [program]
+    path = env.get("PATH", DEFAULT_PATH)
+    every = [f"{directory or '.'}/{program}" for directory in path.split(":")]
+    if command.chroot is not None or command.cwd is not None:
+        return every
+    return [file for file in every if os.path.isfile(file)] or every
+
+
+class Launch:
+    """The request that starts one command, ready to be sent many times.
+
+    What `command` leaves open (environment, signals) is taken from the
+    caller now. Raises UsageError for what the request cannot hold.
+    """
+
+    def __init__(self, command: Command) -> None:
+        env = os.environ if command.env is None else command.env
+        self.command = command
+        self._request = request = ffi.new("struct lr_request *")
+        body = _Body()
+        argv = [os.fsencode(word) for word in command.argv]
+        pairs = [os.fsencode(f"{key}={value}") for key, value in env.items()]
+        programs = [os.fsencode(path) for path in candidates(command, env)]
+        request.kind = lib.LR_REQUEST_SPAWN
+        request.argc, request.argv = len(argv), body.strings(argv)
+        request.envc, request.env = len(pairs), body.strings(pairs)
+        request.nprograms, request.programs = len(programs), body.strings(programs)
+        request.tracer = os.getpid()
+        self._signals(command)
+        self._place(command, body)
+        self._limits(command, body)
+        self._credentials(command, body)
+        self.body, request.body_size = body.seal()
+
+    def _signals(self, command: Command) -> None:
+        blocked, ignored = command.blocked, command.ignored
+        self._request.blocked = kernel.signals_blocked() if blocked is None else kernel.mask_of(blocked)
+        self._request.ignored = (
+            kernel.signals_ignored() & ~PYTHON_IGNORES if ignored is None else kernel.mask_of(ignored)
+        )
+
+    def _place(self, command: Command, body: _Body) -> None:
+        flags = {"inherit": 0, "group": lib.LR_SPAWN_GROUP, "session": lib.LR_SPAWN_SESSION}
+        if command.group not in flags:
+            raise UsageError(f"group is inherit, group or session, not {command.group!r}")
+        self._request.flags |= flags[command.group]
+        if command.chroot is not None:
+            self._request.chroot = body.strings([os.fsencode(command.chroot)])
+        if command.cwd is not None:
+            self._request.cwd = body.strings([os.fsencode(command.cwd)])
+
+    def _limits(self, command: Command, body: _Body) -> None:
+        request = self._request
+        if command.umask is not None:
+            request.flags |= lib.LR_SPAWN_UMASK
+            request.umask = command.umask
+        if command.nice is not None:
+            request.flags |= lib.LR_SPAWN_NICE
+            request.nice = command.nice
+        if command.affinity is not None:
+            size = (max(command.affinity, default=0) // 64 + 1) * 8
+            mask = sum(1 << cpu for cpu in command.affinity)
+            request.affinity, request.affinity_size = body.add(mask.to_bytes(size, "little")), size
+        if len(command.rlimits) > lib.LR_KEEPER_MAX_RLIMITS:
+            raise UsageError(f"at most {lib.LR_KEEPER_MAX_RLIMITS} resource limits")
+        request.nrlimits = len(command.rlimits)
+        for cell, (number, (soft, hard)) in zip(request.rlimits, command.rlimits.items(), strict=False):
+            cell.resource = number
+            cell.soft, cell.hard = soft & (1 << 64) - 1, hard & (1 << 64) - 1  # RLIM_INFINITY is -1
+
+    def _credentials(self, command: Command, body: _Body) -> None:
+        request = self._request
+        if command.uid is not None:
+            request.flags |= lib.LR_SPAWN_UID
+            request.uid = command.uid
+        if command.gid is not None:
+            request.flags |= lib.LR_SPAWN_GID
+            request.gid = command.gid
+        if command.groups is not None:
+            request.flags |= lib.LR_SPAWN_GROUPS
+            request.ngroups = len(command.groups)
+            request.groups = body.add(b"".join(group.to_bytes(4, "little") for group in command.groups))
+
+    def request(self, targets: list[int], flags: int) -> Any:
+        """Return the request with the command's descriptor numbers and one run's flags."""
+        if len(targets) > lib.LR_KEEPER_MAX_FDS:
+            raise UsageError(f"at most {lib.LR_KEEPER_MAX_FDS} descriptors")
+        request = self._request
+        every_time = lib.LR_SPAWN_PARK | lib.LR_SPAWN_CGROUP
+        request.flags = request.flags & ~every_time | flags
+        request.nfds = len(targets)
+        for index, target in enumerate(targets):
+            request.targets[index] = target
+        return request
+
+    def close(self) -> None:
+        """Free the body."""
+        self.body.close()
+
+
+class Keeper:
+    """One keeper process; runs one command's tree at a time.
+
+    `close()` ends whatever is left and waits until the keeper has gone.
+    Raises OSError when it cannot be started.
+    """
+
+    #: How long `close()` waits for the keeper, which kills and reaps first; seconds.
+    CLOSE_TIMEOUT = 5.0
+
+    def __init__(self, loop: Loop, cgroup: OwnedFd | None = None) -> None:
+        path = os.fsencode(kernel.native_directory() / "lowrun-keeper")
+        out = ffi.new("int[2]")
+        self.pid = kernel.check(lib.lr_keeper_start(path, out, out + 1), "start of the keeper")
+        self._socket = OwnedFd(out[0])
+        self._pidfd = OwnedFd(out[1])
+        self._cgroup = cgroup
+        self._request = ffi.new("struct lr_request *")
+        self._event = ffi.new("struct lr_event *")
+        self._fd = ffi.new("int *")
+        self._listener: Listener | None = None
+        self._program = ""
+        self._last: tuple[Launch, Mapping[int, int], bool] | None = None
+        self._source = loop.add_io(self._socket.fileno(), kernel.READ, self._receive)
+        _keepers.add(self)
+
+    @property
+    def busy(self) -> bool:
+        """True while a tree is under way."""
+        return self._listener is not None
+
+    def spawn(self, launch: Launch, fds: Mapping[int, int], listener: Listener, *, park: bool = False) -> None:
+        """Start `launch` with `fds` (its descriptor -> ours); `listener` is told the rest.
+
+        The same `launch` and the same mapping `fds` (the object itself) once more
+        mean the same descriptors, which the keeper still has.
+        With `park` it waits before its exec until `listener.parked` has returned.
+        Raises BusyError while a tree is under way, OSError when the keeper is gone.
+        """
+        if self.busy:
+            raise BusyError("the keeper has a tree under way")
+        last = self._last
+        if last is not None and last[0] is launch and last[1] is fds and last[2] is park:
+            self._send(self._fill(lib.LR_REQUEST_SPAWN, flags=lib.LR_SPAWN_AGAIN), [])
+        else:
+            self._send_launch(launch, fds, park)
+        self._last = (launch, fds, park)
+        self._program = launch.command.argv[0]
+        self._listener = listener
+
+    def _send_launch(self, launch: Launch, fds: Mapping[int, int], park: bool) -> None:
+        flags = lib.LR_SPAWN_PARK if park else 0
+        group = []
+        if self._cgroup is not None:
+            flags |= lib.LR_SPAWN_CGROUP
+            group = [self._cgroup.fileno()]
+        here = os.open(".", os.O_PATH | os.O_CLOEXEC)
+        try:
+            request = launch.request(list(fds), flags)
+            self._send(request, [launch.body.fileno(), here, *group, *fds.values()])
+        finally:
+            os.close(here)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to every process of the tree; nothing without one."""
+        self._tell(lib.LR_REQUEST_SIGNAL, number)
+
+    def end(self) -> None:
+        """Kill the tree with SIGKILL, again and again until nothing is left."""
+        self._tell(lib.LR_REQUEST_END)
+
+    def _fill(self, kind: int, signo: int = 0, flags: int = 0) -> Any:
+        request = self._request
+        request.kind, request.signo, request.flags = kind, signo, flags
+        return request
+
+    def _tell(self, kind: int, signo: int = 0) -> None:
+        try:
+            self._send(self._fill(kind, signo), [])
+        except BrokenPipeError:
+            self._lose()
+
+    def _send(self, request: Any, fds: list[int]) -> None:
+        kernel.check(lib.lr_keeper_send(self._socket.fileno(), request, fds, len(fds)), "sendmsg")
+
+    # -- events
+
+    def _receive(self, _events: int) -> None:
+        result = lib.lr_keeper_receive(self._socket.fileno(), self._event, self._fd)
+        if result == 0:
+            return
+        if result < 0:
+            self._lose()
+            return
+        event = self._event
+        kind = event.kind
+        listener = self._listener
+        if listener is None:
+            return
+        if kind == lib.LR_EVENT_LAST:
+            self._listener = None
+            listener.exited(event.status, event.ended_ns)
+            listener.ended(self._usage(event))
+        elif kind == lib.LR_EVENT_STARTED:
+            listener.started(event.pid, self._fd[0], event.started_ns)
+        elif kind == lib.LR_EVENT_EXITED:
+            listener.exited(event.status, event.ended_ns)
+            listener.leftover()
+        elif kind == lib.LR_EVENT_ENDED:
+            self._listener = None
+            listener.ended(self._usage(event))
+        elif kind == lib.LR_EVENT_PARKED:
+            listener.parked(event.pid)
+            self._tell(lib.LR_REQUEST_GO)
+        elif kind == lib.LR_EVENT_FAILED:
+            self._listener = None
+            word = ffi.string(lib.lr_step_word(event.step)).decode()
+            listener.failed(SpawnError(word, event.error, self._program))
+        elif kind == lib.LR_EVENT_DENIED:
+            listener.denied()
+
+    @staticmethod
+    def _usage(event: Any) -> TreeUsage:
+        group = (event.group_user_us, event.group_sys_us)
+        return TreeUsage(
+            event.user_us,
+            event.sys_us,
+            event.max_rss_kib,
+            event.reaped,
+            event.tree_ns,
+            group if any(group) else None,
+            event.last_pid,
+        )
+
+    def _lose(self) -> None:
+        listener, self._listener = self._listener, None
+        self._source.close()
+        if listener is not None:
+            listener.lost()
+
+    # -- the end
+
+    @property
+    def usable(self) -> bool:
+        """True while it can take a command."""
+        return not self._source.closed and not self._socket.closed and not self.busy
+
+    def close(self) -> None:
+        """End what is left of a tree and wait until the keeper has gone."""
+        if self._socket.closed:
+            return
+        self._listener = None
+        self._source.close()
+        self._socket.close()
+        lib.lr_keeper_wait(self._pidfd.fileno(), int(self.CLOSE_TIMEOUT * 1000))
+        self._pidfd.close()
+
+    def abandon(self) -> None:
+        """In a forked child: close our copies; the parent's keeper goes on."""
+        self._listener = None
+        self._socket.close()
+        self._pidfd.close()
+
+
+class Keepers:
+    """The keepers of one loop: an idle one is used again, as the next run's.
+
+    In a writable cgroup v2 each keeper makes its tree a cgroup of its own.
+    """
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._idle: list[Keeper] = []
+        self._cgroup = _writable_cgroup()
+        self._closed = False
+
+    def take(self) -> Keeper:
+        """Return an idle keeper, or a new one. Raises OSError, ClosedError."""
+        if self._closed:
+            raise ClosedError("the keepers are closed")
+        while self._idle:
+            keeper = self._idle.pop()
+            if keeper.usable:
+                return keeper
+            keeper.close()
+        return Keeper(self._loop, self._cgroup)
+
+    def give_back(self, keeper: Keeper) -> None:
+        """Take back a keeper; one that is of no more use is closed."""
+        if keeper.usable and not self._closed:
+            self._idle.append(keeper)
+        else:
+            keeper.close()
+
+    def close(self) -> None:
+        """Close the idle keepers; those in use are closed when they are given back."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+        if self._cgroup is not None:
+            self._cgroup.close()
+
+
+def _writable_cgroup() -> OwnedFd | None:
+    """Return the cgroup v2 directory we are in, if a cgroup can be made below it."""
+    try:
+        with open("/proc/self/cgroup") as groups, open("/proc/self/mountinfo") as mounts:
+            path = own_cgroup_v2(groups.read(), mounts.read())
+        if path is None or not os.access(path, os.W_OK) or not os.access(f"{path}/cgroup.procs", os.W_OK):
+            return None
+        return OwnedFd(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    except OSError:
+        return None
+
+
+_keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
+
+
+def _abandon_after_fork() -> None:
+    """A forked child of the host starts keepers of its own."""
+    for keeper in list(_keepers):
+        keeper.abandon()
+
+
+os.register_at_fork(after_in_child=_abandon_after_fork)

@@ -1,0 +1,203 @@
+"""A command and the whole tree below it, from spawn to the last one's end.
+
+    spawning --started--> running --exited--> leftover --ended--> gone
+        |                                                          ^
+        +--failed (exec and the steps before it) ------------------+
+
+The keeper is the subreaper, so orphans, setsid children and double forks
+belong to the tree. When the command itself has exited, what it left behind
+has a moment to finish; then it is ended like a tree that is told to.
+"""
+
+from __future__ import annotations
+
+import os
+import signal as _signal
+from collections.abc import Callable, Mapping
+
+from lowrun.core import kernel
+from lowrun.core.fd import OwnedFd
+from lowrun.core.keeper import Keeper, Keepers, Launch, TreeUsage
+from lowrun.core.loop import Loop, Timer
+from lowrun.errors import GoneError, SpawnError
+from lowrun.values import ExitStatus
+
+__all__ = ["Process"]
+
+#: What the command left behind may finish by itself for this long; seconds.
+LINGER = 0.1
+#: And has this long between SIGTERM and SIGKILL.
+LINGER_KILL_AFTER = 0.5
+
+
+class Process:
+    """One command under way. All callbacks come on the loop's thread.
+
+    `on_end(process)` is called once, when nothing of the tree is left: then
+    `status` and `usage` are set, or `error` when it could not be executed.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        keepers: Keepers,
+        launch: Launch,
+        fds: Mapping[int, int],
+        *,
+        on_end: Callable[[Process], object],
+        on_start: Callable[[Process], object] | None = None,
+        park: Callable[[int], object] | None = None,
+    ) -> None:
+        self.pid: int | None = None
+        self.status: ExitStatus | None = None
+        self.usage: TreeUsage | None = None
+        self.error: SpawnError | None = None
+        #: True when the keeper was killed from outside: how the tree ended is not known.
+        self.keeper_lost = False
+        #: True when something in the tree may not be killed by us.
+        self.undying = False
+        self.started_ns = self.ended_ns = 0
+        self._loop = loop
+        self._keepers = keepers
+        self._on_end, self._on_start, self._park = on_end, on_start, park
+        self._on_exit: Callable[[ExitStatus], object] | None = None
+        self._pidfd: OwnedFd | None = None
+        self._ladder: Timer | None = None
+        self._gone = False
+        keeper = keepers.take()
+        self._keeper: Keeper = keeper
+        try:
+            keeper.spawn(launch, fds, self, park=park is not None)
+        except BaseException:
+            keepers.give_back(keeper)
+            raise
+
+    # -- what can be done with it
+
+    @property
+    def alive(self) -> bool:
+        """True until the command itself has exited or failed."""
+        return self.status is None and self.error is None and not self._gone
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds from exec to the command's own end; 0 before it."""
+        return max(0, self.ended_ns - self.started_ns) / 1e9
+
+    def when_exited(self, callback: Callable[[ExitStatus], object] | None) -> None:
+        """Call `callback(status)` when the command has exited, at once if it has; None forgets it."""
+        self._on_exit = callback
+        status = self.status
+        if callback is not None and status is not None:
+            self._loop.call_soon(lambda: callback(status))
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the command itself, through its pidfd. Raises GoneError."""
+        if self._pidfd is None:
+            raise GoneError("the process has ended")
+        try:
+            kernel.pidfd_signal(self._pidfd.fileno(), number)
+        except ProcessLookupError as error:
+            raise GoneError("the process has ended") from error
+
+    def terminate(self, kill_after: float) -> None:
+        """SIGTERM to every process of the tree, SIGKILL after `kill_after` seconds."""
+        if self._gone:
+            return
+        self._keeper.signal(_signal.SIGTERM)
+        self._keeper.signal(_signal.SIGCONT)  # a stopped process acts on SIGTERM only when it goes on
+        self._climb(kill_after, self.kill)
+
+    def kill(self) -> None:
+        """SIGKILL to every process of the tree, until nothing is left."""
+        if not self._gone:
+            self._cancel_ladder()
+            self._keeper.end()
+
+    def _climb(self, after: float, step: Callable[[], object]) -> None:
+        self._cancel_ladder()
+        self._ladder = self._loop.add_timer(after, step)
+
+    def _cancel_ladder(self) -> None:
+        ladder, self._ladder = self._ladder, None
+        if ladder is not None:
+            ladder.close()
+
+    # -- what the keeper says (Listener)
+
+    def parked(self, pid: int) -> None:
+        """See Listener."""
+        if self._park is not None:
+            self._park(pid)
+
+    def started(self, pid: int, pidfd: int, at_ns: int) -> None:
+        """See Listener."""
+        self.pid, self.started_ns = pid, at_ns
+        self._pidfd = OwnedFd(pidfd)
+        if self._on_start is not None:
+            self._on_start(self)
+
+    def failed(self, error: SpawnError) -> None:
+        """See Listener."""
+        self.error = error
+        self._finish()
+
+    def exited(self, status: int, at_ns: int) -> None:
+        """See Listener."""
+        self.ended_ns = at_ns
+        self.status = ExitStatus.from_wait(status)
+        self._drop_pidfd()
+        if self._on_exit is not None:
+            self._on_exit(self.status)
+
+    def leftover(self) -> None:
+        """See Listener."""
+        if self._ladder is None:
+            self._climb(LINGER, lambda: self.terminate(LINGER_KILL_AFTER))
+
+    def ended(self, usage: TreeUsage) -> None:
+        """See Listener."""
+        self.usage = usage
+        self._finish()
+
+    def denied(self) -> None:
+        """See Listener: what has gained privileges cannot be waited for; its keeper goes on trying."""
+        self.undying = True
+        self._finish()
+
+    def lost(self) -> None:
+        """See Listener."""
+        self.keeper_lost = True
+        self._finish()
+
+    def _drop_pidfd(self) -> None:
+        pidfd, self._pidfd = self._pidfd, None
+        if pidfd is not None:
+            pidfd.close()
+
+    def _finish(self) -> None:
+        self._gone = True
+        self._cancel_ladder()
+        self._drop_pidfd()
+        self._keepers.give_back(self._keeper)
+        self._on_end(self)
+
+    def close(self) -> None:
+        """End the tree at once and wait for it; no callback comes any more."""
+        if not self._gone:
+            self._gone = True
+            self._cancel_ladder()
+            self._drop_pidfd()
+            self._keeper.close()
+
+
+def open_standard_fds() -> dict[int, int]:
+    """Return {fd: fd} for those of 0 to 2 that are open here."""
+    found = {}
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            continue
+        found[fd] = fd
+    return found

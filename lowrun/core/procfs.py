@@ -1,0 +1,34 @@
+"""What /proc says, parsed. Pure: text in, values out (proc(5), cgroups(7))."""
+
+from __future__ import annotations
+
+__all__ = ["own_cgroup_v2", "unescape"]
+
+
+def unescape(field: str) -> str:
+    """Undo mountinfo's octal escapes (blank, tab, newline, backslash)."""
+    for escaped, plain in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        field = field.replace(escaped, plain)
+    return field
+
+
+def own_cgroup_v2(cgroup: str, mountinfo: str) -> str | None:
+    """Return the directory of the cgroup v2 a process is in, None without one.
+
+    Takes the texts of /proc/PID/cgroup and /proc/PID/mountinfo. A hierarchy
+    that is mounted from another root than the process's path is not usable.
+    """
+    inside = next((line[3:] for line in cgroup.splitlines() if line.startswith("0::")), None)
+    if inside is None:
+        return None
+    for line in mountinfo.splitlines():
+        left, _, right = line.partition(" - ")
+        fields = left.split(" ")
+        if right.split(" ", 1)[0] != "cgroup2" or len(fields) < 5:
+            continue
+        root, point = unescape(fields[3]), unescape(fields[4])
+        if root == "/":
+            return point.rstrip("/") + inside.rstrip("/") or "/"
+        if inside == root or inside.startswith(root + "/"):
+            return point.rstrip("/") + inside[len(root) :].rstrip("/")
+    return None

@@ -1,0 +1,296 @@
+"""One execution of a command with its recorders.
+
+    recorders start -> spawn [parked: recorders seize] -> exec ... -> tree gone
+                    -> recorders stop -> keep or discard -> Result
+
+Events go up by one callback: `on_done(run)`, when the tree is gone and the
+recorders have stopped. The owner then calls `finish` once, with the directory
+that artifacts go to or None.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from signal import SIGKILL
+
+from lowrun.core.keeper import Keepers, Launch
+from lowrun.core.loop import Loop, Timer
+from lowrun.core.process import Process
+from lowrun.errors import InternalError, LowrunError, SpawnError
+from lowrun.runs.recorder import Recorder, RunInfo
+from lowrun.runs.usage import account, nothing_known
+from lowrun.values import (
+    CODE_NOT_EXECUTABLE,
+    CODE_NOT_FOUND,
+    CODE_SIGNAL_BASE,
+    CODE_TIMED_OUT,
+    Command,
+    ExitStatus,
+    Result,
+    Usage,
+)
+
+__all__ = ["Run", "RunPlan"]
+
+log = logging.getLogger("lowrun.run")
+
+
+class RunPlan:
+    """What all runs of one command share: its request, its limits, what counts as success."""
+
+    def __init__(
+        self,
+        launch: Launch,
+        *,
+        fds: Mapping[int, int],
+        success: frozenset[int],
+        timeout: float | None,
+        kill_after: float,
+        quiet: bool,
+        scratch: Path,
+    ) -> None:
+        self.launch = launch
+        self.command = launch.command
+        self.fds = fds
+        self.success = success
+        self.timeout = timeout
+        self.kill_after = kill_after
+        self.quiet = quiet
+        self.scratch = scratch
+
+
+class Run:
+    """One execution; see the module."""
+
+    def __init__(
+        self,
+        index: int,
+        plan: RunPlan,
+        recorders: Sequence[Recorder],
+        loop: Loop,
+        keepers: Keepers,
+        on_done: Callable[[Run], object],
+    ) -> None:
+        self.index = index
+        self.timed_out = False
+        #: Why the command could not be brought to its exec (not the exec itself); the owner raises it.
+        self.error: LowrunError | None = None
+        self._plan, self._loop, self._on_done = plan, loop, on_done
+        self._info = RunInfo(index, plan.command, plan.scratch, plan.quiet)
+        self._started = datetime.now(timezone.utc)
+        self._timer: Timer | None = None
+        self._recorders: list[Recorder] = []
+        self._process: Process | None = None
+        for recorder in recorders:
+            self._guarded_start(recorder)
+        log.debug("run %d: start %r", index, plan.command.argv)
+        self._process = self._spawn(keepers)
+
+    def _spawn(self, keepers: Keepers) -> Process:
+        redirects = self._info.redirects
+        fds = {**self._plan.fds, **redirects} if redirects else self._plan.fds
+        try:
+            return Process(
+                self._loop,
+                keepers,
+                self._plan.launch,
+                fds,
+                on_end=self._end,
+                on_start=self._start,
+                park=self._park if self._info.seizers else None,
+            )
+        except BaseException:
+            self._stop_recorders()
+            for recorder in self._recorders:
+                recorder.discard()
+            raise
+
+    # -- recorders, each one isolated: what it raises is a fault, never the run's end
+
+    def _guarded_start(self, recorder: Recorder) -> None:
+        try:
+            recorder.start(self._info, self._loop)
+        except Exception as error:
+            self._blame(recorder, error)
+        else:
+            self._recorders.append(recorder)
+
+    def _blame(self, recorder: Recorder, error: Exception) -> None:
+        log.debug("recorder %s failed", recorder.name, exc_info=error)
+        self._info.fault(f"{recorder.name}: {error}")
+
+    def _park(self, pid: int) -> None:
+        log.debug("run %d: pid %d waits to be seized", self.index, pid)
+        for seize in self._info.seizers:
+            try:
+                seize(pid)
+            except Exception as error:
+                self._info.fault(str(error))
+
+    def _stop_recorders(self) -> None:
+        for recorder in list(self._recorders):
+            try:
+                recorder.stop()
+            except Exception as error:
+                self._blame(recorder, error)
+                self._discard(recorder)
+                self._recorders.remove(recorder)
+
+    def _discard(self, recorder: Recorder) -> None:
+        try:
+            recorder.discard()
+        except Exception as error:
+            self._blame(recorder, error)
+
+    # -- the run's own course
+
+    def _start(self, process: Process) -> None:
+        log.debug("run %d: executed, pid %s", self.index, process.pid)
+        if self._plan.timeout is not None:
+            self._timer = self._loop.add_timer(self._plan.timeout, self._time_out)
+
+    def _time_out(self) -> None:
+        if self._process is not None and self._process.alive:
+            log.debug("run %d: timed out", self.index)
+            self.timed_out = True
+            self._process.terminate(self._plan.kill_after)
+
+    @property
+    def interrupted(self) -> bool:
+        """True when the run is cut short from outside and does not count."""
+        return self._info.interrupted
+
+    def mark_interrupted(self) -> None:
+        """From now on the run does not count."""
+        self._info.interrupted = True
+
+    def interrupt(self, kill_after: float) -> None:
+        """End the run; it is marked interrupted. Again: with the new, shorter time."""
+        self.mark_interrupted()
+        if self._process is not None:
+            if kill_after > 0:
+                self._process.terminate(kill_after)
+            else:
+                self._process.kill()
+
+    def _end(self, process: Process) -> None:
+        if self._timer is not None:
+            self._timer.close()
+        if process.error is not None and process.error.step != "exec" and not self.interrupted:
+            self.error = process.error
+        if process.keeper_lost:
+            self.error = InternalError("the keeper of the run was killed; how the run ended is not known")
+        self._stop_recorders()
+        log.debug("run %d: %s", self.index, process.status or process.error)
+        self._on_done(self)
+
+    @property
+    def command(self) -> Command:
+        """What it runs."""
+        return self._plan.command
+
+    def fault(self, text: str) -> None:
+        """Add a fault to the Result."""
+        self._info.fault(text)
+
+    def close(self) -> None:
+        """End the run at once, without a Result; recorders stop and forget."""
+        if self._timer is not None:
+            self._timer.close()
+        if self._process is not None:
+            self._process.close()
+        self._stop_recorders()
+        while self._recorders:
+            self._discard(self._recorders.pop())
+
+    # -- the result
+
+    @property
+    def status(self) -> ExitStatus:
+        """How it ended; after `on_done`."""
+        process = self._process
+        assert process is not None
+        if self.timed_out:
+            signal = process.status.signal if process.status is not None else None
+            return ExitStatus(CODE_TIMED_OUT, signal, f"timed out after {self._plan.timeout:g} s")
+        if process.error is not None:
+            return _unexecuted(process.error)
+        if process.status is not None:
+            return process.status
+        return ExitStatus(CODE_SIGNAL_BASE + SIGKILL, None, "it may not be killed: it has gained privileges")
+
+    @property
+    def ok(self) -> bool:
+        """True when its code counts as success."""
+        return not self.timed_out and not self.interrupted and self.status.code in self._plan.success
+
+    def finish(self, into: Path | None) -> Result:
+        """Keep what was recorded in the directory `into` (or nothing: None) and return the Result."""
+        process = self._process
+        assert process is not None
+        artifacts: dict[str, Path] = {}
+        for recorder in self._recorders:
+            if into is None:
+                self._discard(recorder)
+                continue
+            try:
+                artifacts.update((artifact.name, artifact.path) for artifact in recorder.keep(into))
+            except Exception as error:
+                self._blame(recorder, error)
+        usage, faults = self._usage(process)
+        return Result(
+            index=self.index,
+            command=self._plan.command,
+            status=self.status,
+            ok=self.ok,
+            timed_out=self.timed_out,
+            interrupted=self.interrupted,
+            pid=process.pid,
+            started=self._started,
+            wall_s=process.wall_s,
+            usage=usage,
+            artifacts=artifacts,
+            faults=(*self._info.faults, *faults),
+        )
+
+    def _usage(self, process: Process) -> tuple[Usage, list[str]]:
+        if process.error is not None:
+            return Usage(0.0, 0.0, 0, 0), []
+        if process.usage is None or process.pid is None:
+            return nothing_known("part of the tree could not be waited for")
+        return account(process.usage, process.pid, process.wall_s, self._witness())
+
+    def _witness(self) -> Usage | None:
+        for witness in self._info.witnesses:
+            try:
+                return witness()
+            except Exception as error:
+                self._info.fault(f"usage: {error}")
+        return None
+
+
+def _unexecuted(error: SpawnError) -> ExitStatus:
+    """Return the status of a command whose exec failed, as a shell gives it."""
+    number = error.errno
+    if number in (errno.ENOENT, errno.ENOTDIR):
+        if "/" in error.program and os.path.exists(error.program):
+            return ExitStatus(CODE_NOT_FOUND, None, "its interpreter does not exist (see its first line)")
+        return ExitStatus(CODE_NOT_FOUND, None, "command not found" if "/" not in error.program else "no such file")
+    if number == errno.EACCES and _is_directory(error.program):
+        return ExitStatus(CODE_NOT_EXECUTABLE, None, "is a directory")
+    if number == errno.ENOEXEC:
+        return ExitStatus(CODE_NOT_EXECUTABLE, None, "not an executable format (a script needs a #! line)")
+    return ExitStatus(CODE_NOT_EXECUTABLE, None, (error.strerror or "cannot be executed").lower())
+
+
+def _is_directory(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError:
+        return False

@@ -1,0 +1,69 @@
+"""A test leaves nothing behind: no descriptor, no child process, no keeper, no thread."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROC = Path("/proc/self")
+KEEPER = "lowrun-keeper"
+
+
+def descriptors() -> dict[int, str]:
+    """Descriptor -> what it is, of this process; the one that lists them is left out."""
+    found = {}
+    for name in os.listdir(PROC / "fd"):
+        try:
+            found[int(name)] = os.readlink(PROC / "fd" / name)
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def children() -> dict[int, str]:
+    """Pid -> name of the children of this process, zombies and keepers too."""
+    found = {}
+    for task in os.listdir(PROC / "task"):
+        try:
+            pids = (PROC / "task" / task / "children").read_text().split()
+        except FileNotFoundError:
+            continue
+        for pid in pids:
+            try:
+                found[int(pid)] = Path(f"/proc/{pid}/comm").read_text().strip()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+    return found
+
+
+def threads() -> dict[int, str]:
+    """Thread's id -> its name, of all threads of this process: Python's and others."""
+    names = {thread.native_id: thread.name for thread in threading.enumerate()}
+    return {int(task): names.get(int(task), "not Python's") for task in os.listdir(PROC / "task")}
+
+
+def added(before: dict[int, str], after: dict[int, str]) -> dict[int, str]:
+    return {key: name for key, name in after.items() if before.get(key) != name}
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing_behind() -> Iterator[None]:
+    """Compare what this process has before and after the test.
+
+    Requested first of all, so what other fixtures own is closed by then. A
+    collection of garbage tells what is only not yet closed from what leaks;
+    it is made only when something was found.
+    """
+    before = descriptors(), children(), threads()
+    yield
+    looks = descriptors, children, threads
+    if any(added(was, look()) for was, look in zip(before, looks, strict=True)):
+        gc.collect()
+    for was, look in zip(before, looks, strict=True):
+        rest = added(was, look())
+        assert not rest, f"left behind: {look.__name__} {rest}"
