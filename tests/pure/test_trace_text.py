@@ -11,12 +11,11 @@ from collections.abc import Iterator, Mapping
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_trace_records import some_record
 
 from lowrun.trace.records import Chunk, Enter, Exec, Exit, Exited, Fork, Lost, Path, Record, Signal, Stopped, encode
 from lowrun.trace.table import numbers_of
 from lowrun.trace.text import write_strace
-
-from test_trace_records import some_record
 
 AT = 1_700_000_000_123456789
 LEADER = "7     22:13:20.123456 "
@@ -216,9 +215,7 @@ def test_another_threads_line_leaves_a_call_unfinished() -> None:
 def test_a_signal_death_cuts_the_call() -> None:
     """A call that never returns ends with ` <unfinished ...>) = ?`."""
     info = struct.pack("<iii4xiI", 15, 0, 0, 99, 1000).ljust(128, b"\0")
-    text = text_of(
-        entry("read", 0, 0x10, 9), Signal(7, 7, AT, info), Stopped(7, 7, AT, 19), Exited(7, 7, AT, 9)
-    )
+    text = text_of(entry("read", 0, 0x10, 9), Signal(7, 7, AT, info), Stopped(7, 7, AT, 19), Exited(7, 7, AT, 9))
     assert [row[22:] for row in text.splitlines()] == [
         "read(0,  <unfinished ...>",
         "--- SIGTERM {si_signo=SIGTERM, si_code=SI_USER, si_pid=99, si_uid=1000} ---",
