@@ -20,8 +20,15 @@ from lowrun.trace.table import Argument, Call, call_of
 
 __all__ = ["Format", "format_of"]
 
-#: Kinds printed at exit although the kernel need not write them.
-_AT_EXIT = frozenset(("clone3_tail", "ioctl_arg"))
+#: Kinds printed at exit, though read by the kernel too.
+_AT_EXIT = frozenset(("ioctl_arg", "msghdr", "clone3_tail"))
+
+
+def _is_late(argument: Argument) -> bool:
+    """Whether strace prints it at exit: what the kernel has written, not what it updates in place."""
+    if argument.kind in _AT_EXIT:
+        return argument.written or not argument.read
+    return argument.written and not argument.read
 
 
 def _formatter(argument: Argument, index: int, leaving: bool) -> Formatter:
@@ -54,14 +61,8 @@ class Format:
     def __init__(self, call: Call) -> None:
         self.call = call
         self.name = call.name
-        first = next(
-            (
-                index
-                for index, argument in enumerate(call.arguments)
-                if (argument.written and not argument.read) or argument.kind in _AT_EXIT
-            ),
-            len(call.arguments),
-        )
+        late_ones = (index for index, argument in enumerate(call.arguments) if _is_late(argument))
+        first = next(late_ones, len(call.arguments))
         formatters = [_formatter(argument, i, i >= first) for i, argument in enumerate(call.arguments)]
         early, late = formatters[:first], formatters[first:]
         #: Everything is printed at entry.

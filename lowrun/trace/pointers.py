@@ -122,14 +122,16 @@ def _remaining(c: Context, i: int, chunk: Chunk) -> str:
     return STRUCTS["timespec"](chunk.data) if c.value in (-514, -516, -4) else address(c.arguments[i])
 
 
-def _iovec_in(i: int, of: int) -> Formatter:
-    def formatter(c: Context) -> str:
-        chunk = c.at_entry.get(i)
-        if chunk is None or chunk.bad:
-            return address(c.arguments[i])
-        return iovecs_text(chunk.data, c.arguments[of], _EVERYTHING)
+def _iovec(c: Context, i: int, chunk: Chunk) -> str:
+    return iovecs_text(chunk.data, c.arguments[2], c.value if c.at_exit else _EVERYTHING)
 
-    return formatter
+
+def _msghdr(c: Context, i: int, chunk: Chunk) -> str:
+    entry = c.at_entry.get(i)
+    if not c.at_exit or entry is None:
+        return msghdr_text(chunk.data, _EVERYTHING, c.descriptors)
+    room = int.from_bytes(entry.data[8:12], "little") if len(entry.data) >= 12 else None
+    return msghdr_text(chunk.data, c.value, c.descriptors, room)
 
 
 def _wstatus_or_usage(kind: str) -> Reader:
@@ -147,9 +149,9 @@ READERS: dict[str, Reader] = {
     "pollfd": lambda c, i, chunk: pollfds_text(c, chunk.data),
     "siginfo": lambda c, i, chunk: siginfo_text(chunk.data),
     "sockaddr": lambda c, i, chunk: sockaddr_text(chunk.data),
-    "iovec": lambda c, i, chunk: iovecs_text(chunk.data, c.arguments[2], max(c.value, 0)),
+    "iovec": _iovec,
+    "msghdr": _msghdr,
     "sigset": lambda c, i, chunk: sigset_text(chunk.data),
-    "msghdr": lambda c, i, chunk: msghdr_text(chunk.data, c.value if c.at_exit else _EVERYTHING, c.descriptors),
 }  # fmt: skip
 
 
@@ -182,18 +184,23 @@ def pointer_formatter(argument: Argument, index: int, leaving: bool) -> Formatte
 
         def entered(c: Context) -> str:
             chunk = c.at_entry.get(index)
-            return address(c.arguments[index]) if chunk is None or chunk.bad else reader(c, index, chunk)
+            if chunk is None or chunk.bad or not c.arguments[index]:
+                return address(c.arguments[index])
+            return reader(c, index, chunk)
 
         return entered
     empty = argument.of == RESULT and argument.kind in ("data", "epoll_event", "gid", "dirents", "bytes")
     blank = {"data": '""', "bytes": '""', "dirents": ""}.get(argument.kind, "[]")
     always = argument.kind == "remaining"
+    same = argument.kind == "socklen"
 
     def left(c: Context) -> str:
         chunk = c.at_exit.get(index)
         if chunk is None or chunk.bad or (c.failed and not always):
             if empty and c.value == 0 and not c.failed and c.arguments[index]:
                 return blank or f"{c.arguments[index]:#x} /* 0 entries */"
+            if same and (chunk := c.at_entry.get(index)) is not None and not chunk.bad:
+                return reader(c, index, chunk)
             return address(c.arguments[index])
         return reader(c, index, chunk)
 

@@ -81,7 +81,7 @@ accept            fd <sockaddr[*2] +socklen -> fd
 sendto            fd >data[2] uint msg_flags >sockaddr[5] uint
 recvfrom          fd <data[r] uint msg_flags <sockaddr[*5] +socklen
 sendmsg           fd >msghdr msg_flags
-recvmsg           fd <msghdr msg_flags
+recvmsg           fd +msghdr msg_flags
 shutdown          fd shutdown
 bind              fd >sockaddr[2] int
 listen            fd int

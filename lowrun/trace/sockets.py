@@ -110,8 +110,12 @@ def control_text(data: bytes, decorate: dict[int, str]) -> str:
     return "[" + ", ".join(texts) + "]"
 
 
-def msghdr_text(data: bytes, limit: int, decorate: dict[int, str]) -> str:
-    """Return a MSGHDR chunk as `{msg_name=..., msg_iov=[...], ...}`; `limit` bytes of content are of interest."""
+def msghdr_text(data: bytes, limit: int, decorate: dict[int, str], room: int | None = None) -> str:
+    """Return a MSGHDR chunk as `{msg_name=..., msg_iov=[...], ...}`.
+
+    `limit` bytes of content are of interest; `room` is what there was for the
+    name before the call.
+    """
     if len(data) < 56:
         return hexed(data)
     name, name_size, iov, iov_count, control, control_size, flags = struct.unpack_from("<QI4xQQQQi", data)
@@ -122,8 +126,9 @@ def msghdr_text(data: bytes, limit: int, decorate: dict[int, str]) -> str:
         at += 8 + ((size + 7) & ~7)
     name_text = sockaddr_text(pieces[0], name_size) if name and pieces[0] else address(name)
     iov_text = iovecs_text(data[at:], iov_count, limit) if iov else "NULL"
+    length = f"{name_size}" if room in (None, name_size) else f"{room} => {name_size}"
     control_part = f"msg_control={control_text(pieces[1], decorate)}, " if control and pieces[1] else ""
     return (
-        f"{{msg_name={name_text}, msg_namelen={name_size}, msg_iov={iov_text}, msg_iovlen={iov_count}, "
+        f"{{msg_name={name_text}, msg_namelen={length}, msg_iov={iov_text}, msg_iovlen={iov_count}, "
         f"{control_part}msg_controllen={control_size}, msg_flags={_msg_flags(flags & 0xFFFFFFFF)}}}"
     )

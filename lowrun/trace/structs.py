@@ -67,7 +67,7 @@ def _statfs(data: bytes) -> str:
         "<qqQQQQQiiqqq", data
     )
     return (
-        f"{{f_type={_magic(kind & 0xFFFFFFFF)}, f_bsize={block}, f_blocks={blocks}, f_bfree={free}, "
+        f"{{f_type={_magic(kind & 0xFFFFFFFF)}, f_bsize={block}, f_blocks={blocks}, f_bfree={free},"
         f" f_bavail={available},"
         f" f_files={files}, f_ffree={ffree}, f_fsid={{val=[{_hex(one)}, {_hex(two)}]}}, f_namelen={name},"
         f" f_frsize={fragment}, f_flags={_st_flags(flags)}}}"

@@ -155,7 +155,7 @@ def _cell(argument: Argument, entry: bool) -> tuple[int, int, int]:
     if kind in CAPTURES:
         return (CAPTURES[kind], 0, 0)
     if kind == "msghdr":
-        return (MSGHDR, 0, 0)
+        return (FIXED, 0, 16) if entry and argument.written else (MSGHDR, 0, 0)
     if kind == "iovec":
         return (IOVEC, argument.of, 0)
     if argument.indirect:
