@@ -20,8 +20,10 @@ from lowrun.trace.table import Argument, Call, call_of
 
 __all__ = ["Format", "format_of"]
 
+#: Kinds that bring their own separator.
+_TAILS = frozenset(("clone3_tail", "sent"))
 #: Kinds printed at exit, though read by the kernel too.
-_AT_EXIT = frozenset(("ioctl_arg", "msghdr", "clone3_tail"))
+_AT_EXIT = frozenset(("ioctl_arg", "msghdr", *_TAILS))
 
 
 def _is_late(argument: Argument) -> bool:
@@ -84,7 +86,7 @@ class Format:
     @staticmethod
     def _comma_late(call: Call, first: int) -> bool:
         """Whether what is printed at exit brings its own comma: it may be missing, or begin otherwise."""
-        return call.arguments[first].optional or call.arguments[first].kind == "clone3_tail"
+        return call.arguments[first].optional or call.arguments[first].kind in _TAILS
 
     @staticmethod
     def _exit(early: list[Formatter], late: list[Formatter], call: Call) -> Callable[[Context], str]:
@@ -92,7 +94,7 @@ class Format:
             return _nothing
         if not Format._comma_late(call, len(early)):
             return _joined(late)
-        separator = "" if call.arguments[len(early)].kind == "clone3_tail" else ", "
+        separator = "" if call.arguments[len(early)].kind in _TAILS else ", "
 
         def join(c: Context) -> str:
             return "".join([separator + text for formatter in late if (text := formatter(c)) is not None])

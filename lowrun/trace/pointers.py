@@ -196,7 +196,7 @@ def pointer_formatter(argument: Argument, index: int, leaving: bool) -> Formatte
 
     def left(c: Context) -> str:
         chunk = c.at_exit.get(index)
-        if chunk is None or chunk.bad or (c.failed and not always):
+        if chunk is None or chunk.bad or (c.failed and not always) or not c.arguments[index]:
             if empty and c.value == 0 and not c.failed and c.arguments[index]:
                 return blank or f"{c.arguments[index]:#x} /* 0 entries */"
             if same and (chunk := c.at_entry.get(index)) is not None and not chunk.bad:

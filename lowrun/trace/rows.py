@@ -29,7 +29,7 @@ SIZES = {
     "fdpair": 8, "stat": 144, "statfs": 120, "statx": 256, "timespec": 16, "timeval": 16, "itimerval": 32,
     "itimerspec": 32, "rlimit": 16, "rusage": 144, "sigset": 8, "sigaction": 32, "siginfo": 128, "stack": 24,
     "pollfd": 8, "epoll_event": 12, "utsname": 390, "sysinfo": 112, "clone_args": 88, "open_how": 24, "gid": 4,
-    "tms": 32, "timezone": 8, "cpuset": 1, "flock": 32, "ioctl_arg": 60,
+    "tms": 32, "timezone": 8, "cpuset": 1, "fcntl_arg": 32, "ioctl_arg": 60,
     "prctl_arg": 16, "futex_timeout": 16, "clone_ptid": 4, "remaining": 16, "bytes": 1,
     "sched_param": 4, "sigset_arg": 16, "timespec2": 32, "timeval2": 32, "utimbuf": 16,
 }  # fmt: skip
@@ -74,7 +74,7 @@ getitimer         itimer <itimerval
 alarm             uint
 setitimer         itimer >itimerval <itimerval
 getpid            -> pid
-sendfile          fd fd +int64 uint
+sendfile          fd fd +int64 sent
 socket            family socktype protocol -> fd
 connect           fd >sockaddr[2] int
 accept            fd <sockaddr[*2] +socklen -> fd
@@ -104,7 +104,7 @@ shmdt             addr
 msgget            ipc_key hex
 msgsnd            int addr uint hex
 msgrcv            int addr uint long hex
-fcntl             fd fcntl_cmd >flock? -> fcntl
+fcntl             fd fcntl_cmd >fcntl_arg? -> fcntl
 flock             fd flock
 fsync             fd
 fdatasync         fd
@@ -132,7 +132,7 @@ gettimeofday      <timeval <timezone
 getrlimit         rlimit_name <rlimit
 getrusage         rusage_who <rusage
 sysinfo           <sysinfo
-times             <tms -> hex
+times             <tms
 ptrace            hex int addr addr
 getuid
 syslog            int addr int
@@ -175,7 +175,7 @@ setpriority       priority_which int int
 sched_setparam    int >sched_param
 sched_getparam    int <sched_param
 sched_setscheduler int scheduler >sched_param
-sched_getscheduler int
+sched_getscheduler int -> scheduler
 sched_get_priority_max scheduler
 sched_get_priority_min scheduler
 sched_rr_get_interval int <timespec
@@ -325,8 +325,8 @@ userfaultfd       hex -> fd
 membarrier        membarrier_cmd hex int
 mlock2            addr uint hex
 copy_file_range   fd +int64 fd +int64 uint hex
-preadv2           fd <iovec[2] int long long rwf_flags
-pwritev2          fd >iovec[2] int long long rwf_flags
+preadv2           fd <iovec[2] int long unused? rwf_flags
+pwritev2          fd >iovec[2] int long unused? rwf_flags
 pkey_mprotect     addr uint prot int
 pkey_alloc        hex hex
 pkey_free         int

@@ -7,6 +7,7 @@ import struct
 
 from lowrun.trace.constants import signal_name
 from lowrun.trace.quoting import address
+from lowrun.trace.structs import ticks_text
 
 __all__ = ["siginfo_text"]
 
@@ -51,7 +52,7 @@ def siginfo_text(data: bytes) -> str:
     elif number == signal.SIGCHLD:
         user, system = struct.unpack_from("<qq", data, 32)
         ended = str(status) if code == 1 else signal_name(status)
-        fields += [*source, f"si_status={ended}", f"si_utime={_ticks(user)}", f"si_stime={_ticks(system)}"]
+        fields += [*source, f"si_status={ended}", f"si_utime={ticks_text(user)}", f"si_stime={ticks_text(system)}"]
     elif number in _FAULTS:
         (fault,) = struct.unpack_from("<Q", data, 16)
         fields.append(f"si_addr={address(fault)}")
@@ -65,8 +66,3 @@ def siginfo_text(data: bytes) -> str:
 
 def _zero_hex(value: int) -> str:
     return f"{value & 0xFFFFFFFF:#x}" if value else "0"
-
-
-def _ticks(value: int) -> str:
-    """Clock ticks; from a tenth of a second on strace adds them as seconds."""
-    return str(value)

@@ -23,6 +23,7 @@ _poll_events = flags_text("poll_events")
 _fdflags = flags_text("fdflags")
 _fcntl = enum_text("fcntl_cmd")
 _ioctl = enum_text("ioctl_cmd")
+_scheduler = enum_text("scheduler")
 _prctl = enum_text("prctl_option")
 _tc_i = flags_text("tc_iflag")
 _tc_l = flags_text("tc_lflag")
@@ -261,8 +262,19 @@ def _clone3_tail(i: int) -> Formatter:
     return formatter
 
 
+def _sent(i: int) -> Formatter:
+    """The count of sendfile, after what its offset has become."""
+
+    def formatter(c: Context) -> str:
+        before, after = _data(c.at_entry.get(2), 8), _data(c.at_exit.get(2), 8)
+        moved = not c.failed and before is not None and after is not None and before != after
+        return (f" => {STRUCTS['int64'](after)}" if moved and after else "") + f", {c.arguments[i]}"
+
+    return formatter
+
+
 SPECIAL: dict[str, Callable[[int], Formatter]] = {
-    "flock": _fcntl_argument, "ioctl_cmd": _ioctl_command, "ioctl_arg": _ioctl_argument,
+    "unused": lambda i: lambda c: None, "sent": _sent, "fcntl_arg": _fcntl_argument, "ioctl_cmd": _ioctl_command, "ioctl_arg": _ioctl_argument,
     "futex_count": _futex_count, "futex_timeout": _futex_timeout, "futex_addr": _futex_address,
     "futex_value": _futex_value, "prctl_arg": _prctl_argument, "prctl_more": _prctl_more,
     "clone_stack": lambda i: lambda c: f"child_stack={address(c.arguments[1])}",
@@ -321,4 +333,7 @@ AFTER: dict[str, Callable[[Context], str | None]] = {
     "rt_sigtimedwait": lambda c: signal_name(c.value),
 }  # fmt: skip
 #: Kind of result -> its text, where it takes more than the number.
-RESULTS: dict[str, Callable[[Context], str | None]] = {"fcntl": _fcntl_result}
+RESULTS: dict[str, Callable[[Context], str | None]] = {
+    "fcntl": _fcntl_result,
+    "scheduler": lambda c: f"{c.value} ({_scheduler(c.value)})",
+}

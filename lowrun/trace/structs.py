@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import stat as st
 import struct
+import time
 from collections.abc import Callable
 
 from lowrun.trace.constants import enum_text, flags_text, signal_name
 from lowrun.trace.quoting import address, octal, quoted
 
-__all__ = ["STRUCTS", "mode_text", "sigset_text", "timespec_text"]
+__all__ = ["STRUCTS", "mode_text", "sigset_text", "ticks_text", "timespec_text"]
 
 _FORMATS = {
     st.S_IFREG: "S_IFREG", st.S_IFDIR: "S_IFDIR", st.S_IFLNK: "S_IFLNK", st.S_IFCHR: "S_IFCHR", st.S_IFBLK: "S_IFBLK",
@@ -94,6 +95,25 @@ def timespec_text(data: bytes, at: int = 0) -> str:
 
 def _timeval(data: bytes, at: int = 0) -> str:
     return "{{tv_sec={}, tv_usec={}}}".format(*struct.unpack_from("<qq", data, at))
+
+
+def _moment(data: bytes, at: int, unit: int) -> str:
+    """A point in time: seconds and a fraction (in units of so many nanoseconds), with the date as a comment."""
+    text = timespec_text(data, at) if unit == 1 else _timeval(data, at)
+    seconds, fraction = struct.unpack_from("<qq", data, at)
+    if not text.startswith("{") or not (seconds or fraction):
+        return text
+    try:
+        local = time.localtime(seconds)
+    except (OverflowError, OSError):
+        return text
+    part = f".{fraction * unit:09d}" if unit == 1 else f".{fraction:06d}"
+    return f"{text} /* {time.strftime('%Y-%m-%dT%H:%M:%S', local)}{part if fraction else ''}{time.strftime('%z', local)} */"
+
+
+def ticks_text(value: int) -> str:
+    """Return clock ticks (USER_HZ is 100), with the seconds as a comment: `3 /* 0.03 s */`."""
+    return f"{value} /* {value // 100}.{value % 100:02d} s */" if value > 0 else str(value)
 
 
 def _limit(value: int) -> str:
@@ -177,7 +197,9 @@ def _number(layout: str) -> Callable[[bytes], str]:
 
 
 def _tms(data: bytes) -> str:
-    return "{{tms_utime={}, tms_stime={}, tms_cutime={}, tms_cstime={}}}".format(*struct.unpack_from("<4q", data))
+    names = ("tms_utime", "tms_stime", "tms_cutime", "tms_cstime")
+    ticks = zip(names, struct.unpack_from("<4q", data), strict=True)
+    return "{" + ", ".join(f"{name}={ticks_text(value)}" for name, value in ticks) + "}"
 
 
 #: kind -> the text of one.
@@ -190,8 +212,8 @@ STRUCTS: dict[str, Callable[[bytes], str]] = {
     "gid": lambda data: str(struct.unpack_from("<I", data)[0]),
     "itimerval": lambda data: f"{{it_interval={_timeval(data)}, it_value={_timeval(data, 16)}}}",
     "itimerspec": lambda data: f"{{it_interval={timespec_text(data)}, it_value={timespec_text(data, 16)}}}",
-    "timespec2": lambda data: f"[{timespec_text(data)}, {timespec_text(data, 16)}]",
-    "timeval2": lambda data: f"[{_timeval(data)}, {_timeval(data, 16)}]",
+    "timespec2": lambda data: f"[{_moment(data, 0, 1)}, {_moment(data, 16, 1)}]",
+    "timeval2": lambda data: f"[{_moment(data, 0, 1000)}, {_moment(data, 16, 1000)}]",
     "utimbuf": lambda data: "{{actime={}, modtime={}}}".format(*struct.unpack_from("<qq", data)),
     "timezone": lambda data: "{{tz_minuteswest={}, tz_dsttime={}}}".format(*struct.unpack_from("<ii", data)),
     "sched_param": _number("<i"),
