@@ -274,7 +274,8 @@ def _sent(i: int) -> Formatter:
 
 
 SPECIAL: dict[str, Callable[[int], Formatter]] = {
-    "unused": lambda i: lambda c: None, "sent": _sent, "fcntl_arg": _fcntl_argument, "ioctl_cmd": _ioctl_command, "ioctl_arg": _ioctl_argument,
+    "unused": lambda i: lambda c: None, "sent": _sent,
+    "fcntl_arg": _fcntl_argument, "ioctl_cmd": _ioctl_command, "ioctl_arg": _ioctl_argument,
     "futex_count": _futex_count, "futex_timeout": _futex_timeout, "futex_addr": _futex_address,
     "futex_value": _futex_value, "prctl_arg": _prctl_argument, "prctl_more": _prctl_more,
     "clone_stack": lambda i: lambda c: f"child_stack={address(c.arguments[1])}",

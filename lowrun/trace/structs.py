@@ -108,7 +108,8 @@ def _moment(data: bytes, at: int, unit: int) -> str:
     except (OverflowError, OSError):
         return text
     part = f".{fraction * unit:09d}" if unit == 1 else f".{fraction:06d}"
-    return f"{text} /* {time.strftime('%Y-%m-%dT%H:%M:%S', local)}{part if fraction else ''}{time.strftime('%z', local)} */"
+    date, zone = time.strftime("%Y-%m-%dT%H:%M:%S %z", local).split()
+    return f"{text} /* {date}{part if fraction else ''}{zone} */"
 
 
 def ticks_text(value: int) -> str:
