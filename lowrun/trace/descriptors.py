@@ -2,8 +2,8 @@
 
 The tracer says what a descriptor is once (a PATH record, before the record of
 the call that needs it); here that knowledge is kept for the descriptor's life,
-passed on at fork (a copy; with CLONE_FILES the same table) and at dup, and
-dropped at close. What an exec closes is not known here: such an entry stays
+passed on at fork (a copy; with CLONE_FILES the same table), and dropped at
+close. What an exec closes is not known here: such an entry stays
 until its number is used again.
 """
 
@@ -13,9 +13,8 @@ from lowrun.trace.quoting import bare
 
 __all__ = ["Descriptors"]
 
-CLONE_FILES, CLONE_FS = 0x400, 0x200
-CLOSE_RANGE_UNSHARE, CLOSE_RANGE_CLOEXEC = 2, 4
-AT_FDCWD = -100
+CLONE_FILES = 0x400
+CLOSE_RANGE_CLOEXEC = 4
 
 
 class Descriptors:
@@ -34,7 +33,7 @@ class Descriptors:
         return table
 
     def name(self, tgid: int, fd: int, text: bytes) -> None:
-        """Say what a descriptor is; empty: it is closed. Text that is already in strace's form is kept."""
+        """Say what a descriptor is; empty: it is closed."""
         if text:
             self.of(tgid)[fd] = f"<{bare(text)}>"
         else:
@@ -45,14 +44,6 @@ class Descriptors:
         if child not in self._tables:
             table = self.of(parent)
             self._tables[child] = table if flags & CLONE_FILES else dict(table)
-
-    def duplicate(self, tgid: int, old: int, new: int) -> None:
-        """`new` is what `old` is."""
-        table = self.of(tgid)
-        if old in table:
-            table[new] = table[old]
-        else:
-            table.pop(new, None)
 
     def close(self, tgid: int, first: int, last: int) -> None:
         """Descriptors `first` to `last` are closed."""
