@@ -209,6 +209,9 @@ static int on_stop(struct lr_tracer *t, struct lr_task *task, int status)
         on_exec(t, task);
         return 0;
     case PTRACE_EVENT_EXIT:
+        if (!task->exiting)
+            t->exiting++;
+        task->exiting = true;
         lr_process_sample(t, task->tgid);
         return 0;
     case PTRACE_EVENT_STOP:
@@ -232,7 +235,7 @@ static void on_gone(struct lr_tracer *t, uint32_t tid, const struct lr_stop *sto
         return;
     record_status(t, task, LR_REC_EXITED, stop->status);
     if (task->tgid == tid)
-        lr_process_end(t, tid, &stop->used);
+        lr_process_end(t, tid, stop->weighed ? &stop->used : NULL);
     lr_task_remove(t, task);
 }
 
@@ -267,7 +270,7 @@ int lr_tracer_seize(struct lr_tracer *t)
         return -errno;
     if (lr_task_add(t, t->root, 0) == NULL || ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) < 0)
         kill(pid, SIGKILL);
-    while (!t->root_stopped && lr_stop_wait(pid, 0, &stop) > 0)
+    while (!t->root_stopped && lr_stop_wait(t, pid, 0, &stop) > 0)
         dispatch(t, &stop);
     return t->root_stopped ? 0 : -ESRCH;
 }
