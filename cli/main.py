@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from lowrun import UsageError
+from lowrun import LowrunError, UsageError
 from lowrun.cli import options as run_options
 from lowrun.cli.console import STDOUT, complain, show, write
 
@@ -22,10 +22,10 @@ EXIT_FAILED = 125
 EXIT_INTERRUPTED = 130
 
 #: Verbs that a later version will have; their names are taken already.
-LATER = frozenset(
-    ["start", "stop", "status", "restart", "reload", "log", "trace", "strace2csv"]
-    + ["analyze", "show", "snoop", "daemon", "ctl", "doctor"]
-)
+LATER = frozenset({
+    "start", "stop", "status", "restart", "reload", "log",
+    "trace", "strace2csv", "analyze", "show", "snoop", "daemon", "ctl", "doctor",
+})  # fmt: skip
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -38,7 +38,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except Exception as error:  # noqa: BLE001 (the last resort: no traceback reaches the user)
+    except Exception as error:  # the last resort: no traceback reaches the user
         _complain_of(error)
         return EXIT_FAILED
 
@@ -83,7 +83,10 @@ def _complain_of(error: Exception) -> None:
         import traceback
 
         show(traceback.format_exc())
-    complain(str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}")
+    if isinstance(error, LowrunError) or not isinstance(error, OSError):
+        complain(f"{type(error).__name__}: {error}")
+    else:
+        complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None))
 
 
 if __name__ == "__main__":
