@@ -22,10 +22,7 @@ EXIT_FAILED = 125
 EXIT_INTERRUPTED = 130
 
 #: Verbs that a later version will have; their names are taken already.
-LATER = frozenset(
-    ["start", "stop", "status", "restart", "reload", "log", "trace", "strace2csv"]
-    + ["analyze", "show", "snoop", "daemon", "ctl", "doctor"]
-)
+LATER = frozenset("start stop status restart reload log trace strace2csv analyze show snoop daemon ctl doctor".split())
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -38,7 +35,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except Exception as error:  # noqa: BLE001 (the last resort: no traceback reaches the user)
+    except Exception as error:  # the last resort: no traceback reaches the user
         _complain_of(error)
         return EXIT_FAILED
 

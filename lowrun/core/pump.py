@@ -117,7 +117,7 @@ class Pump:
         )
 
     def move(self, limit: int = BATCH) -> Moved:
-        """Move what there is, some `limit` bytes at most; never waits for a reader. Raises OSError: the source failed."""
+        """Move what is there, some `limit` bytes at most; never waits. Raises OSError: the source failed."""
         return Moved(kernel.check(lib.lr_pump_move(self._pump, limit), "read"))
 
     @property

@@ -79,7 +79,7 @@ def test_dashes_end_the_options() -> None:
         ("--keep most", "--keep 'most': failed, all or none is needed"),
         ("-q=1", "-q takes no value"),
         ("--json= x", "--json '': a path is needed"),
-        ("--prepare ' x", "--prepare \"'\": No closing quotation"),
+        ("--prepare ' x", '--prepare "\'": No closing quotation'),
         ("-st x", "-st is not in this version yet"),
         ("--sys-trace x", "--sys-trace is not in this version yet"),
         ("-nt x", "-nt is not in this version yet"),
