@@ -76,9 +76,9 @@ struct lr_pump {
     int record;             /* -1: none */
     int destination;        /* -1: none */
     int kind;               /* LR_DESTINATION_... */
-    int splices;            /* the record may take splice(2) */
     int record_error;       /* why the record was let go: an errno, or 0 */
     int destination_error;
+    uint64_t taken;         /* bytes read from the source so far */
     uint32_t size;          /* of the buffer */
     uint32_t start, end;    /* what of it is yet to be passed on */
     unsigned char *buffer;

@@ -2,9 +2,14 @@
  *
  * Moves what a command writes from a pipe into a file and on to the caller.
  *
- *     source (pipe) --splice--------------------> record      nobody looks on
- *     source (pipe) --read--> buffer --write----> record
- *                                    --write----> destination
+ *     source (pipe) --read--> buffer --write--> record (file)
+ *                                    --write--> destination
+ *
+ * splice(2) and tee(2) would save a copy and yet take longer: 0.35 to 0.9 s
+ * against 0.20 s for 400 MB into ext4 or tmpfs (Linux 6.18). A buffer that is
+ * emptied at once stays in the processor's cache, as do the few pages of the
+ * pipe that are used again and again; splice holds on to its pages longer,
+ * and hands the file one page at a time.
  *
  * What the destination has not taken yet stays in the buffer, and nothing is
  * read while something is there: a slow reader slows the command down, as a
@@ -81,50 +86,39 @@ static void record(struct lr_pump *pump, const unsigned char *data, size_t size)
     }
 }
 
-static ssize_t copy(struct lr_pump *pump)
+static ssize_t take(struct lr_pump *pump)
 {
     ssize_t n = read(pump->source, pump->buffer, pump->size);
 
     if (n < 0)
         return -errno;
+    pump->taken += (uint64_t) n;
     record(pump, pump->buffer, (size_t) n);
     pump->end = (uint32_t) n;
     return n;
 }
 
-/* A filesystem that cannot take a splice says EINVAL (splice(2)) and gets copies. */
-static ssize_t move(struct lr_pump *pump)
-{
-    if (pump->destination < 0 && pump->record >= 0 && pump->splices) {
-        ssize_t n = splice(pump->source, NULL, pump->record, NULL, 1 << 20, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-
-        if (n >= 0)
-            return n;
-        if (errno == EAGAIN || errno == EINTR)
-            return -errno;
-        if (errno == EINVAL)
-            pump->splices = 0;
-        else
-            fail_record(pump, errno);
-    }
-    return copy(pump);
-}
-
-/* Moves what there is, but not much more than `limit` bytes at a time. */
+/*
+ * Moves what there is, but not much more than `limit` bytes at a time. A read
+ * that does not fill the buffer ends the move: the command may be writing at
+ * this moment, and chasing each of its lines takes longer than coming back.
+ */
 int lr_pump_move(struct lr_pump *pump, uint64_t limit)
 {
-    for (uint64_t moved = 0; moved < limit;) {
+    uint64_t goal = pump->taken + limit;
+
+    while (pump->taken < goal) {
         ssize_t n;
 
         if (!pass_on(pump))
             return LR_PUMP_BLOCKED;
-        n = move(pump);
+        n = take(pump);
         if (n == 0 || n == -EAGAIN)
             return LR_PUMP_DRAINED;
         if (n < 0 && n != -EINTR)
             return (int) n;
-        if (n > 0)
-            moved += (uint64_t) n;
+        if (n < (ssize_t) pump->size)
+            break;
     }
     return pass_on(pump) ? LR_PUMP_MORE : LR_PUMP_BLOCKED;
 }

@@ -22,6 +22,7 @@ import os
 import select
 import signal
 import stat
+import sys
 from enum import IntEnum
 
 from lowrun._native import ffi, lib
@@ -84,7 +85,7 @@ class Destination(OwnedFd):
 
 
 class Moved(IntEnum):
-    """How a move ended: the pipe is empty, has more, or the destination takes nothing now."""
+    """How a move ended: the pipe is empty, may have more, or the destination takes nothing now."""
 
     DRAINED = lib.LR_PUMP_DRAINED
     MORE = lib.LR_PUMP_MORE
@@ -110,14 +111,16 @@ class Pump:
                 "record": record.fileno(),
                 "destination": -1 if destination is None else destination.fileno(),
                 "kind": lib.LR_DESTINATION_OWN if destination is None else destination.kind,
-                "splices": 1,
                 "size": BUFFER,
                 "buffer": self._buffer,
             },
         )
 
     def move(self, limit: int = BATCH) -> Moved:
-        """Move what is there, some `limit` bytes at most; never waits. Raises OSError: the source failed."""
+        """Move what there is, some `limit` bytes at most; never waits for a reader.
+
+        MORE means only that the source was not seen empty. Raises OSError: the source failed.
+        """
         return Moved(kernel.check(lib.lr_pump_move(self._pump, limit), "read"))
 
     @property
@@ -131,9 +134,16 @@ class Pump:
         return int(self._pump.destination_error)
 
     @property
-    def pending(self) -> int:
-        """Bytes read that the destination has not taken yet."""
-        return int(self._pump.end - self._pump.start)
+    def taken(self) -> int:
+        """Bytes read from the source so far."""
+        return int(self._pump.taken)
+
+    def waiting(self) -> int:
+        """Return the number of bytes in the source (FIONREAD, pipe(7))."""
+        import fcntl
+        import termios
+
+        return int.from_bytes(fcntl.ioctl(self._pump.source, termios.FIONREAD, bytes(4)), sys.byteorder)
 
     def drop_destination(self) -> None:
         """Pass nothing on from now on."""

@@ -66,8 +66,10 @@ class Output:
                 streams.append(_Stream(name, run, loop))
                 undo.callback(streams[-1].close)
             for stream in streams:
-                stream.begin()
+                stream.watch()
             undo.pop_all()
+        for stream in streams:
+            stream.redirect()
         self._streams, self._run = streams, run
 
     def stop(self) -> None:
@@ -79,6 +81,8 @@ class Output:
         run, self._run = self._run, None
         assert run is not None, "stop() without start()"
         try:
+            for stream in self._streams:
+                stream.finish()
             blocked = [stream for stream in self._streams if not stream.drain()]
             while blocked:
                 waited = [stream.destination for stream in blocked if stream.destination is not None]
@@ -115,6 +119,8 @@ class _Stream:
         self._loop = loop
         self._waiting: IoSource | None = None
         self._reported: set[int] = set()
+        #: What `Pump.taken` is when all that the tree left behind has been taken.
+        self._goal = 0
         with ExitStack() as undo:
             self._record = _scratch_file(run.scratch)
             undo.callback(self._record.close)
@@ -125,9 +131,12 @@ class _Stream:
             self._pump = Pump(self._source, self._record, self.destination)
             undo.pop_all()
 
-    def begin(self) -> None:
-        """Take the command's descriptor and watch it."""
+    def watch(self) -> None:
+        """Wait for what the command will write."""
         self._wait(self._source.fileno(), kernel.READ)
+
+    def redirect(self) -> None:
+        """Give the command the write end."""
         self._run.redirect(STREAMS[self._name], self._sink.fileno())
 
     def _wait(self, fd: int, events: int) -> None:
@@ -171,13 +180,24 @@ class _Stream:
             remedy = f": make room {where}" if error in FULL else ""
             self._run.fault(f"{what}: {os.strerror(error)}{remedy}")
 
-    def drain(self) -> bool:
-        """Move what is left; False when the destination takes nothing now."""
+    def finish(self) -> None:
+        """Watch no more; what is in the pipe now is the last that the tree wrote.
+
+        So no more than that is drained: a process outside the tree that got
+        hold of the pipe could write for ever.
+        """
         self._wait_no_more()
+        if not self._source.closed:
+            self._goal = self._pump.taken + self._pump.waiting()
+
+    def drain(self) -> bool:
+        """Move what the tree left behind; False when the destination takes nothing now."""
         while not self._source.closed:
             moved = self._move()
-            if moved is not Moved.MORE:
-                return moved is Moved.DRAINED
+            if moved is Moved.BLOCKED:
+                return False
+            if moved is Moved.DRAINED or self._pump.taken >= self._goal:
+                break
         return True
 
     def give_up(self) -> None:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import pytest
 
+import lowrun
 from lowrun.core import kernel
 from lowrun.core.loop import Loop
 from lowrun.recorders.output import Output
@@ -135,6 +136,14 @@ def pipe() -> Iterator[tuple[int, int]]:
     for end in ends:
         with contextlib.suppress(OSError):
             os.close(end)
+
+
+@pytest.fixture
+def ended(tmp_path: Path) -> Path:
+    """A FIFO that the command opens as its last act: reading it waits for that."""
+    path = tmp_path / "ended"
+    os.mkfifo(path)
+    return path
 
 
 def test_it_is_a_recorder() -> None:
@@ -284,13 +293,13 @@ def test_reader_that_goes_away_ends_the_command(tmp_path: Path, pipe: tuple[int,
     assert (tmp_path / "stdout.log").read_bytes().startswith(b"y\ny\n")
 
 
-def test_stop_waits_for_a_slow_reader(tmp_path: Path, pipe: tuple[int, int]) -> None:
+def test_stop_waits_for_a_slow_reader(tmp_path: Path, pipe: tuple[int, int], ended: Path) -> None:
     """What the command left behind in the pipe reaches a reader that starts only after its end."""
     reads, writes = pipe
-    argv = ["sh", "-c", f"head -c 50000 /dev/zero; touch {tmp_path}/ended"]
+    argv = ["sh", "-c", f"head -c 50000 /dev/zero; : > {ended}"]
     with Host(tmp_path, argv, stdout=writes) as host:
         os.close(writes)
-        wait_for(tmp_path / "ended")
+        ended.read_bytes()
         got = 0
         while chunk := os.read(reads, 4096):
             got += len(chunk)
@@ -299,13 +308,13 @@ def test_stop_waits_for_a_slow_reader(tmp_path: Path, pipe: tuple[int, int]) -> 
 
 
 @pytest.mark.parametrize("blocked", [False, True], ids=["handler", "signalfd"])
-def test_signal_ends_the_wait_for_a_reader(tmp_path: Path, pipe: tuple[int, int], blocked: bool) -> None:
+def test_signal_ends_the_wait_for_a_reader(tmp_path: Path, pipe: tuple[int, int], ended: Path, blocked: bool) -> None:
     """A reader that never reads keeps lowrun only until a signal comes, by a handler or blocked for a signalfd."""
     _, writes = pipe
     prelude = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n" if blocked else ""
-    argv = ["sh", "-c", f"head -c 50000 /dev/zero; touch {tmp_path}/ended"]
+    argv = ["sh", "-c", f"head -c 50000 /dev/zero; : > {ended}"]
     with Host(tmp_path, argv, stdout=writes, prelude=prelude) as host:
-        wait_for(tmp_path / "ended")
+        ended.read_bytes()
         host.process.terminate()
         if not blocked:
             assert host.process.wait(5) == -signal.SIGTERM
@@ -415,7 +424,47 @@ def test_failed_start_leaves_nothing(tmp_path: Path) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, former)
 
 
-def wait_for(path: Path) -> None:
-    """Wait until `path` exists (inotify would need more than it is worth: a turn each millisecond)."""
-    while not path.exists():
+def test_run_keeps_what_a_failing_command_wrote(tmp_path: Path) -> None:
+    """lowrun.run with an Output keeps both streams of a command that fails, and nothing of one that does not."""
+    failing = lowrun.run(
+        ["sh", "-c", "echo out; echo err >&2; exit 3"], record=[Output()], quiet=True, output=tmp_path / "kept"
+    )
+    assert (failing.status.code, failing.faults) == (3, ())
+    assert {name: path.read_text() for name, path in failing.artifacts.items()} == {
+        "stdout": "out\n",
+        "stderr": "err\n",
+    }
+    passing = lowrun.run(["echo", "out"], record=[Output()], quiet=True, output=tmp_path / "not-kept")
+    assert passing.artifacts == {}
+    assert not (tmp_path / "not-kept").exists()
+
+
+def test_runs_at_the_same_time_are_kept_apart(tmp_path: Path) -> None:
+    """Each of several runs under way has the files of its own words only."""
+    command = ["sh", "-c", "echo $$; sleep 0.02; echo $$; exit 1"]
+    for result in lowrun.repeat(command, count=20, jobs=4, record=[Output()], quiet=True, output=tmp_path / "out"):
+        assert result.artifacts["stdout"].read_text() == f"{result.pid}\n" * 2
+
+
+def command_line(*argv: str, stdout: int, cwd: Path) -> subprocess.Popen[bytes]:
+    """Start the program `lowrun`."""
+    code = "import sys; from lowrun.cli.main import main; sys.exit(main())"
+    return subprocess.Popen(
+        [PYTHON, "-c", code, *argv], stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.DEVNULL, cwd=cwd
+    )
+
+
+@pytest.mark.parametrize("command", ["exec yes", "head -c 50000 /dev/zero"], ids=["running", "over"])
+def test_interrupted_program_waits_for_no_reader(tmp_path: Path, pipe: tuple[int, int], command: str) -> None:
+    """`lowrun -lt` whose reader never reads ends within 1 s of SIGTERM, its command running still or over already."""
+    _, writes = pipe
+    with command_line("-lt", "sh", "-c", f"{command}; exit 1", stdout=writes, cwd=tmp_path) as program:
+        wait_for_full(writes)
+        program.terminate()
+        program.wait(1.5)
+
+
+def wait_for_full(writes: int) -> None:
+    """Wait until a pipe has no room."""
+    while select.select([], [writes], [], 0)[1]:
         select.select([], [], [], 0.001)
