@@ -206,6 +206,7 @@ def test_closed_output_does_not_spin(tmp_path: Path) -> None:
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.2
 
 
+@pytest.mark.figures
 def test_200_mb_on_each_stream_in_little_memory(tmp_path: Path) -> None:
     """200 MB to stderr, then as many to stdout, are kept byte for byte by a process of under 60 MB."""
     sys.path.insert(0, str(MOCK))
