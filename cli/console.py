@@ -10,8 +10,9 @@ A terminal shared with a program that set O_NONBLOCK answers EAGAIN: wait.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
-__all__ = ["STDERR", "STDOUT", "complain", "is_terminal", "paint", "say", "warn", "write"]
+__all__ = ["STDERR", "STDOUT", "complain", "has_colors", "is_terminal", "paint", "say", "show", "warn", "write"]
 
 STDOUT = 1
 STDERR = 2
@@ -19,8 +20,8 @@ STDERR = 2
 COLORS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 
 
-def write(fd: int, text: str) -> bool:
-    """Write all of `text`; return False when nobody can read it."""
+def write(fd: int, text: str) -> None:
+    """Write all of `text`; a reader that went away is no error. Raises OSError (ENOSPC, EBADF...)."""
     view = memoryview(text.encode("utf-8", "surrogateescape"))
     while view:
         try:
@@ -29,14 +30,19 @@ def write(fd: int, text: str) -> bool:
             import select
 
             select.select([], [fd], [])
-        except OSError:
-            return False
-    return True
+        except BrokenPipeError:
+            return
 
 
 def say(text: str) -> None:
-    """Write `text` and a newline to standard error."""
-    write(STDERR, text + "\n")
+    """Write `text` and a newline to standard error, if there is one."""
+    show(text + "\n")
+
+
+def show(text: str) -> None:
+    """Write `text` as it is to standard error, if there is one."""
+    with suppress(OSError):
+        write(STDERR, text)
 
 
 def complain(text: str) -> None:

@@ -8,6 +8,7 @@ FIFO, /dev/stderr) is written as it is.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -37,12 +38,18 @@ class JsonFile:
         if kind == stat.S_IFREG:
             if os.path.exists(self._path):
                 os.close(os.open(self._path, os.O_WRONLY | os.O_CLOEXEC))
-            self._file = UnnamedFile(self._path.parent)
+            self._file = UnnamedFile(_writable(self._path.parent))
         else:
             self._fd = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
 
     def write(self, text: str) -> None:
-        """Write it whole; call it once. Raises OSError (ENOSPC...)."""
+        """Write it whole; call it once. Raises OSError (ENOSPC...) that names the file."""
+        try:
+            self._write(text)
+        except OSError as error:
+            raise OSError(error.errno, f"--json: {error.strerror}", str(self._path)) from error
+
+    def _write(self, text: str) -> None:
         if self._file is None:
             write(self._fd, text)
             return
@@ -57,3 +64,11 @@ class JsonFile:
             except OSError:
                 os.unlink(beside)
                 raise
+
+
+def _writable(directory: Path) -> Path:
+    """Return `directory`. Raises OSError where no file can be made in it."""
+    os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(directory))
+    return directory

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from lowrun import UsageError
 from lowrun.cli import options as run_options
-from lowrun.cli.console import STDERR, STDOUT, complain, write
+from lowrun.cli.console import STDOUT, complain, show, write
 
 __all__ = ["main"]
 
@@ -58,7 +58,7 @@ def _dispatch(words: Sequence[str]) -> int:
     if options.help:
         from lowrun.cli.help import help_text
 
-        write(STDERR, help_text())
+        show(help_text())
     elif options.version:
         from lowrun import __version__
 
@@ -82,7 +82,7 @@ def _complain_of(error: Exception) -> None:
     if logging is not None and logging.getLogger("lowrun").handlers:
         import traceback
 
-        write(STDERR, traceback.format_exc())
+        show(traceback.format_exc())
     complain(str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}")
 
 

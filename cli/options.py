@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lowrun.cli.parser import Option, Parsed, parse
 
@@ -13,8 +13,7 @@ __all__ = ["LONGEST_S", "RUN_OPTIONS", "Options", "read"]
 LONGEST_S = 1e9
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """What the user asked for; the field's name is its row's in RUN_OPTIONS."""
 
     count: int = 1

@@ -12,7 +12,7 @@ import os
 import time
 
 from lowrun import Result
-from lowrun.cli.console import STDERR, STDOUT, is_terminal, write
+from lowrun.cli.console import STDERR, STDOUT, is_terminal, show
 from lowrun.cli.summary import duration
 
 __all__ = ["Progress", "progress_line"]
@@ -43,15 +43,15 @@ class Progress:
         self._next = now + INTERVAL_S
         line = progress_line(self._ok, self._failed, self._planned, now - self._began)
         if self._stays:
-            write(STDERR, "\r\x1b[K" + line[: self._columns() - 1])
+            show("\r\x1b[K" + line[: self._columns() - 1])
             self._drawn = True
         else:
-            write(STDERR, line + "\n")
+            show(line + "\n")
 
     def erase(self) -> None:
         """Take the line away before something else is said."""
         if self._drawn:
-            write(STDERR, "\r\x1b[K")
+            show("\r\x1b[K")
             self._drawn = False
 
     @staticmethod

@@ -58,7 +58,10 @@ def _head(summary: Summary, completed: Sequence[Result], planned: int, paint: Pa
 
 def _single(result: Result) -> str:
     usage = result.usage
-    figures = [f"code {result.status.code} ({meaning(result)})", f"wall {duration(result.wall_s)}"]
+    code = f"code {result.status.code} ({meaning(result)})"
+    if result.pid is None:
+        return f": {code}"
+    figures = [code, f"wall {duration(result.wall_s)}"]
     if usage.user_s is not None and usage.sys_s is not None:
         figures.append(f"CPU {duration(usage.user_s + usage.sys_s)}")
     if usage.max_rss_kib is not None:
@@ -82,6 +85,10 @@ def _codes(summary: Summary, completed: Iterable[Result], paint: Paint) -> list[
 
 
 def _figures(completed: Sequence[Result]) -> list[str]:
+    """Return what the runs took; those whose command could not be executed took nothing."""
+    completed = [result for result in completed if result.pid is not None]
+    if not completed:
+        return []
     walls = [result.wall_s for result in completed]
     lines = ["  wall time    " + _spread(walls)]
     user = [result.usage.user_s for result in completed if result.usage.user_s is not None]

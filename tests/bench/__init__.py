@@ -1,0 +1,1 @@
+"""Benchmarks: lowrun side by side with its peers; `make bench` runs them."""
