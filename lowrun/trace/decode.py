@@ -14,9 +14,9 @@ from lowrun.trace.constants import errno_name
 from lowrun.trace.context import Context, Formatter
 from lowrun.trace.pointers import pointer_formatter
 from lowrun.trace.quoting import address
+from lowrun.trace.scalars import value_formatter
 from lowrun.trace.special import AFTER, RESULTS, SPECIAL
 from lowrun.trace.table import Argument, Call, call_of
-from lowrun.trace.scalars import value_formatter
 
 __all__ = ["Format", "format_of"]
 

@@ -14,11 +14,11 @@ from lowrun.trace.constants import flags_text
 from lowrun.trace.context import Context, Formatter, signed
 from lowrun.trace.quoting import address, hexed, quoted
 from lowrun.trace.records import Chunk
+from lowrun.trace.scalars import descriptor_text, open_flags_text
 from lowrun.trace.signals import siginfo_text
 from lowrun.trace.sockets import iovecs_text, msghdr_text, sockaddr_text
 from lowrun.trace.structs import STRUCTS, sigset_text
 from lowrun.trace.table import RESULT, Argument
-from lowrun.trace.scalars import descriptor_text, open_flags_text
 
 __all__ = ["pointer_formatter", "pollfds_text"]
 
@@ -34,7 +34,8 @@ def _string(c: Context, i: int, chunk: Chunk) -> str:
 
 
 def _argv(c: Context, i: int, chunk: Chunk) -> str:
-    data, texts, at = chunk.data, [], 8
+    data, at = chunk.data, 8
+    texts: list[str] = []
     count = int.from_bytes(data[:8], "little")
     while at + 8 <= len(data) and len(texts) < count:
         size, cut = struct.unpack_from("<II", data, at)

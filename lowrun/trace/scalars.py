@@ -75,10 +75,13 @@ def _socktype(value: int) -> str:
     return f"{_sock(value & 0xF)}|{_sock_flags(rest)}" if rest else _sock(value & 0xF)
 
 
-_PROTOCOLS = {socket.AF_INET: enum_text("ipproto"), socket.AF_INET6: enum_text("ipproto"),
-              socket.AF_NETLINK: enum_text("netlink")}  # fmt: skip
-_OPTIONS = {socket.SOL_SOCKET: enum_text("so"), socket.IPPROTO_TCP: enum_text("tcp"),
-            socket.IPPROTO_IP: enum_text("ip"), socket.IPPROTO_IPV6: enum_text("ipv6")}  # fmt: skip
+_PROTOCOLS: dict[int, Callable[[int], str]] = {
+    socket.AF_INET: enum_text("ipproto"), socket.AF_INET6: enum_text("ipproto"), socket.AF_NETLINK: enum_text("netlink"),
+}  # fmt: skip
+_OPTIONS: dict[int, Callable[[int], str]] = {
+    socket.SOL_SOCKET: enum_text("so"), socket.IPPROTO_TCP: enum_text("tcp"), socket.IPPROTO_IP: enum_text("ip"),
+    socket.IPPROTO_IPV6: enum_text("ipv6"),
+}  # fmt: skip
 
 
 def _protocol(i: int) -> Formatter:

@@ -108,7 +108,7 @@ def _prototype_argument(ctype: str, name: str) -> Argument:
         return Argument("int")
     if ctype in ("long", "loff_t", "off_t", "time_t"):
         return Argument("long")
-    if ctype.startswith("unsigned") and "*" not in ctype or ctype in ("size_t", "u32", "u64"):
+    if (ctype.startswith("unsigned") and "*" not in ctype) or ctype in ("size_t", "u32", "u64"):
         return Argument("uint")
     return Argument("addr" if "*" in ctype else "hex")
 
