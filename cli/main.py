@@ -25,10 +25,7 @@ EXIT_FAILED = 125
 EXIT_INTERRUPTED = 130
 
 #: Verbs that a later version will have; their names are taken already.
-LATER = frozenset({
-    "start", "stop", "status", "restart", "reload", "log",
-    "trace", "strace2csv", "analyze", "show", "snoop", "daemon", "ctl", "doctor",
-})  # fmt: skip
+LATER = frozenset("start stop status restart reload log trace strace2csv analyze show snoop daemon ctl doctor".split())
 
 
 def main(words: Sequence[str] | None = None) -> int:
