@@ -49,11 +49,24 @@ def program() -> NoReturn:
     By then all is closed and nothing is buffered, so the interpreter need not
     take itself apart, object by object: that would be a sixth of a short run.
     """
+    _hold_standard_fds()
     code = main()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):  # closed, or None where there is no descriptor
             stream.flush()
     os._exit(code)
+
+
+def _hold_standard_fds() -> None:
+    """Keep a closed descriptor 0 to 2 from becoming the next file that lowrun opens, and then written to.
+
+    os.open takes the lowest free number and sets FD_CLOEXEC, so for COMMAND it is closed all the same.
+    """
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _dispatch(words: Sequence[str]) -> int:
@@ -96,8 +109,10 @@ def _complain_of(error: Exception) -> None:
         import traceback
 
         show(traceback.format_exc())
-    if isinstance(error, LowrunError) or not isinstance(error, OSError):
-        complain(f"{type(error).__name__}: {error}")
+    if isinstance(error, LowrunError):
+        complain(str(error))
+    elif not isinstance(error, OSError):
+        complain(f"{type(error).__name__}: {error} (a defect of lowrun; -d shows where)")
     else:
         complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None))
 

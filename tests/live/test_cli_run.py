@@ -153,6 +153,16 @@ def test_one_word_is_split_with_a_hint(lowrun: Lowrun) -> None:
     assert "sh -c 'echo a | cat'" in done.stderr
 
 
+def test_closed_descriptors_stay_closed(tmp_path: Path) -> None:
+    """With 0 to 2 closed no file of lowrun's takes their place: the JSON holds JSON alone, COMMAND has them closed."""
+    script = (
+        'exec "$@" --json out.json -e 7 sh -c "for fd in 0 1 2; do [ -e /proc/self/fd/\\$fd ] && exit 1; done; exit 7"'
+    )
+    words = ["sh", "-c", f"{script} <&- >&- 2>&-", "sh", *LOWRUN]
+    assert subprocess.run(words, cwd=tmp_path, check=False, timeout=30).returncode == 7
+    assert json.loads((tmp_path / "out.json").read_text())["exit_code"] == 7
+
+
 def test_the_same_thing_is_said_once(lowrun: Lowrun) -> None:
     """A command that is not found is named once, whatever the number of runs."""
     done = lowrun("-c", "20", "nonexistent-program")
