@@ -29,6 +29,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "records.h"
+
 /* ---- waiting: poller.c ---- */
 struct lr_ready {
     uint64_t token;      /* what the source was added with */
@@ -64,6 +66,7 @@ int lr_keeper_send(int socket, const struct lr_request *request, const int *fds,
 int lr_keeper_receive(int socket, struct lr_event *ret_event, int *ret_fd);
 int lr_keeper_wait(int pidfd, int timeout_ms);
 const char *lr_step_word(uint32_t step);
+
 /* ---- moving output: pump.c ---- */
 enum { LR_PUMP_DRAINED, LR_PUMP_MORE, LR_PUMP_BLOCKED };
 enum {
@@ -84,5 +87,31 @@ struct lr_pump {
     unsigned char *buffer;
 };
 int lr_pump_move(struct lr_pump *pump, uint64_t limit);
+
+/* ---- the tracer of system calls: tracer*.c, its records: records.h ---- */
+struct lr_tracer;
+struct lr_tracer_options {
+    int output;                         /* where records are written to */
+    uint32_t string_limit;              /* bytes copied of a string or buffer */
+    const struct lr_capture_row *plan;  /* one row per call number; outlives the tracer, as `only` does */
+    uint32_t rows;
+    uint32_t only_bits;
+    const uint8_t *only;                /* bit nr set: record the call; NULL: all */
+};
+struct lr_tracer_usage {
+    uint64_t user_ns;
+    uint64_t sys_ns;
+    uint64_t max_rss_kib;               /* of the largest process */
+    uint64_t processes;                 /* thread groups, the first included */
+};
+int lr_tracer_create(const struct lr_tracer_options *options, struct lr_tracer **ret_tracer);
+int lr_tracer_run(struct lr_tracer *tracer, int pid);
+int lr_tracer_await_seized(struct lr_tracer *tracer, int timeout_ms);
+void lr_tracer_abort(struct lr_tracer *tracer);
+int lr_tracer_flush(struct lr_tracer *tracer);
+void lr_tracer_usage(const struct lr_tracer *tracer, struct lr_tracer_usage *ret_usage);
+int64_t lr_tracer_lost(const struct lr_tracer *tracer);
+int lr_tracer_write_error(const struct lr_tracer *tracer);
+void lr_tracer_free(struct lr_tracer *tracer);
 
 #endif

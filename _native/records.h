@@ -84,6 +84,12 @@ struct lr_chunk {
     uint32_t len;          /* bytes that follow, then padding to 8 */
 };
 
+/* Of a vector (argv, iovec) at most this many elements are copied, as strace
+ * prints them; of COUNTED at most LR_COUNTED_MAX bytes, whole elements. */
+#define LR_VECTOR_MAX 32
+#define LR_COUNTED_MAX 4096
+#define LR_PATH_MAX 4096
+
 /* The capture plan: what to copy for one argument of a call, at entry, at
  * exit, or both (two cells). Yielded by the table in lowrun/trace/table.py. */
 enum lr_capture {
@@ -97,7 +103,8 @@ enum lr_capture {
     LR_CAP_FIXED = 6,      /* `size` bytes (a struct) */
     LR_CAP_PTRLEN = 7,     /* bytes; size = the u32 that argument `of` points to (socklen_t *) */
     LR_CAP_COUNTED = 8,    /* argument `of` elements (7: return value) of `size` bytes each */
-    LR_CAP_IOVEC = 9,      /* iovec array of argument `of` elements: raw iovecs, then per element u32 len, u32 cut, bytes padded to 8 */
+    LR_CAP_IOVEC = 9,      /* iovec array of argument `of` elements: raw iovecs, then per element u32 len, u32 cut, bytes
+                            * padded to 8; at exit no more bytes in all than the return value. cut of the chunk: more elements */
     LR_CAP_MSGHDR = 10,    /* struct msghdr: raw 56 bytes, then name (u32 len, u32 0, bytes), control (same), iovecs as IOVEC */
 };
 

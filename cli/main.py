@@ -8,14 +8,17 @@ with -d: wrong usage is exit 2, a failure of lowrun itself 125, one line each.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
 
-from lowrun import UsageError
+from lowrun import LowrunError, UsageError
 from lowrun.cli import options as run_options
 from lowrun.cli.console import STDOUT, complain, show, write
 
-__all__ = ["main"]
+__all__ = ["main", "program"]
 
 EXIT_USAGE = 2
 EXIT_FAILED = 125
@@ -38,6 +41,19 @@ def main(words: Sequence[str] | None = None) -> int:
     except Exception as error:  # the last resort: no traceback reaches the user
         _complain_of(error)
         return EXIT_FAILED
+
+
+def program() -> NoReturn:
+    """The installed program: `main`, then gone.
+
+    By then all is closed and nothing is buffered, so the interpreter need not
+    take itself apart, object by object: that would be a sixth of a short run.
+    """
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or None where there is no descriptor
+            stream.flush()
+    os._exit(code)
 
 
 def _dispatch(words: Sequence[str]) -> int:
@@ -80,8 +96,11 @@ def _complain_of(error: Exception) -> None:
         import traceback
 
         show(traceback.format_exc())
-    complain(str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}")
+    if isinstance(error, LowrunError) or not isinstance(error, OSError):
+        complain(f"{type(error).__name__}: {error}")
+    else:
+        complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

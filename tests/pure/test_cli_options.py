@@ -13,12 +13,12 @@ from lowrun.cli.options import RUN_OPTIONS, Options, read
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("-c10", Options(count=10)),
-        ("-c 10", Options(count=10)),
-        ("-c=10", Options(count=10)),
-        ("--count=10", Options(count=10)),
-        ("--count 10", Options(count=10)),
-        ("-c 2 -c 3", Options(count=3)),
+        ("-c10", Options(runs=10)),
+        ("-c 10", Options(runs=10)),
+        ("-c=10", Options(runs=10)),
+        ("--count=10", Options(runs=10)),
+        ("--count 10", Options(runs=10)),
+        ("-c 2 -c 3", Options(runs=3)),
         ("-fc 2", Options(failed_count=2)),
         ("-fc2", Options(failed_count=2)),
         ("--failed-count 2", Options(failed_count=2)),

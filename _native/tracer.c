@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The tracer's state machine: it tells what a stop is, has it recorded and
+ * lets the tracee go on. tracer_process.c says where it runs.
+ *
+ * The order of a tracee's stops (PTRACE_SEIZE; wait status in brackets):
+ *
+ *   seized, or made by a tracee
+ *     |
+ *     v
+ *   first stop [event STOP, SIGTRAP]      a creator's [event FORK/VFORK/CLONE]
+ *     |                                   may come before it or after it
+ *     v
+ *   +-> running --> signal delivery [event 0, sig] -- resumed with sig --> running
+ *   |     |    \--> group stop [event STOP, SIGSTOP/TSTP/TTIN/TTOU] -- LISTEN
+ *   |     |           | SIGCONT: [event STOP, SIGTRAP] --> running, delivery of SIGCONT
+ *   |     |           +--> killed
+ *   |     v
+ *   |   entry [SIGTRAP|0x80] --> in the call --> exit [SIGTRAP|0x80] --+
+ *   |                              |   |  \-> [event FORK/VFORK/CLONE] |
+ *   |                              |   +----> [event EXEC]             |
+ *   +------------------------------|-----------------------------------+
+ *                                  v
+ *   SIGKILL, exit: [event EXIT], or not, then [exited or killed]: the tid is gone
+ *
+ *   execve by a thread that is not the leader: the others exit; the leader
+ *   vanishes without a word; [event EXEC] comes from the leader's tid, with
+ *   the caller's tid as its message: from here on that thread has this tid.
+ *
+ * Whether a stop is an entry or an exit PTRACE_GET_SYSCALL_INFO says; a new
+ * tracee's first one is an exit without an entry. A tracee can be gone at
+ * any request (SIGKILL ends every stop): ESRCH means no more than that its
+ * end will be waited for.
+ */
+#include "tracer.h"
+
+#include <sys/ptrace.h>
+#include <linux/audit.h>
+#include <linux/ptrace.h>
+
+/* The plan is for calls of this kind; int 0x80 in 64-bit code, say, is another. */
+#if defined(__x86_64__)
+#define NATIVE_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define NATIVE_ARCH AUDIT_ARCH_AARCH64
+#else
+#error "the tracer knows x86_64 and aarch64"
+#endif
+
+#define OPTIONS (PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK \
+                 | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT)
+
+static void resume(uint32_t tid, int signo)
+{
+    ptrace(PTRACE_SYSCALL, (pid_t) tid, NULL, (unsigned long) signo);
+}
+
+static uint32_t event_message(uint32_t tid)
+{
+    unsigned long message = 0;
+
+    ptrace(PTRACE_GETEVENTMSG, (pid_t) tid, NULL, &message);
+    return (uint32_t) message;
+}
+
+/* ---- what is recorded ---- */
+
+static bool wanted(const struct lr_tracer *t, uint64_t nr)
+{
+    return t->options.only == NULL || (nr < t->options.only_bits && (t->options.only[nr / 8] >> (nr % 8) & 1));
+}
+
+static void on_entry(struct lr_tracer *t, struct lr_task *task, const struct ptrace_syscall_info *info)
+{
+    struct lr_rec_enter *enter;
+
+    task->entered = false;
+    if (!t->recording) {
+        if (task->tid != t->root)
+            return;
+        lr_record_restart(t);
+    }
+    if (!wanted(t, info->entry.nr) || (enter = lr_record_begin(t, task, LR_REC_ENTER, sizeof *enter)) == NULL)
+        return;
+    enter->nr = info->entry.nr;
+    memcpy(enter->args, info->entry.args, sizeof enter->args);
+    enter->arch = info->arch;
+    memcpy(task->args, info->entry.args, sizeof task->args);
+    task->row = info->arch == NATIVE_ARCH && enter->nr < t->options.rows ? &t->options.plan[enter->nr] : NULL;
+    enter->chunks = task->row != NULL ? lr_capture(t, task, task->row->enter, NULL) : 0;
+    lr_record_end(t);
+    task->entered = true;
+    task->entered_ns = lr_clock_ns(CLOCK_MONOTONIC);
+}
+
+static void on_exit_of_call(struct lr_tracer *t, struct lr_task *task, const struct ptrace_syscall_info *info)
+{
+    struct lr_rec_exit *leave;
+    int64_t rval = info->exit.rval;
+    uint64_t now = lr_clock_ns(CLOCK_MONOTONIC);
+
+    if (!task->entered || !t->recording)
+        return;
+    task->entered = false;
+    leave = lr_record_begin(t, task, LR_REC_EXIT, sizeof *leave);
+    if (leave == NULL)
+        return;
+    *leave = (struct lr_rec_exit) {
+        .rval = rval, .duration_ns = now - task->entered_ns, .is_error = info->exit.is_error,
+    };
+    if (task->row != NULL && !info->exit.is_error)
+        leave->chunks = lr_capture(t, task, task->row->leave, &rval);
+    lr_record_end(t);
+}
+
+static void record_status(struct lr_tracer *t, const struct lr_task *task, int kind, int status)
+{
+    struct lr_rec_status *body;
+
+    if (t->recording && (body = lr_record_begin(t, task, kind, sizeof *body)) != NULL) {
+        *body = (struct lr_rec_status) { .status = status };
+        lr_record_end(t);
+    }
+}
+
+static void record_signal(struct lr_tracer *t, const struct lr_task *task)
+{
+    siginfo_t info, *body;
+
+    if (!t->recording || ptrace(PTRACE_GETSIGINFO, (pid_t) task->tid, NULL, &info) < 0)
+        return;
+    body = lr_record_begin(t, task, LR_REC_SIGNAL, sizeof *body);
+    if (body != NULL) {
+        *body = info;
+        lr_record_end(t);
+    }
+}
+
+/* ---- stops ---- */
+
+static void on_call(struct lr_tracer *t, struct lr_task *task)
+{
+    struct ptrace_syscall_info info;
+
+    if (ptrace(PTRACE_GET_SYSCALL_INFO, (pid_t) task->tid, sizeof info, &info) <= 0)
+        return;
+    if (info.op == PTRACE_SYSCALL_INFO_ENTRY)
+        on_entry(t, task, &info);
+    else if (info.op == PTRACE_SYSCALL_INFO_EXIT)
+        on_exit_of_call(t, task, &info);
+}
+
+static void on_fork(struct lr_tracer *t, const struct lr_task *task, int event)
+{
+    uint32_t child = event_message(task->tid);
+    struct lr_rec_fork *body;
+
+    if (child == 0)
+        return;
+    if (lr_task_find(t, child) == NULL)
+        lr_task_add(t, child, task->tgid);
+    if (t->recording && (body = lr_record_begin(t, task, LR_REC_FORK, sizeof *body)) != NULL) {
+        *body = (struct lr_rec_fork) { child, (uint32_t) event };
+        lr_record_end(t);
+    }
+}
+
+static void on_exec(struct lr_tracer *t, struct lr_task *task)
+{
+    uint32_t tid = task->tid, former = event_message(tid);
+    struct lr_task *caller = former != tid ? lr_task_find(t, former) : NULL;
+    struct lr_rec_exec *body;
+
+    if (caller != NULL) {
+        lr_task_remove(t, task);
+        lr_task_rename(t, caller, tid);
+        task = caller;
+    }
+    if (tid == t->root)
+        t->recording = true;
+    if (t->recording && (body = lr_record_begin(t, task, LR_REC_EXEC, sizeof *body)) != NULL) {
+        *body = (struct lr_rec_exec) { former != 0 ? former : tid, 0 };
+        lr_record_end(t);
+    }
+}
+
+/* Returns the signal to resume with, or -1: it has been told to stay stopped. */
+static int on_stop(struct lr_tracer *t, struct lr_task *task, int status)
+{
+    int signo = WSTOPSIG(status), event = status >> 16;
+
+    switch (event) {
+    case 0:
+        if (signo != (SIGTRAP | 0x80)) {
+            record_signal(t, task);
+            return signo;
+        }
+        on_call(t, task);
+        return 0;
+    case PTRACE_EVENT_FORK:
+    case PTRACE_EVENT_VFORK:
+    case PTRACE_EVENT_CLONE:
+        on_fork(t, task, event);
+        return 0;
+    case PTRACE_EVENT_EXEC:
+        on_exec(t, task);
+        return 0;
+    case PTRACE_EVENT_EXIT:
+        lr_process_sample(t, task->tgid);
+        return 0;
+    case PTRACE_EVENT_STOP:
+        if (task->tid == t->root)
+            t->root_stopped = true;
+        if (signo == SIGTRAP)
+            return 0;
+        record_status(t, task, LR_REC_STOPPED, signo);
+        ptrace(PTRACE_LISTEN, (pid_t) task->tid, NULL, 0);
+        return -1;
+    default:
+        return 0;
+    }
+}
+
+static void on_gone(struct lr_tracer *t, uint32_t tid, const struct lr_stop *stop)
+{
+    struct lr_task *task = lr_task_find(t, tid);
+
+    if (task == NULL)
+        return;
+    record_status(t, task, LR_REC_EXITED, stop->status);
+    if (task->tgid == tid)
+        lr_process_end(t, tid, &stop->used);
+    lr_task_remove(t, task);
+}
+
+static void dispatch(struct lr_tracer *t, const struct lr_stop *stop)
+{
+    uint32_t tid = (uint32_t) stop->tid;
+    struct lr_task *task;
+    int signo = 0;
+
+    if (!WIFSTOPPED(stop->status)) {
+        on_gone(t, tid, stop);
+        return;
+    }
+    task = lr_task_find(t, tid);
+    if (task == NULL)
+        task = lr_task_add(t, tid, 0);
+    if (t->stopping)                   /* a dying tracee drops SIGKILL: it must be resumed as well */
+        kill((pid_t) tid, SIGKILL);
+    else if (task != NULL)
+        signo = on_stop(t, task, stop->status);
+    if (signo >= 0)
+        resume(tid, signo);
+}
+
+/* Seizes t->root, sees it stop once and go on; -errno: nothing is traced. */
+int lr_tracer_seize(struct lr_tracer *t)
+{
+    struct lr_stop stop;
+    pid_t pid = (pid_t) t->root;
+
+    if (ptrace(PTRACE_SEIZE, pid, NULL, OPTIONS) < 0)
+        return -errno;
+    if (lr_task_add(t, t->root, 0) == NULL || ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) < 0)
+        kill(pid, SIGKILL);
+    while (!t->root_stopped && lr_stop_wait(pid, 0, &stop) > 0)
+        dispatch(t, &stop);
+    return t->root_stopped ? 0 : -ESRCH;
+}
+
+/* Returns when no tracee is left. */
+void lr_tracer_follow(struct lr_tracer *t)
+{
+    struct lr_stop stops[LR_BATCH];
+    int count;
+
+    while ((count = lr_stops_wait(t, stops)) > 0)
+        for (int i = 0; i < count; i++)
+            if (stops[i].tid > 0)
+                dispatch(t, &stops[i]);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the tracer's C files share; Python sees lowrun.h alone. All of it
+ * belongs to the tracer while it runs, but for `lock`, `seized` and `stopping`.
+ */
+#ifndef LR_TRACER_H
+#define LR_TRACER_H
+
+#include "lowrun.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdbool.h>
+#include <sys/resource.h>
+
+#define LR_TABLE_SIZE 4096             /* buckets; ids are handed out in sequence, so they spread */
+#define LR_BUFFER_SIZE (1024 * 1024)
+#define LR_RECORD_MAX (512 * 1024)     /* no record is longer: capture stops at it */
+
+/* One thread group: what it used is added up when its leader is reaped. */
+struct lr_process {
+    struct lr_process *next;           /* in the bucket */
+    uint32_t tgid;
+    uint32_t parent;                   /* tgid of the process that made it; 0: unknown */
+    bool is_parent;                    /* it made processes */
+    uint64_t cpu_ns;                   /* its own, sampled when a thread of it exits */
+    uint64_t children_user_ns;         /* of its children that have died, with theirs */
+    uint64_t children_sys_ns;
+};
+
+/* One thread. */
+struct lr_task {
+    struct lr_task *next;              /* in the bucket */
+    uint32_t tid;
+    uint32_t tgid;
+    bool entered;                      /* its ENTER is recorded, its EXIT is due */
+    uint64_t entered_ns;               /* CLOCK_MONOTONIC at the entry stop */
+    uint64_t args[6];                  /* as at entry: the exit's capture needs them */
+    const struct lr_capture_row *row;  /* NULL: nothing to copy */
+};
+
+struct lr_tracer {
+    struct lr_tracer_options options;
+    pid_t owner;                       /* the process that lr_tracer_run was called in */
+    sem_t seized;                      /* posted when `seize_result` is there */
+    int seize_result;
+
+    /* who is traced */
+    struct lr_task *tasks[LR_TABLE_SIZE];
+    uint32_t count;                    /* of tasks */
+    struct lr_process *processes[LR_TABLE_SIZE];
+    uint32_t root;                     /* the command's first process */
+    bool root_stopped;                 /* it has been seen in its first stop */
+    bool recording;                    /* its first execve has succeeded */
+    pthread_mutex_t lock;              /* of `tasks` against lr_tracer_abort */
+    volatile bool stopping;
+
+    uint64_t spin_max_ns;
+    uint64_t spin_ns;                  /* how long to poll at the next wait */
+    uint32_t waits_asleep;             /* since it last polled */
+
+    /* records */
+    uint8_t *buffer;
+    uint32_t used;
+    uint32_t open;                     /* offset of the record being written */
+    uint32_t end;                      /* of what was put in last, without its padding */
+    int write_error;
+    uint64_t lost;
+
+    struct lr_tracer_usage usage;
+};
+
+struct lr_stop {
+    pid_t tid;                         /* 0: overtaken by a later one of the same tid */
+    int status;
+    struct rusage used;
+};
+
+/* ---- tracer.c ---- */
+int lr_tracer_seize(struct lr_tracer *t);
+void lr_tracer_follow(struct lr_tracer *t);
+
+/* ---- tracer_wait.c ---- */
+#define LR_BATCH 32
+void lr_stops_prepare(struct lr_tracer *t);
+pid_t lr_stop_wait(pid_t tid, int flags, struct lr_stop *ret_stop);
+int lr_stops_wait(struct lr_tracer *t, struct lr_stop stops[LR_BATCH]);
+
+/* ---- tracer_tasks.c ---- */
+struct lr_task *lr_task_find(struct lr_tracer *t, uint32_t tid);
+struct lr_task *lr_task_add(struct lr_tracer *t, uint32_t tid, uint32_t parent);
+void lr_task_rename(struct lr_tracer *t, struct lr_task *task, uint32_t tid);
+void lr_task_remove(struct lr_tracer *t, struct lr_task *task);
+void lr_tasks_kill(struct lr_tracer *t);
+void lr_tasks_free(struct lr_tracer *t);
+
+/* ---- tracer_usage.c ---- */
+void lr_process_add(struct lr_tracer *t, uint32_t tgid, uint32_t parent);
+void lr_process_sample(struct lr_tracer *t, uint32_t tgid);
+void lr_process_end(struct lr_tracer *t, uint32_t tgid, const struct rusage *used);
+void lr_processes_free(struct lr_tracer *t);
+
+/* ---- tracer_records.c ---- */
+uint64_t lr_clock_ns(clockid_t clock);
+void *lr_record_begin(struct lr_tracer *t, const struct lr_task *task, int kind, size_t body);
+void lr_record_end(struct lr_tracer *t);
+void lr_record_restart(struct lr_tracer *t);
+void *lr_record_extend(struct lr_tracer *t, size_t len);
+void lr_record_shrink(struct lr_tracer *t, void *end);
+
+/* ---- tracer_capture.c ---- */
+uint32_t lr_capture(struct lr_tracer *t, const struct lr_task *task, const struct lr_capture_cell *cells,
+                    const int64_t *rval);
+
+#endif

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Copies what a call's pointers point to out of a stopped tracee, as the
+ * capture plan (records.h) says: process_vm_readv(2) into the open record.
+ *
+ * The kernel need not split one vector of process_vm_readv, so a read is cut
+ * at page ends: bytes before a page that is not there still arrive. A string
+ * is fetched by a first bite that nearly all fit in, then page by page. A bad
+ * pointer gives a chunk that says so; it never ends the trace.
+ */
+#include "tracer.h"
+
+#include <sys/uio.h>
+
+#define PAGE 4096                      /* the smallest there is: cutting more often does no harm */
+#define FIRST_BITE 256
+#define POINTERS 512                   /* of argv or envp at once */
+#define POINTERS_MAX (1 << 20)
+
+struct source {
+    struct lr_tracer *tracer;
+    const struct lr_task *task;
+    const int64_t *rval;               /* NULL at entry */
+};
+
+/* Reads at most 16 pages; returns the bytes read before the first that cannot be, or -errno. */
+static ssize_t read_memory(const struct source *s, uint64_t address, void *out, size_t len)
+{
+    struct iovec local = { out, len }, remote[18];
+    int pieces = 0;
+    ssize_t n;
+
+    while (len > 0 && pieces < 18) {
+        size_t piece = PAGE - address % PAGE;
+
+        if (piece > len)
+            piece = len;
+        remote[pieces++] = (struct iovec) { (void *) address, piece };
+        address += piece;
+        len -= piece;
+    }
+    n = process_vm_readv((pid_t) s->task->tid, &local, 1, remote, (unsigned long) pieces, 0);
+    return n < 0 ? -errno : n;
+}
+
+static bool read_whole(const struct source *s, uint64_t address, void *out, size_t len)
+{
+    return len == 0 || (address != 0 && read_memory(s, address, out, len) == (ssize_t) len);
+}
+
+/* Reads a string of at most `limit` bytes into `out`, which has room for one more.
+ * Returns its length without the NUL, or -EFAULT. */
+static ssize_t read_string(const struct source *s, uint64_t address, char *out, size_t limit, bool *ret_cut)
+{
+    size_t got = 0;
+
+    *ret_cut = false;
+    while (address != 0 && got <= limit) {
+        size_t want = got == 0 ? FIRST_BITE : PAGE;
+        ssize_t n;
+        char *end;
+
+        if (want > limit + 1 - got)
+            want = limit + 1 - got;
+        n = read_memory(s, address + got, out + got, want);
+        if (n <= 0)
+            return -EFAULT;
+        end = memchr(out + got, 0, (size_t) n);
+        if (end != NULL)
+            return end - out;
+        got += (size_t) n;
+    }
+    *ret_cut = true;
+    return address != 0 ? (ssize_t) limit : -EFAULT;
+}
+
+static uint64_t size_of(const struct source *s, const struct lr_capture_cell *cell)
+{
+    if (cell->of != 7)
+        return s->task->args[cell->of];
+    return s->rval != NULL && *s->rval > 0 ? (uint64_t) *s->rval : 0;
+}
+
+/* Each capture_* extends the open record by its bytes and returns 0 (1: cut), or -errno. */
+
+static int capture_bytes(const struct source *s, uint64_t address, uint64_t size, size_t limit)
+{
+    size_t len = size > limit ? limit : (size_t) size;
+    uint8_t *out = lr_record_extend(s->tracer, len);
+
+    if (out == NULL || !read_whole(s, address, out, len))
+        return -EFAULT;
+    lr_record_shrink(s->tracer, out + len);
+    return size > limit;
+}
+
+static int capture_string(const struct source *s, uint64_t address, size_t limit)
+{
+    char *out = lr_record_extend(s->tracer, limit + 1);
+    bool cut;
+    ssize_t len;
+
+    if (out == NULL)
+        return -E2BIG;
+    len = read_string(s, address, out, limit, &cut);
+    if (len < 0)
+        return (int) len;
+    lr_record_shrink(s->tracer, out + len);
+    return cut;
+}
+
+/* Parts lie one after the other, each padded to 8; the last one's padding belongs to the chunk too. */
+static void end_part(const struct source *s, uint8_t *end)
+{
+    lr_record_shrink(s->tracer, end);
+    s->tracer->end = s->tracer->used;
+}
+
+/* A part of a chunk: u32 len, u32 cut, the bytes. What cannot be read has len 0 and is cut. */
+static int capture_part(const struct source *s, uint64_t address, uint64_t size, size_t limit)
+{
+    uint32_t *head = lr_record_extend(s->tracer, 8);
+    size_t len = size > limit ? limit : (size_t) size;
+    uint8_t *out = head != NULL ? lr_record_extend(s->tracer, len) : NULL;
+    bool good;
+
+    if (out == NULL)
+        return -E2BIG;
+    good = read_whole(s, address, out, len);
+    head[0] = good ? (uint32_t) len : 0;
+    head[1] = !good || size > limit;
+    end_part(s, out + head[0]);
+    return 0;
+}
+
+static int capture_string_part(const struct source *s, uint64_t address)
+{
+    uint32_t *head = lr_record_extend(s->tracer, 8);
+    uint8_t *out = head != NULL ? lr_record_extend(s->tracer, s->tracer->options.string_limit + 1) : NULL;
+    ssize_t len;
+    bool cut;
+
+    if (out == NULL)
+        return -E2BIG;
+    len = read_string(s, address, (char *) out, s->tracer->options.string_limit, &cut);
+    head[0] = len > 0 ? (uint32_t) len : 0;
+    head[1] = len < 0 || cut;
+    end_part(s, out + head[0]);
+    return 0;
+}
+
+/* Counts a NULL-terminated vector of pointers and keeps the first ones. Returns -EFAULT for a bad one. */
+static int64_t read_pointers(const struct source *s, uint64_t address, uint64_t first[LR_VECTOR_MAX])
+{
+    uint64_t some[POINTERS];
+    int64_t count = 0;
+
+    while (address != 0 && count < POINTERS_MAX) {
+        ssize_t n = read_memory(s, address + (uint64_t) count * 8, some, sizeof some) / 8;
+
+        if (n <= 0)
+            return -EFAULT;
+        for (ssize_t i = 0; i < n; i++, count++) {
+            if (some[i] == 0)
+                return count;
+            if (count < LR_VECTOR_MAX)
+                first[count] = some[i];
+        }
+    }
+    return address != 0 ? count : -EFAULT;
+}
+
+static int capture_vector(const struct source *s, uint64_t address, bool with_strings)
+{
+    uint64_t first[LR_VECTOR_MAX], *out = lr_record_extend(s->tracer, sizeof *out);
+    int64_t count = read_pointers(s, address, first);
+
+    if (out == NULL || count < 0)
+        return -EFAULT;
+    *out = (uint64_t) count;
+    for (int64_t i = 0; with_strings && i < count && i < LR_VECTOR_MAX; i++)
+        if (capture_string_part(s, first[i]) < 0)
+            return -E2BIG;
+    return with_strings && count > LR_VECTOR_MAX;
+}
+
+static int capture_iovec(const struct source *s, uint64_t address, uint64_t count)
+{
+    size_t kept = count > LR_VECTOR_MAX ? LR_VECTOR_MAX : (size_t) count;
+    struct iovec *vector = lr_record_extend(s->tracer, kept * sizeof *vector);
+    uint64_t left = s->rval == NULL ? UINT64_MAX : *s->rval > 0 ? (uint64_t) *s->rval : 0;
+
+    if (vector == NULL || !read_whole(s, address, vector, kept * sizeof *vector))
+        return -EFAULT;
+    for (size_t i = 0; i < kept; i++) {
+        uint64_t len = vector[i].iov_len < left ? vector[i].iov_len : left;
+
+        if (capture_part(s, (uint64_t) vector[i].iov_base, len, s->tracer->options.string_limit) < 0)
+            return -E2BIG;
+        left -= len;
+    }
+    return count > LR_VECTOR_MAX;
+}
+
+static int capture_msghdr(const struct source *s, uint64_t address)
+{
+    struct msghdr *head = lr_record_extend(s->tracer, sizeof *head);
+
+    if (head == NULL || !read_whole(s, address, head, sizeof *head))
+        return -EFAULT;
+    if (capture_part(s, (uint64_t) head->msg_name, head->msg_namelen, 128) < 0
+        || capture_part(s, (uint64_t) head->msg_control, head->msg_controllen, LR_COUNTED_MAX) < 0)
+        return -E2BIG;
+    return capture_iovec(s, (uint64_t) head->msg_iov, head->msg_iovlen);
+}
+
+static int capture_cell(const struct source *s, const struct lr_capture_cell *cell, uint64_t address)
+{
+    uint32_t len;
+
+    switch (cell->what) {
+    case LR_CAP_STRING:
+        return capture_string(s, address, s->tracer->options.string_limit);
+    case LR_CAP_PATH:
+        return capture_string(s, address, LR_PATH_MAX);
+    case LR_CAP_ARGV:
+        return capture_vector(s, address, true);
+    case LR_CAP_ENVP:
+        return capture_vector(s, address, false);
+    case LR_CAP_BUFFER:
+        return capture_bytes(s, address, size_of(s, cell), s->tracer->options.string_limit);
+    case LR_CAP_FIXED:
+        return capture_bytes(s, address, cell->size, UINT16_MAX);
+    case LR_CAP_PTRLEN:
+        if (!read_whole(s, size_of(s, cell), &len, sizeof len) || size_of(s, cell) == 0)
+            return -EFAULT;
+        return capture_bytes(s, address, len, s->tracer->options.string_limit);
+    case LR_CAP_COUNTED:
+        if (cell->size == 0 || size_of(s, cell) > UINT32_MAX)
+            return -EFAULT;
+        return capture_bytes(s, address, size_of(s, cell) * cell->size, LR_COUNTED_MAX / cell->size * cell->size);
+    case LR_CAP_IOVEC:
+        return capture_iovec(s, address, size_of(s, cell));
+    case LR_CAP_MSGHDR:
+        return capture_msghdr(s, address);
+    default:
+        return -EINVAL;
+    }
+}
+
+/* Appends the chunks of one stop to the open record; rval is NULL at entry. Returns how many. */
+uint32_t lr_capture(struct lr_tracer *t, const struct lr_task *task, const struct lr_capture_cell *cells,
+                    const int64_t *rval)
+{
+    struct source source = { t, task, rval };
+    uint32_t count = 0;
+
+    for (uint8_t i = 0; i < 6; i++) {
+        struct lr_chunk *chunk;
+        int result;
+
+        if (cells[i].what == LR_CAP_NONE)
+            continue;
+        chunk = lr_record_extend(t, sizeof *chunk);
+        if (chunk == NULL)
+            break;
+        result = capture_cell(&source, &cells[i], task->args[i]);
+        *chunk = (struct lr_chunk) { .arg = i, .what = cells[i].what, .cut = result > 0, .bad = result < 0 };
+        if (result < 0)
+            lr_record_shrink(t, chunk + 1);
+        chunk->len = (uint32_t) (t->buffer + t->end - (uint8_t *) (chunk + 1));
+        count++;
+    }
+    return count;
+}

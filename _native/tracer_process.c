@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Where the tracer runs: in a process that shares memory and descriptors
+ * with ours, made by clone(CLONE_VM | CLONE_FILES | CLONE_FS) and no thread.
+ *
+ * The kernel hands the stop of a tracee to any thread of the tracer's thread
+ * group that waits (wait(2): "any other thread's children"): a host's own
+ * waitpid(-1) would take stops away and the tracee would stand still for
+ * ever; and each stop would send the host a SIGCHLD. A thread group of its
+ * own sees its tracees alone, and its exit signal is 0, so that the host's
+ * waitpid(-1) does not see it either.
+ *
+ *   Python's thread: lr_tracer_run -- clone -- parked in waitpid(__WCLONE) ---- back
+ *   the tracer:                          \-- seize -- sem_post -- follow -- _exit
+ *   the loop's thread:         lr_tracer_await_seized ...../
+ *
+ * The tracer lives on the parked thread's thread-local storage, so that
+ * thread must be parked. It dies when that thread does (PR_SET_PDEATHSIG),
+ * the tracees with it (PTRACE_O_EXITKILL). All its signals are blocked.
+ */
+#include "tracer.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#define STACK_SIZE (256 * 1024)
+
+int lr_tracer_create(const struct lr_tracer_options *options, struct lr_tracer **ret_tracer)
+{
+    struct lr_tracer *t = calloc(1, sizeof *t);
+
+    if (t == NULL)
+        return -ENOMEM;
+    t->buffer = malloc(LR_BUFFER_SIZE);
+    if (t->buffer == NULL) {
+        free(t);
+        return -ENOMEM;
+    }
+    pthread_mutex_init(&t->lock, NULL);
+    sem_init(&t->seized, 0, 0);
+    t->options = *options;
+    *ret_tracer = t;
+    return 0;
+}
+
+static int trace(void *argument)
+{
+    struct lr_tracer *t = argument;
+
+    prctl(PR_SET_NAME, "lowrun-tracer");
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    lr_stops_prepare(t);
+    t->seize_result = getppid() == t->owner ? lr_tracer_seize(t) : -ESRCH;
+    sem_post(&t->seized);
+    lr_tracer_follow(t);
+    _exit(0);
+}
+
+/* Traces `pid` and all that it makes; returns when none is left. The caller's signals are blocked. */
+int lr_tracer_run(struct lr_tracer *t, int pid)
+{
+    char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    int result = -ENOMEM, status = 0;
+
+    t->root = (uint32_t) pid;
+    t->owner = getpid();
+    t->seize_result = -ECHILD;
+    if (stack != MAP_FAILED) {
+        pid_t tracer = clone(trace, stack + STACK_SIZE, CLONE_VM | CLONE_FILES | CLONE_FS, t);
+
+        result = tracer < 0 ? -errno : 0;
+        while (tracer > 0 && waitpid(tracer, &status, __WCLONE) < 0 && errno == EINTR)
+            ;
+        munmap(stack, STACK_SIZE);
+    }
+    if (result < 0)
+        t->seize_result = result;
+    sem_post(&t->seized);              /* in case the tracer never came to it */
+    return result < 0 ? result : status == 0 ? 0 : -ECHILD;
+}
+
+/* From another thread: 0 when the first process is traced, why it is not (-EPERM, -ESRCH...), -ETIMEDOUT. */
+int lr_tracer_await_seized(struct lr_tracer *t, int timeout_ms)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += timeout_ms / 1000;
+    while (sem_timedwait(&t->seized, &until) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return t->seize_result;
+}
+
+/* From any thread: kills what is traced, so that lr_tracer_run returns. */
+void lr_tracer_abort(struct lr_tracer *t)
+{
+    t->stopping = true;
+    lr_tasks_kill(t);
+}
+
+/* What has ended so far; complete once lr_tracer_run has returned. */
+void lr_tracer_usage(const struct lr_tracer *t, struct lr_tracer_usage *ret_usage)
+{
+    *ret_usage = t->usage;
+}
+
+/* How many records were lost, */
+int64_t lr_tracer_lost(const struct lr_tracer *t)
+{
+    return (int64_t) t->lost;
+}
+
+/* and the errno of the write that failed, 0 without one. */
+int lr_tracer_write_error(const struct lr_tracer *t)
+{
+    return t->write_error;
+}
+
+void lr_tracer_free(struct lr_tracer *t)
+{
+    lr_tasks_free(t);
+    lr_processes_free(t);
+    sem_destroy(&t->seized);
+    pthread_mutex_destroy(&t->lock);
+    free(t->buffer);
+    free(t);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Writes records (records.h) into one buffer and the buffer, when it fills,
+ * to the output. A run that is short, or is not kept, never writes.
+ *
+ * Disk full or any other error of write(2): recording ends there, what was
+ * written is cut back to whole records, and what did not get in is counted.
+ */
+#include "tracer.h"
+
+uint64_t lr_clock_ns(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
+}
+
+static uint32_t size_at(const struct lr_tracer *t, uint32_t offset)
+{
+    return ((const struct lr_record *) (t->buffer + offset))->size;
+}
+
+/* The output holds `written` bytes of the buffer: leave whole records in it, count the rest. */
+static void give_up(struct lr_tracer *t, uint32_t written, int error)
+{
+    uint32_t whole = 0;
+    off_t end;
+
+    t->write_error = error;
+    while (whole < t->used && whole + size_at(t, whole) <= written)
+        whole += size_at(t, whole);
+    for (uint32_t at = whole; at < t->used; at += size_at(t, at))
+        t->lost++;
+    end = lseek(t->options.output, 0, SEEK_CUR);
+    if (end >= 0 && ftruncate(t->options.output, end - (written - whole)) < 0)
+        t->write_error = error;     /* a reader stops at a record that is cut */
+}
+
+int lr_tracer_flush(struct lr_tracer *t)
+{
+    uint32_t written = 0;
+
+    while (t->write_error == 0 && written < t->used) {
+        ssize_t n = write(t->options.output, t->buffer + written, t->used - written);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            give_up(t, written, n < 0 ? errno : ENOSPC);
+        else
+            written += (uint32_t) n;
+    }
+    t->used = 0;
+    return -t->write_error;
+}
+
+/* Opens a record and returns its body, to be filled; NULL when nothing is written any more. */
+void *lr_record_begin(struct lr_tracer *t, const struct lr_task *task, int kind, size_t body)
+{
+    struct lr_record *record;
+
+    if (t->write_error == 0 && t->used > LR_BUFFER_SIZE - LR_RECORD_MAX)
+        lr_tracer_flush(t);
+    if (t->write_error != 0) {
+        t->lost++;
+        return NULL;
+    }
+    t->open = t->used;
+    record = (struct lr_record *) (t->buffer + t->open);
+    *record = (struct lr_record) {
+        .kind = (uint16_t) kind, .tid = task->tid, .tgid = task->tgid, .time_ns = lr_clock_ns(CLOCK_REALTIME),
+    };
+    t->used += sizeof *record;
+    return lr_record_extend(t, body);
+}
+
+void lr_record_end(struct lr_tracer *t)
+{
+    ((struct lr_record *) (t->buffer + t->open))->size = t->used - t->open;
+}
+
+/* Before the first execve only the latest entry counts: forget the former. */
+void lr_record_restart(struct lr_tracer *t)
+{
+    t->used = 0;
+}
+
+/* Returns `len` more bytes (padded to 8, the padding zeroed) of the open record; NULL: it is too long. */
+void *lr_record_extend(struct lr_tracer *t, size_t len)
+{
+    size_t padded = (len + 7) & ~(size_t) 7;
+    uint8_t *room = t->buffer + t->used;
+
+    if (t->used - t->open + padded > LR_RECORD_MAX)
+        return NULL;
+    if (padded > 0)
+        memset(room + padded - 8, 0, 8);
+    t->used += (uint32_t) padded;
+    t->end = t->used;
+    return room;
+}
+
+/* Gives back what was extended beyond `end`, but for the padding. */
+void lr_record_shrink(struct lr_tracer *t, void *end)
+{
+    size_t used = (size_t) ((uint8_t *) end - t->buffer), padded = (used + 7) & ~(size_t) 7;
+
+    memset(t->buffer + used, 0, padded - used);
+    t->used = (uint32_t) padded;
+    t->end = (uint32_t) used;
+}

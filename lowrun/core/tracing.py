@@ -1,0 +1,93 @@
+"""The native tracer as a typed object: see _native/tracer.c for what it does.
+
+`run` takes a thread of its own for as long as anything is traced; cffi lets
+go of the GIL, so that thread holds nobody up. `await_seized` and `abort` are
+for other threads meanwhile, the rest is for when `run` has returned.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from lowrun._native import ffi, lib
+from lowrun.core.kernel import check
+
+__all__ = ["NativeTracer", "TracedUsage"]
+
+#: (user ns, system ns, KiB of the largest process, number of processes)
+TracedUsage = tuple[int, int, int, int]
+
+
+def bitmap_of(numbers: Iterable[int]) -> bytes:
+    """Return a bitmap: bit N%8 of byte N//8 is set for each N of `numbers`."""
+    bits = 0
+    for number in numbers:
+        bits |= 1 << number
+    return bits.to_bytes(bits.bit_length() // 8 + 1, "little")
+
+
+class NativeTracer:
+    """Follows one process and all that it makes; writes records (records.h) to `output`.
+
+    `plan` holds a struct lr_capture_row per call number, `only` the numbers
+    of the calls to record (None: all), `string_limit` bytes are copied of a
+    string. The descriptor `output` stays the caller's.
+    """
+
+    __slots__ = ("_keep", "_tracer")
+
+    def __init__(self, output: int, plan: bytes, only: frozenset[int] | None, string_limit: int) -> None:
+        bits = b"" if only is None else bitmap_of(only)
+        rows = ffi.from_buffer("struct lr_capture_row[]", plan)
+        options = ffi.new("struct lr_tracer_options *")
+        options.output, options.string_limit = output, string_limit
+        options.plan, options.rows = rows, len(rows)
+        if only is not None:
+            options.only, options.only_bits = ffi.from_buffer("uint8_t[]", bits), len(bits) * 8
+        out = ffi.new("struct lr_tracer **")
+        check(lib.lr_tracer_create(options, out), "lr_tracer_create")
+        self._tracer = out[0]
+        self._keep = (plan, rows, bits, options)  # C holds pointers to them
+
+    def run(self, pid: int) -> None:
+        """Trace `pid` and all that it makes until none is left. All signals are blocked in the caller.
+
+        Raises OSError when the tracer could not be made, or was killed.
+        """
+        check(lib.lr_tracer_run(self._tracer, pid), "clone")
+
+    def await_seized(self, timeout: float) -> None:
+        """Wait until the process is traced. Raises OSError: EPERM, ESRCH, ETIMEDOUT after `timeout` seconds."""
+        check(lib.lr_tracer_await_seized(self._tracer, int(timeout * 1000)), "ptrace")
+
+    def abort(self) -> None:
+        """Kill what is traced, so that `run` returns; from any thread."""
+        lib.lr_tracer_abort(self._tracer)
+
+    def flush(self) -> None:
+        """Write what is still in memory. Raises OSError: the first error of any write."""
+        check(lib.lr_tracer_flush(self._tracer), "write")
+
+    @property
+    def lost(self) -> int:
+        """How many records could not be written."""
+        return int(lib.lr_tracer_lost(self._tracer))
+
+    @property
+    def write_error(self) -> str | None:
+        """Why records were lost, None without an error."""
+        error = int(lib.lr_tracer_write_error(self._tracer))
+        return os.strerror(error) if error else None
+
+    def usage(self) -> TracedUsage:
+        """Return what the processes that have ended used."""
+        out = ffi.new("struct lr_tracer_usage *")
+        lib.lr_tracer_usage(self._tracer, out)
+        return out.user_ns, out.sys_ns, out.max_rss_kib, out.processes
+
+    def close(self) -> None:
+        """Free it; the second time does nothing. Never while `run` is under way."""
+        tracer, self._tracer = self._tracer, ffi.NULL
+        if tracer != ffi.NULL:
+            lib.lr_tracer_free(tracer)

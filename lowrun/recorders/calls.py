@@ -1,0 +1,115 @@
+"""Records every system call of a run, as strace would print them.
+
+While the command runs, the tracer's thread writes binary records to a file
+without a name; text is made of them only when the run is kept. A command of
+ours is followed from its own execve on, with all its descendants.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from pathlib import Path
+
+from lowrun.core.fd import UnnamedFile
+from lowrun.core.loop import Loop
+from lowrun.errors import UsageError
+from lowrun.runs.recorder import RunInfo
+from lowrun.trace.tracer import Tracer
+from lowrun.values import Artifact, Usage
+
+__all__ = ["Calls"]
+
+FILE_NAME = "calls.strace"
+ENGINES = ("auto", "ptrace")
+
+
+class Calls:
+    """Keeps `calls.strace`: what `strace -f -tt -T -y -yy -s 2048` would have written.
+
+    `only` says which calls to record, as strace's -e trace= does:
+    "open,close", "%file", "!%memory"; None records all. `engine` is "auto" or
+    "ptrace". Raises UsageError for an engine that is not known.
+    """
+
+    name = "calls"
+
+    def __init__(self, only: str | None = None, engine: str = "auto") -> None:
+        if engine not in ENGINES:
+            raise UsageError(f'no such engine: "{engine}" (there are: {", ".join(ENGINES)})')
+        self.only = only
+        self._run: RunInfo | None = None
+        self._records: UnnamedFile | None = None
+        self._tracer: Tracer | None = None
+        self._seized = False
+
+    def start(self, run: RunInfo, loop: Loop) -> None:
+        """Ask for the command to be parked and seized. Raises UsageError for a bad `only`, OSError."""
+        from lowrun.trace.table import capture_plan, numbers_of
+
+        self.discard()
+        self._run = run
+        self._seized = False
+        only = None if self.only is None else numbers_of(self.only)
+        self._records = UnnamedFile(run.scratch)
+        self._tracer = Tracer(self._records.fileno(), capture_plan(), only)
+        run.seize(self._seize)
+        run.witness(self._usage)
+
+    def _seize(self, pid: int) -> None:
+        assert self._tracer is not None
+        self._tracer.seize(pid)
+        self._seized = True
+
+    def _usage(self) -> Usage:
+        if self._tracer is None or not self._seized:
+            return Usage(None, None, None, None)
+        return self._tracer.usage()
+
+    def stop(self) -> None:
+        """Wait for the tracer's end."""
+        if self._tracer is not None:
+            self._tracer.stop()
+            self._report()
+
+    def _report(self) -> None:
+        """Make what was lost a fault of the run, once."""
+        assert self._tracer is not None and self._run is not None
+        fault = self._tracer.fault
+        if fault is not None:
+            text = f"system calls: {fault} in {self._run.scratch}; free some space or choose another --output"
+            if text not in self._run.faults:
+                self._run.fault(text)
+
+    def keep(self, into: Path) -> list[Artifact]:
+        """Write `calls.strace` in `into`; [] when no call was recorded. Raises OSError."""
+        from lowrun.trace.text import write_strace
+
+        assert self._tracer is not None and self._records is not None
+        try:
+            self._tracer.flush()
+            self._report()
+            if os.fstat(self._records.fileno()).st_size == 0:
+                return []
+            text = UnnamedFile(into)
+            with (
+                text,
+                mmap.mmap(self._records.fileno(), 0, prot=mmap.PROT_READ) as mapped,
+                memoryview(mapped) as records,
+                open(text.fileno(), "wb", closefd=False) as out,
+            ):
+                write_strace(records, out)
+                out.flush()
+                text.link(into / FILE_NAME)
+            return [Artifact(self.name, into / FILE_NAME)]
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Forget the records."""
+        tracer, self._tracer = self._tracer, None
+        records, self._records = self._records, None
+        if tracer is not None:
+            tracer.close()
+        if records is not None:
+            records.close()

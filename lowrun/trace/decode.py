@@ -1,0 +1,128 @@
+"""One system call as strace's text: its arguments at entry, the rest at exit, its result.
+
+A call's row (table.py) is compiled once into two lists of formatters: strace
+prints at entry all that is known then, up to the first argument that the
+kernel writes; that one and those after it at exit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from lowrun.trace.constants import errno_name
+from lowrun.trace.context import Context, Formatter
+from lowrun.trace.pointers import pointer_formatter
+from lowrun.trace.quoting import address
+from lowrun.trace.scalars import value_formatter
+from lowrun.trace.special import AFTER, RESULTS, SPECIAL
+from lowrun.trace.table import Argument, Call, call_of
+
+__all__ = ["Format", "format_of"]
+
+#: Kinds printed at exit although the kernel need not write them.
+_AT_EXIT = frozenset(("clone3_tail", "ioctl_arg"))
+
+
+def _formatter(argument: Argument, index: int, leaving: bool) -> Formatter:
+    if argument.kind in SPECIAL:
+        return SPECIAL[argument.kind](index)
+    if argument.read or argument.written:
+        at_exit = argument.written and leaving
+        found = pointer_formatter(argument, index, at_exit)
+    else:
+        found = value_formatter(argument.kind, index, argument.optional)
+    return found or (lambda c: address(c.arguments[index]))
+
+
+def _joined(formatters: list[Formatter]) -> Callable[[Context], str]:
+    def join(c: Context) -> str:
+        return ", ".join([text for formatter in formatters if (text := formatter(c)) is not None])
+
+    return join
+
+
+def _nothing(c: Context) -> str:
+    return ""
+
+
+class Format:
+    """How one call is printed."""
+
+    __slots__ = ("_after", "_result", "call", "decoded", "enter", "leave", "name")
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.name = call.name
+        first = next(
+            (
+                index
+                for index, argument in enumerate(call.arguments)
+                if (argument.written and not argument.read) or argument.kind in _AT_EXIT
+            ),
+            len(call.arguments),
+        )
+        formatters = [_formatter(argument, i, i >= first) for i, argument in enumerate(call.arguments)]
+        early, late = formatters[:first], formatters[first:]
+        #: Everything is printed at entry.
+        self.decoded = not late
+        self.enter = self._entry(early, late, call)
+        self.leave = self._exit(early, late, call)
+        self._after = AFTER.get(call.name)
+        self._result = RESULTS.get(call.result)
+
+    @staticmethod
+    def _entry(early: list[Formatter], late: list[Formatter], call: Call) -> Callable[[Context], str]:
+        if not early:
+            return _nothing
+        join = _joined(early)
+        if late and not Format._comma_late(call, len(early)):
+            return lambda c: join(c) + ", "
+        return join
+
+    @staticmethod
+    def _comma_late(call: Call, first: int) -> bool:
+        """Whether what is printed at exit brings its own comma: it may be missing, or begin otherwise."""
+        return call.arguments[first].optional or call.arguments[first].kind == "clone3_tail"
+
+    @staticmethod
+    def _exit(early: list[Formatter], late: list[Formatter], call: Call) -> Callable[[Context], str]:
+        if not late:
+            return _nothing
+        if not Format._comma_late(call, len(early)):
+            return _joined(late)
+        separator = "" if call.arguments[len(early)].kind == "clone3_tail" else ", "
+
+        def join(c: Context) -> str:
+            return "".join([separator + text for formatter in late if (text := formatter(c)) is not None])
+
+        return join
+
+    def result(self, c: Context) -> str:
+        """Return what stands after `= `."""
+        value = c.value
+        if c.failed:
+            return errno_name(-value)
+        kind = self.call.result
+        if self._result is not None:
+            text = self._result(c) or str(value)
+        elif kind == "fd":
+            text = f"{value}{c.descriptors.get(value, '')}"
+        elif kind == "hex":
+            text = f"{value & 0xFFFFFFFFFFFFFFFF:#x}" if value else "0"
+        elif kind == "oct":
+            text = f"{value:#05o}".replace("0o", "0", 1)
+        elif kind == "none":
+            return "?"
+        else:
+            text = str(value)
+        if self._after is not None:
+            more = self._after(c)
+            return f"{text} ({more})" if more else text
+        return text
+
+
+@lru_cache(maxsize=1024)
+def format_of(number: int) -> Format:
+    """Return the compiled format of the call `number`."""
+    return Format(call_of(number))

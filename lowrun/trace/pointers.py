@@ -1,0 +1,200 @@
+"""Formatters of arguments that point to memory: strings, structs, arrays, buffers.
+
+What was not copied (a NULL or bad pointer, a call that failed before it wrote)
+prints as an address, as strace does.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable
+
+from lowrun.trace.constants import flags_text
+from lowrun.trace.context import Context, Formatter, signed
+from lowrun.trace.quoting import address, hexed, quoted
+from lowrun.trace.records import Chunk
+from lowrun.trace.scalars import descriptor_text, open_flags_text
+from lowrun.trace.signals import siginfo_text
+from lowrun.trace.sockets import iovecs_text, msghdr_text, sockaddr_text
+from lowrun.trace.structs import STRUCTS, sigset_text
+from lowrun.trace.table import RESULT, Argument
+
+__all__ = ["pointer_formatter", "pollfds_text"]
+
+#: Text of what was copied: (context, the argument's index, the chunk) -> text.
+Reader = Callable[[Context, int, Chunk], str]
+
+_poll_events = flags_text("poll_events")
+_EVERYTHING = 1 << 62
+
+
+def _string(c: Context, i: int, chunk: Chunk) -> str:
+    return quoted(chunk.data.partition(b"\0")[0], chunk.cut)
+
+
+def _argv(c: Context, i: int, chunk: Chunk) -> str:
+    data, at = chunk.data, 8
+    texts: list[str] = []
+    count = int.from_bytes(data[:8], "little")
+    while at + 8 <= len(data) and len(texts) < count:
+        size, cut = struct.unpack_from("<II", data, at)
+        texts.append(quoted(data[at + 8 : at + 8 + size], cut != 0))
+        at += 8 + ((size + 7) & ~7)
+    if len(texts) < count:
+        texts.append("...")
+    return "[" + ", ".join(texts) + "]"
+
+
+def _envp(c: Context, i: int, chunk: Chunk) -> str:
+    count = int.from_bytes(chunk.data[:8], "little")
+    return f"{c.arguments[i]:#x} /* {count} var{'' if count == 1 else 's'} */"
+
+
+def _dirents(c: Context, i: int, chunk: Chunk) -> str:
+    count, at, data = 0, 0, chunk.data
+    while at + 18 <= len(data):
+        count += 1
+        at += int.from_bytes(data[at + 16 : at + 18], "little") or len(data)
+    return f"{c.arguments[i]:#x} /* {count} entries */"
+
+
+def _optval(c: Context, i: int, chunk: Chunk) -> str:
+    data, level, option = chunk.data, c.arguments[1], c.arguments[2]
+    if level == socket.SOL_SOCKET:
+        if option == socket.SO_LINGER and len(data) == 8:
+            return "{{l_onoff={}, l_linger={}}}".format(*struct.unpack("<ii", data))
+        if option == socket.SO_PEERCRED and len(data) == 12:
+            return "{{pid={}, uid={}, gid={}}}".format(*struct.unpack("<iII", data))
+        if option in (20, 21) and len(data) == 16:
+            return STRUCTS["timeval"](data)
+    if len(data) == 4:
+        return f"[{struct.unpack('<i', data)[0]}]"
+    return quoted(data, chunk.cut)
+
+
+def _socklen(c: Context, i: int, chunk: Chunk) -> str:
+    after = int.from_bytes(chunk.data[:4], "little")
+    entry = c.at_entry.get(i)
+    before = int.from_bytes(entry.data[:4], "little") if entry and entry.data else after
+    return f"[{before}]" if before == after else f"[{before} => {after}]"
+
+
+def _sockaddr(c: Context, i: int, chunk: Chunk) -> str:
+    entry = c.at_entry.get(i + 1)
+    return sockaddr_text(chunk.data, int.from_bytes(entry.data[:4], "little") if entry and entry.data else None)
+
+
+def pollfds_text(c: Context, data: bytes) -> str:
+    """Return `[{fd=3, events=POLLIN}]`."""
+    return "[" + ", ".join(
+        f"{{fd={descriptor_text(c, fd)}, events={_poll_events(events)}}}"
+        for fd, events, _ in struct.iter_unpack("<iHH", data[: len(data) & ~7])
+    ) + "]"  # fmt: skip
+
+
+def _fdset(c: Context, i: int, chunk: Chunk) -> str:
+    bits = int.from_bytes(chunk.data, "little") & ((1 << max(0, min(signed(c.arguments[0]), 1024))) - 1)
+    return "[" + " ".join(descriptor_text(c, fd) for fd in range(bits.bit_length()) if bits >> fd & 1) + "]"
+
+
+def _cpuset(c: Context, i: int, chunk: Chunk) -> str:
+    bits = int.from_bytes(chunk.data, "little")
+    return "[" + " ".join(str(cpu) for cpu in range(bits.bit_length()) if bits >> cpu & 1) + "]"
+
+
+def _fdpair(c: Context, i: int, chunk: Chunk) -> str:
+    return "[" + ", ".join(descriptor_text(c, fd) for fd in struct.unpack("<ii", chunk.data[:8])) + "]"
+
+
+def _open_how(c: Context, i: int, chunk: Chunk) -> str:
+    flags, mode, resolve = struct.unpack_from("<QQQ", chunk.data)
+    middle = f", mode={mode:#05o}".replace("0o", "0") if flags & 0o20000100 else ""
+    return f"{{flags={open_flags_text(flags)}{middle}, resolve={resolve:#x}}}".replace("resolve=0x0", "resolve=0")
+
+
+def _sigset_arg(c: Context, i: int, chunk: Chunk) -> str:
+    pointer, size = struct.unpack_from("<QQ", chunk.data)
+    return f"{{sigmask={address(pointer)}, sigsetsize={size}}}"
+
+
+def _remaining(c: Context, i: int, chunk: Chunk) -> str:
+    return STRUCTS["timespec"](chunk.data) if c.value in (-514, -516, -4) else address(c.arguments[i])
+
+
+def _iovec_in(i: int, of: int) -> Formatter:
+    def formatter(c: Context) -> str:
+        chunk = c.at_entry.get(i)
+        if chunk is None or chunk.bad:
+            return address(c.arguments[i])
+        return iovecs_text(chunk.data, c.arguments[of], _EVERYTHING)
+
+    return formatter
+
+
+def _wstatus_or_usage(kind: str) -> Reader:
+    text = STRUCTS[kind]
+    return lambda c, i, chunk: text(chunk.data) if c.value > 0 else address(c.arguments[i])
+
+
+READERS: dict[str, Reader] = {
+    "path": _string, "str": _string, "argv": _argv, "envp": _envp, "dirents": _dirents, "optval": _optval,
+    "socklen": _socklen, "fdset": _fdset, "cpuset": _cpuset, "fdpair": _fdpair, "open_how": _open_how,
+    "sigset_arg": _sigset_arg, "remaining": _remaining, "wstatus": _wstatus_or_usage("wstatus"),
+    "data": lambda c, i, chunk: quoted(chunk.data, chunk.cut),
+    "bytes": lambda c, i, chunk: hexed(chunk.data, chunk.cut),
+    "text": lambda c, i, chunk: quoted(chunk.data.partition(b"\0")[0], chunk.cut),
+    "pollfd": lambda c, i, chunk: pollfds_text(c, chunk.data),
+    "siginfo": lambda c, i, chunk: siginfo_text(chunk.data),
+    "sockaddr": lambda c, i, chunk: sockaddr_text(chunk.data),
+    "iovec": lambda c, i, chunk: iovecs_text(chunk.data, c.arguments[2], max(c.value, 0)),
+    "sigset": lambda c, i, chunk: sigset_text(chunk.data),
+    "msghdr": lambda c, i, chunk: msghdr_text(chunk.data, c.value if c.at_exit else _EVERYTHING, c.descriptors),
+}  # fmt: skip
+
+
+def _reader_of(argument: Argument) -> Reader | None:
+    kind = argument.kind
+    if kind == "sockaddr" and argument.indirect:
+        return _sockaddr
+    if kind in READERS:
+        return READERS[kind]
+    if kind not in STRUCTS:
+        return None
+    text, size = STRUCTS[kind], argument.size
+    if argument.of < 0:
+        return lambda c, i, chunk: text(chunk.data) if len(chunk.data) >= size else address(c.arguments[i])
+
+    def array(c: Context, i: int, chunk: Chunk) -> str:
+        data = chunk.data
+        items = [text(data[at : at + size]) for at in range(0, len(data) - size + 1, size)]
+        return "[" + ", ".join([*items, "..."] if chunk.cut else items) + "]"
+
+    return array
+
+
+def pointer_formatter(argument: Argument, index: int, leaving: bool) -> Formatter | None:
+    """Return the formatter of memory, as it was at exit when `leaving`, else at entry; None: not known."""
+    reader = _reader_of(argument)
+    if reader is None:
+        return None
+    if not leaving:
+
+        def entered(c: Context) -> str:
+            chunk = c.at_entry.get(index)
+            return address(c.arguments[index]) if chunk is None or chunk.bad else reader(c, index, chunk)
+
+        return entered
+    empty = argument.of == RESULT and argument.kind in ("data", "epoll_event", "gid", "dirents", "bytes")
+    blank = {"data": '""', "bytes": '""', "dirents": ""}.get(argument.kind, "[]")
+    always = argument.kind == "remaining"
+
+    def left(c: Context) -> str:
+        chunk = c.at_exit.get(index)
+        if chunk is None or chunk.bad or (c.failed and not always):
+            if empty and c.value == 0 and not c.failed and c.arguments[index]:
+                return blank or f"{c.arguments[index]:#x} /* 0 entries */"
+            return address(c.arguments[index])
+        return reader(c, index, chunk)
+
+    return left

@@ -1,0 +1,62 @@
+"""Bytes of a tracee as strace quotes them.
+
+C escapes for whitespace, quotes and backslashes; octal for what is not
+printable ASCII, in as few digits as the next character allows: `\\0` but
+`\\0001` before a digit.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+__all__ = ["address", "bare", "hexed", "quoted"]
+
+_PLAIN = re.compile(rb'[\x20\x21\x23-\x5b\x5d-\x7e]*\Z')  # fmt: skip
+#: An octal escape before an octal digit takes three digits: moved out of the way of the short ones.
+_BEFORE_DIGIT = re.compile("[\x00-\x08\x0e-\x1f\x7f-\xff](?=[0-7])")
+_LONG = 0xE000
+_ESCAPES: dict[int, str] = {code: f"\\{code:o}" for code in (*range(32), *range(127, 256))}
+_ESCAPES |= {_LONG + code: f"\\{code:03o}" for code in range(256)}
+_ESCAPES |= {ord(char): "\\" + escape for char, escape in zip('"\\\f\n\r\t\v', '"\\fnrtv', strict=True)}
+_BARE = _ESCAPES | {ord("<"): "\\74", ord(">"): "\\76", ord('"'): '"'}
+
+
+def _escaped(data: bytes, escapes: dict[int, str]) -> str:
+    text = data.decode("latin-1")
+    if _BEFORE_DIGIT.search(text):
+        text = _BEFORE_DIGIT.sub(lambda match: chr(_LONG + ord(match[0])), text)
+    return text.translate(escapes)
+
+
+@lru_cache(maxsize=4096)
+def _quoted_short(data: bytes) -> str:
+    if _PLAIN.match(data):
+        return f'"{data.decode("ascii")}"'
+    return f'"{_escaped(data, _ESCAPES)}"'
+
+
+def quoted(data: bytes, cut: bool = False) -> str:
+    """Return `data` in quotes, `...` after it when there was more."""
+    if len(data) <= 256:
+        text = _quoted_short(data)
+    elif _PLAIN.match(data):
+        text = f'"{data.decode("ascii")}"'
+    else:
+        text = f'"{_escaped(data, _ESCAPES)}"'
+    return text + "..." if cut else text
+
+
+def bare(data: bytes) -> str:
+    """Return a descriptor's path without quotes; what would end `<...>` is escaped."""
+    return _escaped(data, _BARE)
+
+
+def hexed(data: bytes, cut: bool = False) -> str:
+    """Return `data` in quotes, every byte as `\\x41`."""
+    return '"' + "".join(f"\\x{byte:02x}" for byte in data) + ('"...' if cut else '"')
+
+
+def address(value: int) -> str:
+    """Return a pointer: `NULL` or hexadecimal."""
+    return f"{value:#x}" if value else "NULL"

@@ -1,0 +1,143 @@
+"""One traced run: a process seized before its exec, and all that it makes.
+
+ptrace belongs to the thread that seized (ptrace(2)) and its stops show on no
+descriptor, so each traced run has one thread; it lives in C, without the GIL,
+from the seizing to the last tracee's end, and Python sees no single stop
+(_native/tracer_process.c says why it hands its work to a process).
+Signals are blocked before it starts: a thread inherits the mask, so there is
+no moment in which the host's signals could be delivered to it.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import errno
+import os
+from pathlib import Path
+
+from lowrun.core import kernel
+from lowrun.core.tracing import NativeTracer
+from lowrun.errors import DeniedError, GoneError, InternalError
+from lowrun.values import Usage
+
+__all__ = ["STRING_LIMIT", "Tracer"]
+
+#: Bytes copied of a string or buffer, as strace -s 2048.
+STRING_LIMIT = 2048
+#: Seconds until the seizing, and the end when nothing should be left to trace, count as hung.
+PATIENCE = 10.0
+
+
+class Tracer:
+    """Traces one command into the descriptor `output`, which stays the caller's.
+
+    `plan` is lowrun.trace.table.capture_plan(); `only` holds the numbers of
+    the calls to record, None records all. `seize`, then `stop`, then `flush`
+    when the records are wanted, then `close`.
+    """
+
+    __slots__ = ("_error", "_finished", "_native", "_started")
+
+    def __init__(
+        self, output: int, plan: bytes, only: frozenset[int] | None = None, string_limit: int = STRING_LIMIT
+    ) -> None:
+        self._native = NativeTracer(output, plan, only, string_limit)
+        self._error: OSError | None = None
+        self._finished = _thread.allocate_lock()
+        self._started = False
+
+    def seize(self, pid: int) -> None:
+        """Trace `pid`, which waits to be let go before its execve; returns when it is traced.
+
+        Raises DeniedError (with the reason and the remedy), GoneError.
+        """
+        self._finished.acquire()
+        self._started = True
+        former = kernel.signals_block(range(1, 65))
+        try:
+            _thread.start_new_thread(self._trace, (pid,))
+        finally:
+            kernel.signals_restore(former)
+        try:
+            self._native.await_seized(PATIENCE)
+        except OSError as error:
+            raise _translated(error, pid) from error
+
+    def _trace(self, pid: int) -> None:
+        """The thread."""
+        try:
+            self._native.run(pid)
+        except OSError as error:
+            self._error = error
+        finally:
+            self._finished.release()
+
+    def stop(self) -> None:
+        """Wait for the end of the trace: the tree is gone, or never came to be. Kills what is left of it."""
+        if not self._started or self._finished.acquire(timeout=PATIENCE):
+            self._started = False
+            return
+        self._native.abort()
+        if not self._finished.acquire(timeout=PATIENCE):
+            raise InternalError("the traced processes cannot be killed")
+        self._started = False
+
+    def flush(self) -> None:
+        """Write the records that are still in memory; after `stop`. What fails is told by `fault`."""
+        with contextlib.suppress(OSError):
+            self._native.flush()
+
+    @property
+    def fault(self) -> str | None:
+        """What was lost and why; None when all was recorded."""
+        reason = self._native.write_error
+        if reason is not None:
+            return f"{self._native.lost} records lost: {reason}"
+        return None if self._error is None else f"the tracer ended early: {self._error}"
+
+    def usage(self) -> Usage:
+        """Return what the tree used; after `stop`."""
+        user_ns, sys_ns, max_rss_kib, processes = self._native.usage()
+        return Usage(user_ns / 1e9, sys_ns / 1e9, max_rss_kib, processes)
+
+    def close(self) -> None:
+        """Free its memory; a trace that `stop` could not end keeps it. The second time does nothing."""
+        if not self._started:
+            self._native.close()
+
+
+def _status_of(pid: int) -> dict[str, str]:
+    """Return the lines of /proc/PID/status; {} when the process is gone."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text(errors="replace")
+    except OSError:
+        return {}
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
+
+
+def _translated(error: OSError, pid: int) -> Exception:
+    """Return what `error` of PTRACE_SEIZE means, as ptrace(2) lists the reasons."""
+    if error.errno == errno.ESRCH:
+        return GoneError(errno.ESRCH, f"process {pid} has ended")
+    if error.errno not in (errno.EPERM, errno.EACCES):
+        return error
+    return DeniedError(error.errno, f"cannot trace process {pid}: {_reason(pid)}")
+
+
+def _reason(pid: int) -> str:
+    """Return why ptrace was refused, and the remedy."""
+    theirs, ours = _status_of(pid), _status_of(os.getpid())
+    other = theirs.get("TracerPid", "0")
+    if other != "0":
+        name = _status_of(int(other)).get("Name", "a process")
+        return f"{name} (pid {other}) traces it already; end that first"
+    if theirs.get("Uid", "").split()[:3] != ours.get("Uid", "").split()[:3]:
+        return "it belongs to another user, or changed its user; run lowrun as root"
+    try:
+        scope = Path("/proc/sys/kernel/yama/ptrace_scope").read_text().strip()
+    except OSError:
+        scope = "0"
+    if scope not in ("0", "1"):
+        return f"kernel.yama.ptrace_scope is {scope}; run lowrun as root, or set it to 1 or 0 with sysctl"
+    return "the system forbids ptrace; in a container allow it with --cap-add SYS_PTRACE"
