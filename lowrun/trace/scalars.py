@@ -76,7 +76,8 @@ def _socktype(value: int) -> str:
 
 
 _PROTOCOLS: dict[int, Callable[[int], str]] = {
-    socket.AF_INET: enum_text("ipproto"), socket.AF_INET6: enum_text("ipproto"), socket.AF_NETLINK: enum_text("netlink"),
+    socket.AF_INET: enum_text("ipproto"), socket.AF_INET6: enum_text("ipproto"),
+    socket.AF_NETLINK: enum_text("netlink"),
 }  # fmt: skip
 _OPTIONS: dict[int, Callable[[int], str]] = {
     socket.SOL_SOCKET: enum_text("so"), socket.IPPROTO_TCP: enum_text("tcp"), socket.IPPROTO_IP: enum_text("ip"),

@@ -60,7 +60,10 @@ def test_the_hosts_orphans_go_where_they_went(tmp_path: Path) -> None:
     with lr.Loop() as loop, lr.Repeater(["sleep", "100"], on_end=lambda _r: loop.stop()) as repeater:
         repeater.start(loop)
         loop.dispatch(-1)
-        script = f"(while test $(ps -o ppid= -p $(sh -c 'echo $PPID')) = $$; do :; done; sh -c 'echo $PPID' >/dev/null; read -r _ _ _ ppid _ </proc/self/stat; echo $ppid >{tmp_path}/parent) &"
+        script = (
+            "(while test $(ps -o ppid= -p $(sh -c 'echo $PPID')) = $$; do :; done; sh -c 'echo $PPID' >/dev/null; "
+            f"read -r _ _ _ ppid _ </proc/self/stat; echo $ppid >{tmp_path}/parent) &"
+        )
         assert subprocess.run(["sh", "-c", script]).returncode == 0
         deadline = time.monotonic() + 10
         while not (tmp_path / "parent").exists() or not (tmp_path / "parent").read_text().strip():

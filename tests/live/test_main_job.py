@@ -37,9 +37,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
 def test_five_runs_in_turn(tmp_path: Path) -> None:
     """0,3,3,0,3 in turn: codes and numbers, artifacts of the failing runs only, exit 3."""
     out = tmp_path / "out"
-    done = lowrun(
-        "-c", "5", "-lt", "--json", tmp_path / "j", "-o", out, mock("codes.sh"), tmp_path / "n", *"03303"
-    )
+    done = lowrun("-c", "5", "-lt", "--json", tmp_path / "j", "-o", out, mock("codes.sh"), tmp_path / "n", *"03303")
     assert done.returncode == 3
     summary = json.loads((tmp_path / "j").read_text())
     assert summary["codes"] == {"0": [1, 4], "3": [2, 3, 5]}
@@ -295,7 +293,10 @@ def test_peak_memory_has_no_floor() -> None:
 
 def test_peak_memory_is_the_largest_process() -> None:
     """A child that takes 200 MB is the peak, not its parent and not the sum."""
-    take = "import subprocess, sys\nif len(sys.argv) > 1: x = b'x' * (200 << 20)\nelse: subprocess.run([sys.executable, '-S', '-c', open('/proc/self/cmdline').read().split('\\0')[3], 'child'])"
+    take = (
+        "import subprocess, sys\nif len(sys.argv) > 1: x = b'x' * (200 << 20)\nelse: subprocess.run("
+        "[sys.executable, '-S', '-c', open('/proc/self/cmdline').read().split('\\0')[3], 'child'])"
+    )
     result = lr.run([sys.executable, "-S", "-c", take])
     assert result.usage.max_rss_kib is not None
     assert 200 << 10 < result.usage.max_rss_kib < 230 << 10

@@ -62,7 +62,8 @@ OPTIONS = ["", "-ct "]
 @pytest.mark.parametrize("options", OPTIONS, ids=["plain", "traced"])
 def test_interrupt_reaches_the_command(terminal: Terminal, options: str) -> None:
     """^C: the command's own handler runs, then everything is over; the code is the signal's."""
-    terminal.type(f"lowrun {options}sh -c 'trap \"echo caught; exit 5\" INT; echo re\"\"ady; while :; do sleep 0.05; done'\n".encode())
+    script = 'trap "echo caught; exit 5" INT; echo re""ady; while :; do sleep 0.05; done'
+    terminal.type(f"lowrun {options}sh -c '{script}'\n".encode())
     terminal.expect(b"ready\r\n")
     terminal.type(b"\x03")
     terminal.expect(b"caught")

@@ -11,8 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lowrun.trace import records
-from lowrun.trace.records import Chunk, Enter, Exec, Exit, Exited, Fork, Lost, Path, Record, Signal, Stopped
-from lowrun.trace.records import encode, read
+from lowrun.trace.records import (
+    Chunk,
+    Enter,
+    Exec,
+    Exit,
+    Exited,
+    Fork,
+    Lost,
+    Path,
+    Record,
+    Signal,
+    Stopped,
+    encode,
+    read,
+)
 
 HEADER = FilePath(__file__).parents[2] / "_native" / "records.h"
 
