@@ -80,7 +80,12 @@ static void on_entry(struct lr_tracer *t, struct lr_task *task, const struct ptr
             return;
         lr_record_restart(t);
     }
-    if (!wanted(t, info->entry.nr) || (enter = lr_record_begin(t, task, LR_REC_ENTER, sizeof *enter)) == NULL)
+    if (!wanted(t, info->entry.nr))
+        return;
+    task->entered = true;
+    task->entered_ns = lr_clock_ns(CLOCK_MONOTONIC);
+    enter = lr_record_begin(t, task, LR_REC_ENTER, sizeof *enter);
+    if (enter == NULL)
         return;
     enter->nr = info->entry.nr;
     memcpy(enter->args, info->entry.args, sizeof enter->args);
@@ -89,8 +94,6 @@ static void on_entry(struct lr_tracer *t, struct lr_task *task, const struct ptr
     task->row = info->arch == NATIVE_ARCH && enter->nr < t->options.rows ? &t->options.plan[enter->nr] : NULL;
     enter->chunks = task->row != NULL ? lr_capture(t, task, task->row->enter, NULL) : 0;
     lr_record_end(t);
-    task->entered = true;
-    task->entered_ns = lr_clock_ns(CLOCK_MONOTONIC);
 }
 
 static void on_exit_of_call(struct lr_tracer *t, struct lr_task *task, const struct ptrace_syscall_info *info)
