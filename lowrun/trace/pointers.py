@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from lowrun.trace.constants import flags_text
 from lowrun.trace.context import Context, Formatter, signed
-from lowrun.trace.quoting import address, hexed, quoted
+from lowrun.trace.quoting import address, hexed, octal, quoted
 from lowrun.trace.records import Chunk
 from lowrun.trace.scalars import descriptor_text, open_flags_text
 from lowrun.trace.signals import siginfo_text
@@ -109,7 +109,7 @@ def _fdpair(c: Context, i: int, chunk: Chunk) -> str:
 
 def _open_how(c: Context, i: int, chunk: Chunk) -> str:
     flags, mode, resolve = struct.unpack_from("<QQQ", chunk.data)
-    middle = f", mode={mode:#05o}".replace("0o", "0") if flags & 0o20000100 else ""
+    middle = f", mode={octal(mode)}" if flags & 0o20000100 else ""
     return f"{{flags={open_flags_text(flags)}{middle}, resolve={resolve:#x}}}".replace("resolve=0x0", "resolve=0")
 
 

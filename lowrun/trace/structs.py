@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable
 
 from lowrun.trace.constants import enum_text, flags_text, signal_name
-from lowrun.trace.quoting import address, quoted
+from lowrun.trace.quoting import address, octal, quoted
 
 __all__ = ["STRUCTS", "mode_text", "sigset_text", "timespec_text"]
 
@@ -37,7 +37,7 @@ def mode_text(mode: int) -> str:
     """Return `S_IFREG|0644`."""
     words = [_FORMATS[st.S_IFMT(mode)]] if st.S_IFMT(mode) in _FORMATS else []
     words += [name for bit, name in _BITS if mode & bit]
-    return "|".join([*words, f"{mode & 0o777:#05o}".replace("0o", "0")])
+    return "|".join([*words, octal(mode & 0o777)])
 
 
 def _device(number: int) -> str:
