@@ -99,7 +99,8 @@ enum lr_capture {
     LR_CAP_ARGV = 3,       /* vector of strings, NULL-terminated: u64 count of all, then
                             * for each copied one u32 len, u32 cut, bytes padded to 8 */
     LR_CAP_ENVP = 4,       /* vector of strings, counted only: u64 count */
-    LR_CAP_BUFFER = 5,     /* bytes; size = value of argument `of` (at exit: of the return value when of = 7) */
+    LR_CAP_BUFFER = 5,     /* bytes; how many = value of argument `of` (at exit: the return value when of = 7), at
+                            * most `size` of them, or the string limit where size is 0 */
     LR_CAP_FIXED = 6,      /* `size` bytes (a struct) */
     LR_CAP_PTRLEN = 7,     /* bytes; size = the u32 that argument `of` points to (socklen_t *) */
     LR_CAP_COUNTED = 8,    /* argument `of` elements (7: return value) of `size` bytes each */

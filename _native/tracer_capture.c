@@ -228,7 +228,8 @@ static int capture_cell(const struct source *s, const struct lr_capture_cell *ce
     case LR_CAP_ENVP:
         return capture_vector(s, address, false);
     case LR_CAP_BUFFER:
-        return capture_bytes(s, address, size_of(s, cell), s->tracer->options.string_limit);
+        return capture_bytes(s, address, size_of(s, cell),
+                             cell->size != 0 ? cell->size : s->tracer->options.string_limit);
     case LR_CAP_FIXED:
         return capture_bytes(s, address, cell->size, UINT16_MAX);
     case LR_CAP_PTRLEN:

@@ -53,8 +53,8 @@ def _load(path: str) -> ModuleType:
 @lru_cache(maxsize=4)
 def machine_calls(machine: str = "x86_64") -> Mapping[int, str]:
     """Return number -> name for `machine` (as in uname -m)."""
-    names = {number: name for number, name in _load(f"syscall/linux/{machine}.py").SYSCALL_NAMES.items()}
-    names = {number: name for number, name in names.items() if number < CALLS_MAX}
+    known: Mapping[int, str] = _load(f"syscall/linux/{machine}.py").SYSCALL_NAMES
+    names = {number: name for number, name in known.items() if number < CALLS_MAX}
     if machine == "x86_64":
         names |= X86_64_ONLY
     return names | dict(enumerate(SINCE_424, 424))

@@ -13,10 +13,10 @@ from functools import lru_cache
 from lowrun.trace.constants import errno_name
 from lowrun.trace.context import Context, Formatter
 from lowrun.trace.pointers import pointer_formatter
-from lowrun.trace.quoting import address
+from lowrun.trace.quoting import address, octal
+from lowrun.trace.scalars import value_formatter
 from lowrun.trace.special import AFTER, RESULTS, SPECIAL
 from lowrun.trace.table import Argument, Call, call_of
-from lowrun.trace.scalars import value_formatter
 
 __all__ = ["Format", "format_of"]
 
@@ -111,7 +111,7 @@ class Format:
         elif kind == "hex":
             text = f"{value & 0xFFFFFFFFFFFFFFFF:#x}" if value else "0"
         elif kind == "oct":
-            text = f"{value:#05o}".replace("0o", "0", 1)
+            text = octal(value)
         elif kind == "none":
             return "?"
         else:

@@ -12,13 +12,13 @@ from collections.abc import Callable
 
 from lowrun.trace.constants import flags_text
 from lowrun.trace.context import Context, Formatter, signed
-from lowrun.trace.quoting import address, hexed, quoted
+from lowrun.trace.quoting import address, hexed, octal, quoted
 from lowrun.trace.records import Chunk
+from lowrun.trace.scalars import descriptor_text, open_flags_text
 from lowrun.trace.signals import siginfo_text
 from lowrun.trace.sockets import iovecs_text, msghdr_text, sockaddr_text
 from lowrun.trace.structs import STRUCTS, sigset_text
 from lowrun.trace.table import RESULT, Argument
-from lowrun.trace.scalars import descriptor_text, open_flags_text
 
 __all__ = ["pointer_formatter", "pollfds_text"]
 
@@ -34,7 +34,8 @@ def _string(c: Context, i: int, chunk: Chunk) -> str:
 
 
 def _argv(c: Context, i: int, chunk: Chunk) -> str:
-    data, texts, at = chunk.data, [], 8
+    data, at = chunk.data, 8
+    texts: list[str] = []
     count = int.from_bytes(data[:8], "little")
     while at + 8 <= len(data) and len(texts) < count:
         size, cut = struct.unpack_from("<II", data, at)
@@ -108,7 +109,7 @@ def _fdpair(c: Context, i: int, chunk: Chunk) -> str:
 
 def _open_how(c: Context, i: int, chunk: Chunk) -> str:
     flags, mode, resolve = struct.unpack_from("<QQQ", chunk.data)
-    middle = f", mode={mode:#05o}".replace("0o", "0") if flags & 0o20000100 else ""
+    middle = f", mode={octal(mode)}" if flags & 0o20000100 else ""
     return f"{{flags={open_flags_text(flags)}{middle}, resolve={resolve:#x}}}".replace("resolve=0x0", "resolve=0")
 
 

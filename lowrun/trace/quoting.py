@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-__all__ = ["address", "bare", "hexed", "quoted"]
+__all__ = ["address", "bare", "hexed", "octal", "quoted"]
 
 _PLAIN = re.compile(rb'[\x20\x21\x23-\x5b\x5d-\x7e]*\Z')  # fmt: skip
 #: An octal escape before an octal digit takes three digits: moved out of the way of the short ones.
@@ -60,3 +60,8 @@ def hexed(data: bytes, cut: bool = False) -> str:
 def address(value: int) -> str:
     """Return a pointer: `NULL` or hexadecimal."""
     return f"{value:#x}" if value else "NULL"
+
+
+def octal(value: int) -> str:
+    """Return permission bits: at least three digits, the first of them 0."""
+    return f"0{value:o}" if value >= 0o100 else f"{value:03o}"

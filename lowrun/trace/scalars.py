@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from lowrun.trace.constants import ENUMS, FLAGS, enum_text, flags_text, signal_name
 from lowrun.trace.context import Context, Formatter, signed
+from lowrun.trace.quoting import address, octal
 from lowrun.trace.structs import mode_text
 
 __all__ = ["OPEN_CREATES", "descriptor_text", "open_flags_text", "value_formatter"]
@@ -61,10 +62,6 @@ def _hex(value: int) -> str:
     return f"{value:#x}" if value else "0"
 
 
-def _octal(value: int) -> str:
-    return f"0{value:o}" if value >= 0o100 else f"{value:03o}"
-
-
 def _map_flags(value: int) -> str:
     rest = value & ~0xF
     return f"{_map_type(value & 0xF)}|{_map_rest(rest)}" if rest else _map_type(value & 0xF)
@@ -75,10 +72,14 @@ def _socktype(value: int) -> str:
     return f"{_sock(value & 0xF)}|{_sock_flags(rest)}" if rest else _sock(value & 0xF)
 
 
-_PROTOCOLS = {socket.AF_INET: enum_text("ipproto"), socket.AF_INET6: enum_text("ipproto"),
-              socket.AF_NETLINK: enum_text("netlink")}  # fmt: skip
-_OPTIONS = {socket.SOL_SOCKET: enum_text("so"), socket.IPPROTO_TCP: enum_text("tcp"),
-            socket.IPPROTO_IP: enum_text("ip"), socket.IPPROTO_IPV6: enum_text("ipv6")}  # fmt: skip
+_PROTOCOLS: dict[int, Callable[[int], str]] = {
+    socket.AF_INET: enum_text("ipproto"), socket.AF_INET6: enum_text("ipproto"),
+    socket.AF_NETLINK: enum_text("netlink"),
+}  # fmt: skip
+_OPTIONS: dict[int, Callable[[int], str]] = {
+    socket.SOL_SOCKET: enum_text("so"), socket.IPPROTO_TCP: enum_text("tcp"), socket.IPPROTO_IP: enum_text("ip"),
+    socket.IPPROTO_IPV6: enum_text("ipv6"),
+}  # fmt: skip
 
 
 def _protocol(i: int) -> Formatter:
@@ -98,7 +99,7 @@ def _sockopt(i: int) -> Formatter:
 
 
 def _creation_mode(i: int) -> Formatter:
-    return lambda c: _octal(c.arguments[i] & 0xFFFF) if c.arguments[i - 1] & OPEN_CREATES else None
+    return lambda c: octal(c.arguments[i] & 0xFFFF) if c.arguments[i - 1] & OPEN_CREATES else None
 
 
 def _device(i: int) -> Formatter:
@@ -118,10 +119,6 @@ def _futex_op(value: int) -> str:
     return name + "|FUTEX_CLOCK_REALTIME" if value & 0x100 else name
 
 
-def _address(value: int) -> str:
-    return f"{value:#x}" if value else "NULL"
-
-
 def _statx_flags(value: int) -> str:
     sync = {0: "AT_STATX_SYNC_AS_STAT", 0x2000: "AT_STATX_FORCE_SYNC", 0x4000: "AT_STATX_DONT_SYNC"}
     rest = value & ~0x6000
@@ -138,9 +135,9 @@ SCALARS: dict[str, Callable[[int], Formatter]] = {
     "uid": _of(lambda value: "-1" if value == 0xFFFFFFFF else str(value)),
     "hex": _of(_hex),
     "hexlong": _of(_hex, (1 << 64) - 1),
-    "addr": _of(_address, (1 << 64) - 1),
-    "addr_if_fixed": lambda i: lambda c: _address(c.arguments[i]) if c.arguments[3] & 2 else None,
-    "mode": _of(_octal, 0xFFFF),
+    "addr": _of(address, (1 << 64) - 1),
+    "addr_if_fixed": lambda i: lambda c: address(c.arguments[i]) if c.arguments[3] & 2 else None,
+    "mode": _of(octal, 0xFFFF),
     "mknod_mode": _of(mode_text, 0xFFFF),
     "signal": _of(signal_name),
     "open_flags": _of(open_flags_text),

@@ -48,7 +48,11 @@ def sockaddr_text(data: bytes, length: int | None = None) -> str:
         )
     if family == socket.AF_NETLINK and len(data) >= 12:
         pid, groups = struct.unpack_from("<II", data, 4)
-        return f"{head}, nl_pid={pid}, nl_groups={groups:#010x}}}" if groups else f"{head}, nl_pid={pid}, nl_groups=00000000}}"
+        return (
+            f"{head}, nl_pid={pid}, nl_groups={groups:#010x}}}"
+            if groups
+            else f"{head}, nl_pid={pid}, nl_groups=00000000}}"
+        )
     return f"{head}, sa_data={quoted(data[2:])}}}"
 
 

@@ -13,8 +13,8 @@ from lowrun.trace.constants import IOCTLS, enum_text, flags_text, signal_name
 from lowrun.trace.context import Context, Formatter, signed
 from lowrun.trace.quoting import address, quoted
 from lowrun.trace.records import Chunk
-from lowrun.trace.structs import STRUCTS
 from lowrun.trace.scalars import open_flags_text
+from lowrun.trace.structs import STRUCTS
 
 __all__ = ["AFTER", "RESULTS", "SPECIAL"]
 

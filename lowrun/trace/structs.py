@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable
 
 from lowrun.trace.constants import enum_text, flags_text, signal_name
-from lowrun.trace.quoting import address, quoted
+from lowrun.trace.quoting import address, octal, quoted
 
 __all__ = ["STRUCTS", "mode_text", "sigset_text", "timespec_text"]
 
@@ -23,6 +23,7 @@ _FORMATS = {
 _BITS = ((st.S_ISUID, "S_ISUID"), (st.S_ISGID, "S_ISGID"), (st.S_ISVTX, "S_ISVTX"))
 _sa_flags = flags_text("sa_flags")
 _statx_mask = flags_text("statx_mask")
+_statx_attributes = flags_text("statx_attributes")
 _st_flags = flags_text("st_flags")
 _ss_flags = flags_text("ss_flags")
 _epoll_events = flags_text("epoll_events")
@@ -36,7 +37,7 @@ def mode_text(mode: int) -> str:
     """Return `S_IFREG|0644`."""
     words = [_FORMATS[st.S_IFMT(mode)]] if st.S_IFMT(mode) in _FORMATS else []
     words += [name for bit, name in _BITS if mode & bit]
-    return "|".join([*words, f"{mode & 0o777:#05o}".replace("0o", "0")])
+    return "|".join([*words, octal(mode & 0o777)])
 
 
 def _device(number: int) -> str:
@@ -44,7 +45,7 @@ def _device(number: int) -> str:
 
 
 def _stat(data: bytes) -> str:
-    mode, = struct.unpack_from("<I", data, 24)
+    (mode,) = struct.unpack_from("<I", data, 24)
     rdev, size = struct.unpack_from("<QQ", data, 40)
     if st.S_ISCHR(mode) or st.S_ISBLK(mode):
         return f"{{st_mode={mode_text(mode)}, st_rdev={_device(rdev)}, ...}}"
@@ -53,11 +54,10 @@ def _stat(data: bytes) -> str:
 
 def _statx(data: bytes) -> str:
     mask, _, attributes = struct.unpack_from("<IIQ", data)
-    mode, = struct.unpack_from("<H", data, 28)
-    size, = struct.unpack_from("<Q", data, 40)
-    attributes_text = f"{attributes:#x}" if attributes else "0"
+    (mode,) = struct.unpack_from("<H", data, 28)
+    (size,) = struct.unpack_from("<Q", data, 40)
     return (
-        f"{{stx_mask={_statx_mask(mask)}, stx_attributes={attributes_text}, stx_mode={mode_text(mode)},"
+        f"{{stx_mask={_statx_mask(mask)}, stx_attributes={_statx_attributes(attributes)}, stx_mode={mode_text(mode)},"
         f" stx_size={size}, ...}}"
     )
 
@@ -67,10 +67,15 @@ def _statfs(data: bytes) -> str:
         "<qqQQQQQiiqqq", data
     )
     return (
-        f"{{f_type={_fs_magic(kind & 0xFFFFFFFF).replace(' /*  */', '')}, f_bsize={block}, f_blocks={blocks}, f_bfree={free}, f_bavail={available},"
+        f"{{f_type={_magic(kind & 0xFFFFFFFF)}, f_bsize={block}, f_blocks={blocks}, f_bfree={free}, "
+        f" f_bavail={available},"
         f" f_files={files}, f_ffree={ffree}, f_fsid={{val=[{_hex(one)}, {_hex(two)}]}}, f_namelen={name},"
         f" f_frsize={fragment}, f_flags={_st_flags(flags)}}}"
     )
+
+
+def _magic(value: int) -> str:
+    return _fs_magic(value).partition(" /*")[0]
 
 
 def _hex(value: int) -> str:
@@ -132,8 +137,8 @@ def _stack(data: bytes) -> str:
 
 
 def _epoll_event(data: bytes) -> str:
-    events, low, high = struct.unpack_from("<IiI", data)
-    whole, = struct.unpack_from("<Q", data, 4)
+    events, low, _high = struct.unpack_from("<IiI", data)
+    (whole,) = struct.unpack_from("<Q", data, 4)
     return f"{{events={_epoll_events(events)}, data={{u32={low & 0xFFFFFFFF}, u64={whole}}}}}"
 
 
@@ -151,12 +156,12 @@ def _sysinfo(data: bytes) -> str:
 
 
 def _flock(data: bytes) -> str:
-    kind, whence, start, size, pid = struct.unpack_from("<hhxxxxqqi", data)
+    kind, whence, start, size, _pid = struct.unpack_from("<hhxxxxqqi", data)
     return f"{{l_type={_lock_type(kind)}, l_whence={_whence(whence)}, l_start={start}, l_len={size}}}"
 
 
 def _wstatus(data: bytes) -> str:
-    status, = struct.unpack_from("<i", data)
+    (status,) = struct.unpack_from("<i", data)
     if status & 0xFF == 0x7F:
         return f"[{{WIFSTOPPED(s) && WSTOPSIG(s) == {signal_name(status >> 8 & 0x7F)}}}]"
     if status == 0xFFFF:

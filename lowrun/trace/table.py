@@ -28,6 +28,9 @@ RESULT = 7
 NONE, STRING, PATH, ARGV, ENVP, BUFFER, FIXED, PTRLEN, COUNTED, IOVEC, MSGHDR = range(11)
 CAPTURES = {"path": PATH, "str": STRING, "argv": ARGV, "envp": ENVP}
 
+#: Bytes copied of a buffer that is counted, not quoted: the limit of strings does not fit it.
+LIMITS = {"dirents": 0xFFF8}
+
 CLASSES = {
     "process": "clone fork vfork execve execveat exit exit_group wait4 waitid kill tkill tgkill rt_sigqueueinfo"
     " rt_tgsigqueueinfo pidfd_send_signal clone3",
@@ -108,7 +111,7 @@ def _prototype_argument(ctype: str, name: str) -> Argument:
         return Argument("int")
     if ctype in ("long", "loff_t", "off_t", "time_t"):
         return Argument("long")
-    if ctype.startswith("unsigned") and "*" not in ctype or ctype in ("size_t", "u32", "u64"):
+    if (ctype.startswith("unsigned") and "*" not in ctype) or ctype in ("size_t", "u32", "u64"):
         return Argument("uint")
     return Argument("addr" if "*" in ctype else "hex")
 
@@ -162,7 +165,7 @@ def _cell(argument: Argument, entry: bool) -> tuple[int, int, int]:
     if kind == "fdset":
         return (FIXED, 0, 128)
     of = 0 if entry and argument.of == RESULT else argument.of
-    return (COUNTED, of, size) if size > 1 else (BUFFER, of, 0)
+    return (COUNTED, of, size) if size > 1 else (BUFFER, of, LIMITS.get(kind, 0))
 
 
 def capture_plan() -> bytes:
