@@ -41,7 +41,8 @@ class BuildNative(build_ext):
         package.mkdir(parents=True, exist_ok=True)
         sources = sorted(str(path) for path in (ROOT / "_native" / "keeper").glob("*.c"))
         target = package / "lowrun-keeper"
-        command = [compiler, *KEEPER_FLAGS, "-o", str(target), *sources]
+        extra = shlex.split(os.environ.get("KEEPER_CFLAGS", ""))
+        command = [compiler, *KEEPER_FLAGS, *extra, "-o", str(target), *sources]
         print(f"building {target} for {platform.machine()}")
         subprocess.run(command, check=True)
         target.chmod(0o755)

@@ -80,7 +80,12 @@ static void on_entry(struct lr_tracer *t, struct lr_task *task, const struct ptr
             return;
         lr_record_restart(t);
     }
-    if (!wanted(t, info->entry.nr) || (enter = lr_record_begin(t, task, LR_REC_ENTER, sizeof *enter)) == NULL)
+    if (!wanted(t, info->entry.nr))
+        return;
+    task->entered = true;
+    task->entered_ns = lr_clock_ns(CLOCK_MONOTONIC);
+    enter = lr_record_begin(t, task, LR_REC_ENTER, sizeof *enter);
+    if (enter == NULL)
         return;
     enter->nr = info->entry.nr;
     memcpy(enter->args, info->entry.args, sizeof enter->args);
@@ -89,8 +94,6 @@ static void on_entry(struct lr_tracer *t, struct lr_task *task, const struct ptr
     task->row = info->arch == NATIVE_ARCH && enter->nr < t->options.rows ? &t->options.plan[enter->nr] : NULL;
     enter->chunks = task->row != NULL ? lr_capture(t, task, task->row->enter, NULL) : 0;
     lr_record_end(t);
-    task->entered = true;
-    task->entered_ns = lr_clock_ns(CLOCK_MONOTONIC);
 }
 
 static void on_exit_of_call(struct lr_tracer *t, struct lr_task *task, const struct ptrace_syscall_info *info)
@@ -206,6 +209,9 @@ static int on_stop(struct lr_tracer *t, struct lr_task *task, int status)
         on_exec(t, task);
         return 0;
     case PTRACE_EVENT_EXIT:
+        if (!task->exiting)
+            t->exiting++;
+        task->exiting = true;
         lr_process_sample(t, task->tgid);
         return 0;
     case PTRACE_EVENT_STOP:
@@ -229,7 +235,7 @@ static void on_gone(struct lr_tracer *t, uint32_t tid, const struct lr_stop *sto
         return;
     record_status(t, task, LR_REC_EXITED, stop->status);
     if (task->tgid == tid)
-        lr_process_end(t, tid, &stop->used);
+        lr_process_end(t, tid, stop->weighed ? &stop->used : NULL);
     lr_task_remove(t, task);
 }
 
@@ -264,7 +270,7 @@ int lr_tracer_seize(struct lr_tracer *t)
         return -errno;
     if (lr_task_add(t, t->root, 0) == NULL || ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) < 0)
         kill(pid, SIGKILL);
-    while (!t->root_stopped && lr_stop_wait(pid, 0, &stop) > 0)
+    while (!t->root_stopped && lr_stop_wait(t, pid, 0, &stop) > 0)
         dispatch(t, &stop);
     return t->root_stopped ? 0 : -ESRCH;
 }

@@ -33,6 +33,7 @@ struct lr_task {
     struct lr_task *next;              /* in the bucket */
     uint32_t tid;
     uint32_t tgid;
+    bool exiting;                      /* it has been seen in PTRACE_EVENT_EXIT */
     bool entered;                      /* its ENTER is recorded, its EXIT is due */
     uint64_t entered_ns;               /* CLOCK_MONOTONIC at the entry stop */
     uint64_t args[6];                  /* as at entry: the exit's capture needs them */
@@ -48,6 +49,7 @@ struct lr_tracer {
     /* who is traced */
     struct lr_task *tasks[LR_TABLE_SIZE];
     uint32_t count;                    /* of tasks */
+    uint32_t exiting;                  /* of those, seen in PTRACE_EVENT_EXIT */
     struct lr_process *processes[LR_TABLE_SIZE];
     uint32_t root;                     /* the command's first process */
     bool root_stopped;                 /* it has been seen in its first stop */
@@ -73,6 +75,7 @@ struct lr_tracer {
 struct lr_stop {
     pid_t tid;                         /* 0: overtaken by a later one of the same tid */
     int status;
+    bool weighed;                      /* `used` is filled in */
     struct rusage used;
 };
 
@@ -83,7 +86,7 @@ void lr_tracer_follow(struct lr_tracer *t);
 /* ---- tracer_wait.c ---- */
 #define LR_BATCH 32
 void lr_stops_prepare(struct lr_tracer *t);
-pid_t lr_stop_wait(pid_t tid, int flags, struct lr_stop *ret_stop);
+pid_t lr_stop_wait(const struct lr_tracer *t, pid_t tid, int flags, struct lr_stop *ret_stop);
 int lr_stops_wait(struct lr_tracer *t, struct lr_stop stops[LR_BATCH]);
 
 /* ---- tracer_tasks.c ---- */

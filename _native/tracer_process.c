@@ -87,7 +87,9 @@ int lr_tracer_await_seized(struct lr_tracer *t, int timeout_ms)
     struct timespec until;
 
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += (long) (timeout_ms % 1000) * 1000000;
+    until.tv_sec += timeout_ms / 1000 + until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
     while (sem_timedwait(&t->seized, &until) < 0)
         if (errno != EINTR)
             return -errno;

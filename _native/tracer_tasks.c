@@ -101,6 +101,8 @@ void lr_task_rename(struct lr_tracer *t, struct lr_task *task, uint32_t tid)
 
 void lr_task_remove(struct lr_tracer *t, struct lr_task *task)
 {
+    if (task->exiting)
+        t->exiting--;
     unlink_task(t, task);
     free(task);
 }

@@ -83,18 +83,32 @@ static void leave_own(const struct lr_process *p, uint64_t *user, uint64_t *sys)
     }
 }
 
-/* The process was reaped: its leader comes last, when all its threads are gone. */
-void lr_process_end(struct lr_tracer *t, uint32_t tgid, const struct rusage *used)
+static struct lr_process *take(struct lr_tracer *t, uint32_t tgid)
 {
-    struct lr_process **at = &t->processes[tgid % LR_TABLE_SIZE], *process, *parent;
-    uint64_t user = ns_of(&used->ru_utime), sys = ns_of(&used->ru_stime);
+    struct lr_process **at = &t->processes[tgid % LR_TABLE_SIZE], *process;
 
     while (*at != NULL && (*at)->tgid != tgid)
         at = &(*at)->next;
     process = *at;
-    if (process == NULL)
+    if (process != NULL)
+        *at = process->next;
+    return process;
+}
+
+/* The process was reaped: its leader comes last, when all its threads are gone.
+ * NULL: it ended without PTRACE_EVENT_EXIT, so nobody asked what it used. */
+void lr_process_end(struct lr_tracer *t, uint32_t tgid, const struct rusage *used)
+{
+    struct lr_process *process = take(t, tgid), *parent;
+    uint64_t user, sys;
+
+    if (process == NULL || used == NULL) {
+        t->usage.unweighed++;
+        free(process);
         return;
-    *at = process->next;
+    }
+    user = ns_of(&used->ru_utime);
+    sys = ns_of(&used->ru_stime);
     parent = find(t, process->parent);
     if (parent != NULL) {
         parent->children_user_ns += user;

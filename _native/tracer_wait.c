@@ -26,9 +26,12 @@ void lr_stops_prepare(struct lr_tracer *t)
     t->spin_ns = t->spin_max_ns;
 }
 
-pid_t lr_stop_wait(pid_t tid, int flags, struct lr_stop *ret_stop)
+/* Asks for the rusage only while a tracee is about to end: the kernel adds it
+ * up over all threads of a process, at each stop. */
+pid_t lr_stop_wait(const struct lr_tracer *t, pid_t tid, int flags, struct lr_stop *ret_stop)
 {
-    ret_stop->tid = wait4(tid, &ret_stop->status, __WALL | flags, &ret_stop->used);
+    ret_stop->weighed = t->exiting > 0;
+    ret_stop->tid = wait4(tid, &ret_stop->status, __WALL | flags, ret_stop->weighed ? &ret_stop->used : NULL);
     return ret_stop->tid;
 }
 
@@ -39,12 +42,12 @@ static pid_t wait_spinning(struct lr_tracer *t, struct lr_stop *ret_stop)
     pid_t tid;
 
     if (t->spin_ns < SPIN_MIN_NS && ++t->waits_asleep < SPIN_AGAIN)
-        return lr_stop_wait(-1, 0, ret_stop);
+        return lr_stop_wait(t, -1, 0, ret_stop);
     t->waits_asleep = 0;
     for (;;) {
         uint64_t now;
 
-        tid = lr_stop_wait(-1, WNOHANG, ret_stop);
+        tid = lr_stop_wait(t, -1, WNOHANG, ret_stop);
         if (tid != 0) {
             t->spin_ns = t->spin_max_ns;
             return tid;
@@ -57,7 +60,7 @@ static pid_t wait_spinning(struct lr_tracer *t, struct lr_stop *ret_stop)
         sched_yield();
     }
     t->spin_ns /= 2;
-    return lr_stop_wait(-1, 0, ret_stop);
+    return lr_stop_wait(t, -1, 0, ret_stop);
 }
 
 /* Takes all that have stopped before any goes on: the kernel looks through
@@ -68,7 +71,7 @@ int lr_stops_wait(struct lr_tracer *t, struct lr_stop stops[LR_BATCH])
 
     if (wait_spinning(t, &stops[0]) < 0)
         return 0;
-    while (t->count > 1 && n < LR_BATCH && lr_stop_wait(-1, WNOHANG, &stops[n]) > 0) {
+    while (t->count > 1 && n < LR_BATCH && lr_stop_wait(t, -1, WNOHANG, &stops[n]) > 0) {
         for (int i = 0; i < n; i++)
             if (stops[i].tid == stops[n].tid)
                 stops[i].tid = 0;

@@ -23,6 +23,7 @@ class JsonFile:
     """Where the JSON goes; raises UsageError when it cannot go there."""
 
     def __init__(self, name: str) -> None:
+        self._name = name
         self._path = Path(os.path.realpath(name))
         self._file: UnnamedFile | None = None
         self._fd = STDOUT
@@ -47,13 +48,14 @@ class JsonFile:
         try:
             self._write(text)
         except OSError as error:
-            raise OSError(error.errno, f"--json: {error.strerror}", str(self._path)) from error
+            raise OSError(error.errno, error.strerror, f"--json {self._name}") from error
 
     def _write(self, text: str) -> None:
         if self._file is None:
             write(self._fd, text)
             return
-        with self._file as file:
+        file = self._file
+        with file:
             view = memoryview(text.encode("ascii"))
             while view:
                 view = view[os.write(file.fileno(), view) :]

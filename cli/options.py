@@ -16,7 +16,7 @@ LONGEST_S = 1e9
 class Options(NamedTuple):
     """What the user asked for; the field's name is its row's in RUN_OPTIONS."""
 
-    count: int = 1
+    runs: int = 1
     failed_count: int | None = None
     call_trace: bool = False
     log_trace: bool = False
@@ -111,7 +111,7 @@ def _engine(text: str) -> str:
 
 
 RUN_OPTIONS = (
-    Option("count", ("-c", "--count"), "run COMMAND N times (default 1)", "N", _count),
+    Option("runs", ("-c", "--count"), "run COMMAND N times (default 1)", "N", _count),
     Option("failed_count", ("-fc", "--failed-count"), "give up as soon as N runs have failed", "N", _count),
     Option("sys_trace", ("-st", "--sys-trace"), "keep disk, memory, processor and network figures", built=False),
     Option("call_trace", ("-ct", "--call-trace"), "keep every system call of each failed run"),

@@ -1,9 +1,9 @@
 """One line that says how far the runs are, on a terminal only, from the second run on.
 
-While COMMAND writes to the same terminal the line cannot stay in place: it
-would be torn by the next output. Then it is a heading that ends in a newline,
-above the output of the run that follows. Else it is drawn over itself and
-erased before anything else is said.
+While COMMAND's output is shown the line cannot stay in place: it would be
+torn by the next output. Then it is a heading that ends in a newline, above
+the output of the run that follows. With -q it is drawn over itself and erased
+before anything else is said.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import os
 import time
 
 from lowrun import Result
-from lowrun.cli.console import STDERR, STDOUT, is_terminal, show
+from lowrun.cli.console import STDERR, is_terminal, show
 from lowrun.cli.summary import duration
 
 __all__ = ["Progress", "progress_line"]
 
-#: Seconds between two drawings: more is not seen and costs time.
-INTERVAL_S = 0.1
+#: Seconds between two drawings in place: more is not seen and costs time.
+DRAWING_S = 0.1
+#: Seconds between two headings: they stay, so they must be few.
+HEADING_S = 1.0
 
 
 class Progress:
@@ -28,7 +30,7 @@ class Progress:
         self._planned = planned
         self._ok = self._failed = 0
         self._shown = planned > 1 and is_terminal(STDERR)
-        self._stays = quiet or not is_terminal(STDOUT)
+        self._in_place = quiet
         self._drawn = False
         self._began = time.monotonic()
         self._next = 0.0
@@ -40,9 +42,9 @@ class Progress:
         now = time.monotonic()
         if not self._shown or now < self._next or self._ok + self._failed >= self._planned:
             return
-        self._next = now + INTERVAL_S
+        self._next = now + (DRAWING_S if self._in_place else HEADING_S)
         line = progress_line(self._ok, self._failed, self._planned, now - self._began)
-        if self._stays:
+        if self._in_place:
             show("\r\x1b[K" + line[: self._columns() - 1])
             self._drawn = True
         else:

@@ -34,13 +34,13 @@ def run(options: Options, command_words: Sequence[str]) -> int:
         console.complain(words.hint(command_words[0], operators))
     json_file = JsonFile(options.json) if options.json is not None else None
     quiet = options.quiet or options.json == "-"
-    notices = Notices(Progress(options.count, quiet=quiet))
+    notices = Notices(Progress(options.runs, quiet=quiet))
     with _repeater(options, argv, quiet, notices) as repeater:
         _follow(repeater)
         summary = repeater.summary
     notices.close()
     if repeater.error is None or summary.results:
-        console.say(render(summary, options.count, console.paint if console.has_colors() else plain))
+        console.say(render(summary, options.runs, console.paint if console.has_colors() else plain))
     if json_file is not None:
         json_file.write(to_json(summary_dict(summary, __version__)))
     if repeater.error is not None:
@@ -52,7 +52,7 @@ def _repeater(options: Options, argv: Sequence[str], quiet: bool, notices: Notic
     blocked = frozenset(int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
     return Repeater(
         Command(tuple(argv), blocked=blocked),
-        count=options.count,
+        count=options.runs,
         failed_count=options.failed_count,
         jobs=options.jobs,
         warmup=options.warmup,

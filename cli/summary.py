@@ -31,7 +31,7 @@ def render(summary: Summary, planned: int, paint: Paint = plain) -> str:
     if planned == 1 and len(completed) == 1:
         lines = [_head(summary, completed, planned, paint) + _single(completed[0])]
     else:
-        lines = [_head(summary, completed, planned, paint) + f" in {duration(summary.wall_s)}"]
+        lines = [_head(summary, completed, planned, paint)]
         if completed:
             lines += _codes(summary, completed, paint)
             lines += _figures(completed)
@@ -44,7 +44,7 @@ def _head(summary: Summary, completed: Sequence[Result], planned: int, paint: Pa
     failed = len(completed) - ok
     runs = f"{len(completed)}" if len(completed) == planned else f"{len(completed)} of {planned}"
     parts = [
-        f"{runs} {'run' if planned == 1 else 'runs'}",
+        f"{runs} {'run' if planned == 1 else 'runs'}" + (f" in {duration(summary.wall_s)}" if planned > 1 else ""),
         paint(f"{ok} ok", "green") if ok else "0 ok",
         paint(f"{failed} failed", "red") if failed else "0 failed",
     ]
@@ -141,7 +141,7 @@ def meaning(result: Result) -> str:
     if result.ok:
         return "ok"
     if status.code > 128 and (name := _signal_name(status.code - 128)).startswith("SIG"):
-        return f"failed, 128+{name}"
+        return f"failed (128+{name})"
     return "failed"
 
 

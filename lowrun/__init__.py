@@ -23,6 +23,7 @@ from lowrun.errors import (
     UnsupportedError,
     UsageError,
 )
+from lowrun.recorders.calls import Calls
 from lowrun.recorders.output import Output
 from lowrun.runs.recorder import Recorder, RunInfo
 from lowrun.runs.repeat import Repeater, repeat, run
@@ -35,6 +36,7 @@ __all__ = [
     "WRITE",
     "Artifact",
     "BusyError",
+    "Calls",
     "ChildSource",
     "ClosedError",
     "Command",

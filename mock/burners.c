@@ -1,7 +1,7 @@
 /* Children one after the other, each burning CPU time:  burners COUNT MILLISECONDS [ignore]
  *
- * Prints `ready`, then a line for each child: the nanoseconds of CPU time that
- * CLOCK_PROCESS_CPUTIME_ID says it used. With `ignore` SIGCHLD is ignored, so
+ * Prints `ready`, then a line for each child and one for itself at its end: the
+ * nanoseconds of CPU time that CLOCK_PROCESS_CPUTIME_ID says it used. With `ignore` SIGCHLD is ignored, so
  * wait4 tells the parent nothing of them.
  */
 #include <signal.h>
@@ -38,5 +38,6 @@ int main(int argc, char **argv)
         }
         wait(NULL);
     }
+    printf("%lld\n", used());
     return 0;
 }

@@ -12,10 +12,13 @@ import errno
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from lowrun.errors import ClosedError
 
 __all__ = ["OwnedFd", "UnnamedFile", "nearest_directory", "write_whole"]
+
+Owned = TypeVar("Owned", bound="OwnedFd")
 
 
 class OwnedFd:
@@ -48,7 +51,7 @@ class OwnedFd:
         if fd >= 0:
             os.close(fd)
 
-    def __enter__(self) -> OwnedFd:
+    def __enter__(self: Owned) -> Owned:
         return self
 
     def __exit__(

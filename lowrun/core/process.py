@@ -192,12 +192,12 @@ class Process:
 
 
 def open_standard_fds() -> dict[int, int]:
-    """Return {fd: fd} for those of 0 to 2 that are open here."""
+    """Return {fd: fd} for those of 0 to 2 that are open here and that an exec would hand on."""
     found = {}
     for fd in range(3):
         try:
-            os.fstat(fd)
+            if os.get_inheritable(fd):
+                found[fd] = fd
         except OSError:
             continue
-        found[fd] = fd
     return found

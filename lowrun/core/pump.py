@@ -61,7 +61,9 @@ def open_pipe() -> tuple[OwnedFd, OwnedFd]:
 class Destination(OwnedFd):
     """Where output is passed on to: the file, pipe, socket or terminal behind the caller's `fd`.
 
-    Raises OSError: EBADF when the caller has no such descriptor.
+    Raises OSError: EBADF when the caller has no such descriptor, or it is one
+    that a command would not get: a process started without standard output
+    has any file of its own there, close-on-exec as all that Python opens.
     """
 
     __slots__ = ("kind",)
@@ -69,6 +71,8 @@ class Destination(OwnedFd):
     def __init__(self, fd: int) -> None:
         super().__init__(-1)
         status = os.fstat(fd)
+        if not os.get_inheritable(fd):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         self.kind: int = lib.LR_DESTINATION_OWN
         if stat.S_ISSOCK(status.st_mode):
             self.kind = lib.LR_DESTINATION_SOCKET

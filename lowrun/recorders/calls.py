@@ -22,6 +22,7 @@ __all__ = ["Calls"]
 
 FILE_NAME = "calls.strace"
 ENGINES = ("auto", "ptrace")
+NOTHING_KNOWN = Usage(None, None, None, None)
 
 
 class Calls:
@@ -42,6 +43,7 @@ class Calls:
         self._records: UnnamedFile | None = None
         self._tracer: Tracer | None = None
         self._seized = False
+        self._used = NOTHING_KNOWN
 
     def start(self, run: RunInfo, loop: Loop) -> None:
         """Ask for the command to be parked and seized. Raises UsageError for a bad `only`, OSError."""
@@ -50,6 +52,7 @@ class Calls:
         self.discard()
         self._run = run
         self._seized = False
+        self._used = NOTHING_KNOWN
         only = None if self.only is None else numbers_of(self.only)
         self._records = UnnamedFile(run.scratch)
         self._tracer = Tracer(self._records.fileno(), capture_plan(), only)
@@ -62,15 +65,15 @@ class Calls:
         self._seized = True
 
     def _usage(self) -> Usage:
-        if self._tracer is None or not self._seized:
-            return Usage(None, None, None, None)
-        return self._tracer.usage()
+        return self._used
 
     def stop(self) -> None:
         """Wait for the tracer's end."""
-        if self._tracer is not None:
-            self._tracer.stop()
-            self._report()
+        assert self._tracer is not None
+        self._tracer.stop()
+        if self._seized:
+            self._used = self._tracer.usage()
+        self._report()
 
     def _report(self) -> None:
         """Make what was lost a fault of the run, once."""

@@ -87,6 +87,7 @@ class Run:
         self._timer: Timer | None = None
         self._recorders: list[Recorder] = []
         self._process: Process | None = None
+        self._usage, self._usage_faults = nothing_known("the run has not ended")
         for recorder in recorders:
             self._guarded_start(recorder)
         log.debug("run %d: start %r", index, plan.command.argv)
@@ -187,6 +188,7 @@ class Run:
         if process.keeper_lost:
             self.error = InternalError("the keeper of the run was killed; how the run ended is not known")
         self._stop_recorders()
+        self._usage, self._usage_faults = self._account(process)
         log.debug("run %d: %s", self.index, process.status or process.error)
         self._on_done(self)
 
@@ -243,7 +245,6 @@ class Run:
                 artifacts.update((artifact.name, artifact.path) for artifact in recorder.keep(into))
             except Exception as error:
                 self._blame(recorder, error)
-        usage, faults = self._usage(process)
         return Result(
             index=self.index,
             command=self._plan.command,
@@ -254,12 +255,12 @@ class Run:
             pid=process.pid,
             started=self._started,
             wall_s=process.wall_s,
-            usage=usage,
+            usage=self._usage,
             artifacts=artifacts,
-            faults=(*self._info.faults, *faults),
+            faults=(*self._info.faults, *self._usage_faults),
         )
 
-    def _usage(self, process: Process) -> tuple[Usage, list[str]]:
+    def _account(self, process: Process) -> tuple[Usage, list[str]]:
         if process.error is not None:
             return Usage(0.0, 0.0, 0, 0), []
         if process.usage is None or process.pid is None:

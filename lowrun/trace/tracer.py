@@ -97,8 +97,10 @@ class Tracer:
         return None if self._error is None else f"the tracer ended early: {self._error}"
 
     def usage(self) -> Usage:
-        """Return what the tree used; after `stop`."""
-        user_ns, sys_ns, max_rss_kib, processes = self._native.usage()
+        """Return what the tree used; after `stop`. None: a process was killed before it could be asked."""
+        user_ns, sys_ns, max_rss_kib, processes, unknown = self._native.usage()
+        if unknown:
+            return Usage(None, None, None, processes)
         return Usage(user_ns / 1e9, sys_ns / 1e9, max_rss_kib, processes)
 
     def close(self) -> None:

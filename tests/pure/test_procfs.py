@@ -7,7 +7,9 @@ import pytest
 from lowrun.core.procfs import own_cgroup_v2
 
 V2 = "24 1 0:22 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n"
-HYBRID = "41 30 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n31 30 0:23 / /sys/fs/cgroup/cpu rw - cgroup c rw\n"
+HYBRID = (
+    "41 30 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n31 30 0:23 / /sys/fs/cgroup/cpu rw - cgroup c rw\n"
+)
 NESTED = "41 30 0:29 /a/b /mnt/my\\040cg rw - cgroup2 cgroup2 rw\n"
 
 

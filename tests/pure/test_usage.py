@@ -8,9 +8,7 @@ from lowrun.core.keeper import TreeUsage
 from lowrun.runs.usage import account
 from lowrun.values import Usage
 
-PLAIN = TreeUsage(
-    user_us=600_000, sys_us=400_000, max_rss_kib=2000, reaped=1, tree_ns=0, group_us=None, last_pid=0
-)
+PLAIN = TreeUsage(user_us=600_000, sys_us=400_000, max_rss_kib=2000, reaped=1, tree_ns=0, group_us=None, last_pid=0)
 
 
 def test_wait4_is_believed_when_nobody_disagrees() -> None:
