@@ -5,7 +5,9 @@
 
 Two recordings of strace differ where a program itself does (addresses, timing,
 scheduling), so only what two recordings agree on is asked for: per thread the
-longest common subsequence of their calls. Threads are matched by their place
+longest common subsequence of their calls, without the calls that were not made
+equally often (how often a lock is waited for is chance, and two long rows of
+waits have much in common that a third need not have). Threads are matched by their place
 in the process tree: the n-th task that a thread made, not by number.
 """
 
@@ -17,7 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,29 +172,46 @@ class Verdict:
     #: (thread's place, call) that is missing in ours.
     missing: list[tuple[Place, str]] = field(default_factory=list)
 
+    #: Names of calls that were left out: the references do not agree on their number.
+    by_chance: list[str] = field(default_factory=list)
+
     @property
     def share(self) -> float:
         """From 0 to 1; nothing to agree on is 0."""
         return self.agreed / self.total if self.total else 0.0
 
 
-def _texts(lines: Sequence[str], arguments: bool) -> dict[Place, list[str]]:
-    tids = frozenset(match[1] for line in lines if (match := LINE.match(line)))
-    return {
-        place: [masked(call, tids) if arguments else call.name for call in calls]
-        for place, calls in by_place(lines).items()
-    }
+def _tids(lines: Sequence[str]) -> frozenset[str]:
+    return frozenset(match[1] for line in lines if (match := LINE.match(line)))
+
+
+def _by_chance(a: dict[Place, list[Call]], b: dict[Place, list[Call]]) -> frozenset[str]:
+    """Return the names of the calls that some thread did not make equally often."""
+    differing: set[str] = set()
+    for place in a.keys() & b.keys():
+        left, right = (Counter(call.name for call in calls[place]) for calls in (a, b))
+        differing |= {name for name in left.keys() | right.keys() if left[name] != right[name]}
+    return frozenset(differing)
 
 
 def compare(
     reference_a: Sequence[str], reference_b: Sequence[str], ours: Sequence[str], arguments: bool = False
 ) -> Verdict:
     """Compare the lines of three logs of the same command; with `arguments` whole calls instead of names."""
-    a, b, mine = (_texts(lines, arguments) for lines in (reference_a, reference_b, ours))
-    verdict = Verdict()
-    for place in a.keys() & b.keys():
-        expected = common(a[place], b[place])
-        found = common(expected, mine.get(place, []))
+    logs = (reference_a, reference_b, ours)
+    calls = [by_place(lines) for lines in logs]
+    chance = _by_chance(calls[0], calls[1])
+
+    def texts(index: int, place: Place) -> list[str]:
+        tids = numbers[index]
+        kept = [call for call in calls[index].get(place, []) if call.name not in chance]
+        return [masked(call, tids) if arguments else call.name for call in kept]
+
+    numbers = [_tids(lines) for lines in logs]
+    verdict = Verdict(by_chance=sorted(chance))
+    for place in sorted(calls[0].keys() & calls[1].keys()):
+        expected = common(texts(0, place), texts(1, place))
+        found = common(expected, texts(2, place))
         verdict.total += len(expected)
         verdict.agreed += len(found)
         at = 0
@@ -240,7 +259,8 @@ def main(words: Sequence[str] | None = None) -> int:
         parser.error("give either a command or --logs")
     logs = [read_lines(log) for log in options.logs] if options.logs else record(options.command)
     verdict = compare(*logs, arguments=options.arguments)
-    print(f"{options.program or ' '.join(options.command) or 'logs'}: {verdict.agreed}/{verdict.total}")
+    left_out = f" (left out: {', '.join(verdict.by_chance)})" if verdict.by_chance else ""
+    print(f"{options.program or ' '.join(options.command) or 'logs'}: {verdict.agreed}/{verdict.total}{left_out}")
     for place, call in verdict.missing[: options.missing]:
         print(f"  missing in thread {place}: {call[:200]}")
     return 0 if verdict.share >= options.threshold else 1

@@ -81,6 +81,13 @@ def test_only_what_two_references_agree_on_is_asked_for() -> None:
     assert compare(LOG, [line for line in LOG if "getpid" not in line], LOG).total == 9
 
 
+def test_what_is_called_by_chance_is_left_out_and_named() -> None:
+    """A lock that the references waited for unequally often says nothing; which calls that were is told."""
+    wait = "10    03:08:06.000012 futex(0x7f6363a20, FUTEX_WAIT, 1) = 0 <0.000008>"
+    verdict = compare([*LOG[:12], wait, wait, *LOG[12:]], [*LOG[:12], wait, *LOG[12:]], LOG)
+    assert (verdict.agreed, verdict.total, verdict.by_chance) == (10, 10, ["futex"])
+
+
 def test_nothing_is_no_agreement() -> None:
     """Empty logs are no proof."""
     assert compare([], [], []).share == 0.0
