@@ -1,4 +1,4 @@
-"""Bytes of a tracee as strace quotes them.
+"""Bytes, addresses and numbers of a tracee as strace writes them.
 
 C escapes for whitespace, quotes and backslashes; octal for what is not
 printable ASCII, in as few digits as the next character allows: `\\0` but
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-__all__ = ["address", "bare", "hexed", "octal", "quoted"]
+__all__ = ["address", "bare", "hexed", "octal", "quoted", "ticks_text"]
 
 #: An octal escape before an octal digit takes three digits: moved out of the way of the short ones.
 _BEFORE_DIGIT = re.compile("[\x00-\x08\x0e-\x1f\x7f-\xff](?=[0-7])")
@@ -67,3 +67,8 @@ def address(value: int) -> str:
 def octal(value: int) -> str:
     """Return permission bits: at least three digits, the first of them 0."""
     return f"0{value:o}" if value >= 0o100 else f"{value:03o}"
+
+
+def ticks_text(value: int) -> str:
+    """Return clock ticks (USER_HZ is 100), with the seconds as a comment: `3 /* 0.03 s */`."""
+    return f"{value} /* {value // 100}.{value % 100:02d} s */" if value > 0 else str(value)

@@ -6,8 +6,7 @@ import signal
 import struct
 
 from lowrun.trace.constants import signal_name
-from lowrun.trace.quoting import address
-from lowrun.trace.structs import ticks_text
+from lowrun.trace.quoting import address, ticks_text
 
 __all__ = ["siginfo_text"]
 

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable
 
 from lowrun.trace.constants import enum_text, flags_text, signal_name
-from lowrun.trace.quoting import address, octal, quoted
+from lowrun.trace.quoting import address, octal, quoted, ticks_text
 
-__all__ = ["STRUCTS", "mode_text", "sigset_text", "ticks_text", "timespec_text"]
+__all__ = ["STRUCTS", "mode_text", "sigset_text", "timespec_text"]
 
 _FORMATS = {
     st.S_IFREG: "S_IFREG", st.S_IFDIR: "S_IFDIR", st.S_IFLNK: "S_IFLNK", st.S_IFCHR: "S_IFCHR", st.S_IFBLK: "S_IFBLK",
@@ -108,13 +108,9 @@ def _moment(data: bytes, at: int, unit: int) -> str:
     except (OverflowError, OSError):
         return text
     part = f".{fraction * unit:09d}" if unit == 1 else f".{fraction:06d}"
-    date, zone = time.strftime("%Y-%m-%dT%H:%M:%S %z", local).split()
+    written = time.strftime("%Y-%m-%dT%H:%M:%S %z", local)
+    date, _, zone = written.partition(" ")
     return f"{text} /* {date}{part if fraction else ''}{zone} */"
-
-
-def ticks_text(value: int) -> str:
-    """Return clock ticks (USER_HZ is 100), with the seconds as a comment: `3 /* 0.03 s */`."""
-    return f"{value} /* {value // 100}.{value % 100:02d} s */" if value > 0 else str(value)
 
 
 def _limit(value: int) -> str:
