@@ -192,6 +192,9 @@ class _Writer:
     def _exec(self, record: Exec) -> None:
         if record.former in (0, record.tid):
             return
+        leader = self._threads.get(record.tid)
+        if leader is not None and leader.format is not None:
+            self._cut(leader, record)
         thread = self._threads.pop(record.former, None)
         if thread is not None and thread is self._line:
             self._parts.append(f" <pid changed to {record.tid} ...>\n")

@@ -244,6 +244,13 @@ def test_a_threads_exec_takes_the_leaders_place() -> None:
         LEADER + "+++ superseded by execve in pid 9 +++",
         LEADER + "<... execve resumed>) = 0 <0.000012>",
     ]
+    text = text_of(entry("pause"), entry("execve", 1, 2, 3, tid=9, chunks=chunks), Exec(7, 7, AT, 9), leave(0))
+    assert [row[22:] for row in text.splitlines()][1:] == [
+        'execve("/bin/true", ["true"], 0x3 /* 1 var */ <unfinished ...>',
+        "<... pause resumed>) = ?",
+        "+++ superseded by execve in pid 9 +++",
+        "<... execve resumed>) = 0 <0.000012>",
+    ]
 
 
 def test_descriptors_are_named_for_their_life() -> None:
