@@ -26,7 +26,8 @@ from lowrun.errors import (
 from lowrun.recorders.calls import Calls
 from lowrun.recorders.output import Output
 from lowrun.runs.recorder import Recorder, RunInfo
-from lowrun.runs.repeat import Repeater, repeat, run
+from lowrun.runs.repeat import repeat, run
+from lowrun.runs.repeater import Repeater
 from lowrun.runs.report import result_dict, summary_dict, to_json
 from lowrun.values import Artifact, Command, ExitStatus, Result, Summary, Usage
 from lowrun.version import VERSION as __version__

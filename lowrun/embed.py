@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lowrun.core.loop import Loop
 from lowrun.errors import LowrunError, UsageError
-from lowrun.runs.repeat import Repeater
+from lowrun.runs.repeater import Repeater
 from lowrun.values import Command, Result, Summary, Word
 
 if TYPE_CHECKING:

@@ -24,13 +24,13 @@ CLI = ROOT / "cli"
 #: The one table: floor -> (wing, its modules, bottom first). The wing "" is lowrun/ itself.
 HOUSE: list[tuple[str, str]] = [
     ("", "version errors values"),
-    ("core", "kernel fd pump loop procfs keeper process tracing"),
+    ("core", "kernel fd pump loop procfs launch keeper process tracing"),
     (
         "trace",
         "arch constants quoting rows table records context signals sockets structs scalars special pointers decode "
         "descriptors text tracer",
     ),
-    ("runs", "recorder report directory usage run repeat"),
+    ("runs", "recorder report directory usage run repeater repeat"),
     ("recorders", "output calls"),
     ("", "embed __init__"),
 ]

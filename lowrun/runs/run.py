@@ -19,7 +19,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from signal import SIGKILL
 
-from lowrun.core.keeper import Keepers, Launch
+from lowrun.core.keeper import Keepers
+from lowrun.core.launch import Launch
 from lowrun.core.loop import Loop, Timer
 from lowrun.core.process import Process
 from lowrun.errors import InternalError, LowrunError, SpawnError

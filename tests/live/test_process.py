@@ -13,7 +13,8 @@ import pytest
 
 import lowrun as lr
 from lowrun.core import keeper as keeper_module
-from lowrun.core.keeper import Keepers, Launch
+from lowrun.core.keeper import Keepers
+from lowrun.core.launch import Launch
 from lowrun.core.process import Process
 
 TELL = """
