@@ -1,4 +1,4 @@
-"""A test leaves nothing behind: no descriptor, no child process, no keeper, no thread."""
+"""A test leaves nothing behind: no descriptor, no child process, no keeper, no thread, no artifact."""
 
 from __future__ import annotations
 
@@ -47,6 +47,11 @@ def threads() -> dict[int, str]:
     return {int(task): names.get(int(task), "not Python's") for task in os.listdir(PROC / "task")}
 
 
+def kept() -> dict[int, str]:
+    """Inode -> name of what is kept in the working directory; tests keep things in their own."""
+    return {os.lstat(name).st_ino: name for name in os.listdir() if name.startswith("lowrun-")}
+
+
 def added(before: dict[int, str], after: dict[int, str]) -> dict[int, str]:
     return {key: name for key, name in after.items() if before.get(key) != name}
 
@@ -59,9 +64,9 @@ def leaves_nothing_behind() -> Iterator[None]:
     collection of garbage tells what is only not yet closed from what leaks;
     it is made only when something was found.
     """
-    before = descriptors(), children(), threads()
+    looks = descriptors, children, threads, kept
+    before = [look() for look in looks]
     yield
-    looks = descriptors, children, threads
     if any(added(was, look()) for was, look in zip(before, looks, strict=True)):
         gc.collect()
     for was, look in zip(before, looks, strict=True):

@@ -131,7 +131,7 @@ def test_cancelling_ends_the_run() -> None:
             pass
 
     async def cancelled() -> None:
-        task = asyncio.ensure_future(lr.aio.run(["sleep", "100"], record=[Spy()]))
+        task = asyncio.ensure_future(lr.aio.run(["sleep", "100"], record=[Spy()], keep="none"))
         while not started:
             await asyncio.sleep(0.005)
         task.cancel()
@@ -155,7 +155,7 @@ for thread in threads:
     thread.start()
 wrong = []
 def traced(number):
-    result = lr.run(["sh", "-c", f"ls / >/dev/null; exit {number}"], record=[lr.Calls()], quiet=True)
+    result = lr.run(["sh", "-c", f"ls / >/dev/null; exit {number}"], record=[lr.Calls()], quiet=True, keep="none")
     if result.status.code != number or result.faults:
         wrong.append(result)
 def own(number):
@@ -196,7 +196,7 @@ def test_the_hosts_waitpid_steals_nothing() -> None:
     thread = threading.Thread(target=thief)
     thread.start()
     try:
-        for result in lr.repeat(["sh", "-c", "true; exit 7"], count=30, record=[lr.Calls()], quiet=True):
+        for result in lr.repeat(["sh", "-c", "true; exit 7"], count=30, record=[lr.Calls()], keep="none"):
             assert result.status.code == 7
             assert not result.faults
     finally:
@@ -219,6 +219,6 @@ def test_an_own_recorder_that_raises_is_switched_off() -> None:
 
         keep = discard = stop
 
-    result = lr.run(["sh", "-c", "exit 4"], record=[Broken()])  # type: ignore[list-item]
+    result = lr.run(["sh", "-c", "exit 4"], record=[Broken()], keep="none")  # type: ignore[list-item]
     assert result.status.code == 4
     assert [fault for fault in result.faults if "no such luck" in fault]

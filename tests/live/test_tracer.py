@@ -28,7 +28,6 @@ from lowrun.trace.table import call_of, capture_plan, numbers_of
 from lowrun.trace.tracer import Tracer
 from lowrun.values import Usage
 
-pytestmark = pytest.mark.native
 MOCK = Path(__file__).parents[2] / "mock"
 
 
