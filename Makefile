@@ -72,7 +72,7 @@ $(VENV)/.installed: $(VENV)/.created $(SOURCES)
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.installed pyproject.toml
-	@.ci/packages $(PYTHON) strace:strace vi:vim-tiny
+	@.ci/packages $(PYTHON) strace:strace vi:vim-tiny ps:procps
 	$(BIN)/pip install -q --no-build-isolation -e '.[test,dev]'
 	@touch $@
 

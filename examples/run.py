@@ -6,4 +6,4 @@ result = lr.run(["sh", "-c", "echo working; exit 3"], timeout=30, quiet=True)
 
 print("status:", result.status)
 print("ok:", result.ok, "code:", result.status.code, "signal:", result.status.signal)
-print("processes:", result.usage.processes, "peak memory:", result.usage.max_rss_kib, "KiB")
+print("peak memory:", result.usage.max_rss_kib, "KiB")

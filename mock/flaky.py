@@ -11,32 +11,27 @@ import tempfile
 import time
 
 
-def add_one(path: str) -> None:
+def add_one(fd: int) -> None:
     time.sleep(random.uniform(0, 0.02))
-    with open(path) as file:
-        count = int(file.read())
+    count = int(os.pread(fd, 8, 0))
     time.sleep(0.006)
-    with open(path, "w") as file:
-        file.write(str(count + 1))
+    os.pwrite(fd, b"%d" % (count + 1), 0)
 
 
 def main() -> int:
     print("ready", flush=True)
-    with tempfile.TemporaryDirectory() as directory:
-        path = os.path.join(directory, "count")
-        with open(path, "w") as file:
-            file.write("0")
+    with tempfile.TemporaryFile() as file:
+        os.pwrite(file.fileno(), b"0", 0)
         workers = []
         for _ in range(2):
             pid = os.fork()
             if pid == 0:
-                add_one(path)
+                add_one(file.fileno())
                 os._exit(0)
             workers.append(pid)
         for pid in workers:
             os.waitpid(pid, 0)
-        with open(path) as file:
-            count = int(file.read())
+        count = int(os.pread(file.fileno(), 8, 0))
     print(f"counted {count} of 2", flush=True)
     if count != 2:
         print("an addition was lost", file=sys.stderr)

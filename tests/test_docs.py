@@ -63,7 +63,7 @@ def test_the_python_of_the_readme_runs(code: str, tmp_path: Path) -> None:
 
 
 EXAMPLES = {
-    "run.py": "status: exit 3\nok: False code: 3 signal: None\nprocesses: 1 peak memory:",
+    "run.py": "status: exit 3\nok: False code: 3 signal: None\npeak memory:",
     "repeat.py": "run 1: ",
     "in_asyncio.py": "first: exit 3\nsecond timed out: True\nasyncio's child: 5\n",
     "own_recorder.py": "exit 4 with ['CODE=4', ",

@@ -66,7 +66,7 @@ def kept(argv: Sequence[str], into: Path) -> tuple[bytes, bytes]:
 
 #: Records one command into DIR, passes its output on unless told not to, writes the run's faults to DIR/report.
 HOST = f"""
-import fcntl, os, resource, sys
+import fcntl, os, sys
 from pathlib import Path
 sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
 from test_output import record
@@ -77,7 +77,8 @@ told = {{word: word in os.environ for word in ("quiet", "interrupted")}}
 recorder, run, code = record(argv, Path(into), **told)
 recorder.keep(Path(into))
 assert flags == [fcntl.fcntl(fd, fcntl.F_GETFL) for fd in caller], "the caller's descriptors were changed"
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+# ru_maxrss would begin with what the parent had when it forked (getrusage(2) says nothing of it).
+peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:"))
 Path(into, "report").write_text("\\n".join([str(code), str(peak), *run.faults]))
 """
 
