@@ -50,7 +50,7 @@ def run_tests(arguments: list[str]) -> int:
     """In the preloaded process: run the tests, with an environment that has no trace of all this."""
     for name in (SECOND, "LD_PRELOAD", "ASAN_OPTIONS", "UBSAN_OPTIONS"):
         os.environ.pop(name, None)
-    sys.path[0] = str(LIBRARY)
+    sys.path[:1] = [str(LIBRARY), str(ROOT)]
     import pytest
 
     import lowrun.core.kernel as kernel
