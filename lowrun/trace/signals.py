@@ -22,6 +22,7 @@ _OF_SIGNAL = {
     signal.SIGIO: "POLL_IN POLL_OUT POLL_MSG POLL_ERR POLL_PRI POLL_HUP",
     signal.SIGSYS: "SYS_SECCOMP SYS_USER_DISPATCH",
 }
+SIGINFO_SIZE = 128
 _FAULTS = frozenset((signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP))
 
 
@@ -33,7 +34,8 @@ def _code_text(number: int, code: int) -> str:
 
 
 def siginfo_text(data: bytes) -> str:
-    """Return `{si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=7, ...}` of a siginfo_t (128 bytes)."""
+    """Return `{si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=7, ...}` of a siginfo_t (128 bytes; less was cut off)."""
+    data = data.ljust(SIGINFO_SIZE, b"\0")
     number, errno, code = struct.unpack_from("<iii", data)
     if not number and not code:
         return "{}"
