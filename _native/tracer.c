@@ -196,7 +196,7 @@ static void on_exec(struct lr_tracer *t, struct lr_task *task)
         task = caller;
         release_all(t);
     }
-    if (tid == t->root && !t->recording) {
+    if (tid == t->root && t->root_stopped && !t->recording) {
         t->recording = true;
         lr_paths_list(t, task);
     }
@@ -234,8 +234,6 @@ static int on_stop(struct lr_tracer *t, struct lr_task *task, int status)
         lr_process_sample(t, task->tgid);
         return 0;
     case PTRACE_EVENT_STOP:
-        if (task->tid == t->root)
-            t->root_stopped = true;
         if (signo == SIGTRAP)
             return 0;
         record_status(t, task, LR_REC_STOPPED, signo);
@@ -251,6 +249,8 @@ static void let_go(struct lr_tracer *t, struct lr_task *task, int status)
     uint32_t tid = task->tid;
     int signo = on_stop(t, task, status);
 
+    if (tid == t->root)                /* PTRACE_INTERRUPT gives way to any other stop */
+        t->root_stopped = true;
     if (signo >= 0)
         resume(tid, signo);
 }

@@ -60,9 +60,13 @@ struct lr_tracer {
     pthread_mutex_t lock;              /* of `tasks` against lr_tracer_abort */
     volatile bool stopping;
 
-    uint64_t spin_max_ns;
-    uint64_t spin_ns;                  /* how long to poll at the next wait */
-    uint32_t waits_asleep;             /* since it last polled */
+    /* waiting */
+    bool may_poll;
+    bool polling;                      /* now; or sleeping */
+    uint32_t waits;                    /* in this window */
+    uint64_t window_ns;                /* what they took */
+    uint64_t windows;
+    uint64_t cost_ns[2];               /* of the latest window, by `polling` */
 
     /* records */
     uint8_t *buffer;

@@ -169,7 +169,7 @@ def test_captures_are_what_the_program_passed_and_got(corners: str) -> None:
 
 
 def test_descriptors_are_named_once(corners: str) -> None:
-    """What a descriptor is comes before the end of the call that made it; what was given comes with the first execve."""
+    """What a descriptor is comes before the end of the call that made it; what was given, with the first execve."""
     trace = traced(corners, corners, "single")
     named = {(r.fd, r.text) for r in trace.of(PathRecord) if isinstance(r, PathRecord)}
     assert (-100, os.fsencode(os.getcwd())) in named
