@@ -9,7 +9,8 @@
  *     |
  *     v
  *   first stop [event STOP, SIGTRAP]      a creator's [event FORK/VFORK/CLONE]
- *     |                                   may come before it or after it
+ *     |                                   may come before it or after it;
+ *     |                                   an early child is held till then
  *     v
  *   +-> running --> signal delivery [event 0, sig] -- resumed with sig --> running
  *   |     |    \--> group stop [event STOP, SIGSTOP/TSTP/TTIN/TTOU] -- LISTEN
@@ -75,6 +76,8 @@ static void on_entry(struct lr_tracer *t, struct lr_task *task, const struct ptr
     struct lr_rec_enter *enter;
 
     task->entered = false;
+    task->nr = info->arch == NATIVE_ARCH ? info->entry.nr : UINT64_MAX;
+    memcpy(task->args, info->entry.args, sizeof task->args);
     if (!t->recording) {
         if (task->tid != t->root)
             return;
@@ -90,8 +93,7 @@ static void on_entry(struct lr_tracer *t, struct lr_task *task, const struct ptr
     enter->nr = info->entry.nr;
     memcpy(enter->args, info->entry.args, sizeof enter->args);
     enter->arch = info->arch;
-    memcpy(task->args, info->entry.args, sizeof task->args);
-    task->row = info->arch == NATIVE_ARCH && enter->nr < t->options.rows ? &t->options.plan[enter->nr] : NULL;
+    task->row = task->nr < t->options.rows ? &t->options.plan[task->nr] : NULL;
     enter->chunks = task->row != NULL ? lr_capture(t, task, task->row->enter, NULL) : 0;
     lr_record_end(t);
 }
@@ -102,7 +104,12 @@ static void on_exit_of_call(struct lr_tracer *t, struct lr_task *task, const str
     int64_t rval = info->exit.rval;
     uint64_t now = lr_clock_ns(CLOCK_MONOTONIC);
 
-    if (!task->entered || !t->recording)
+    if (!t->recording)
+        return;
+    if (!info->exit.is_error)
+        lr_paths_after(t, task, rval);
+    task->nr = UINT64_MAX;
+    if (!task->entered)
         return;
     task->entered = false;
     leave = lr_record_begin(t, task, LR_REC_EXIT, sizeof *leave);
@@ -153,19 +160,28 @@ static void on_call(struct lr_tracer *t, struct lr_task *task)
         on_exit_of_call(t, task, &info);
 }
 
+static void release(struct lr_tracer *t, struct lr_task *task);
+static void release_all(struct lr_tracer *t);
+
+/* The record of a fork comes before any of the child's. */
 static void on_fork(struct lr_tracer *t, const struct lr_task *task, int event)
 {
     uint32_t child = event_message(task->tid);
+    struct lr_task *early = lr_task_find(t, child);
     struct lr_rec_fork *body;
 
     if (child == 0)
         return;
-    if (lr_task_find(t, child) == NULL)
+    if (early == NULL)
         lr_task_add(t, child, task->tgid);
+    else
+        lr_process_adopt(t, early->tgid, task->tgid);
     if (t->recording && (body = lr_record_begin(t, task, LR_REC_FORK, sizeof *body)) != NULL) {
         *body = (struct lr_rec_fork) { child, (uint32_t) event };
         lr_record_end(t);
     }
+    if (early != NULL && early->held)
+        release(t, early);
 }
 
 static void on_exec(struct lr_tracer *t, struct lr_task *task)
@@ -178,9 +194,12 @@ static void on_exec(struct lr_tracer *t, struct lr_task *task)
         lr_task_remove(t, task);
         lr_task_rename(t, caller, tid);
         task = caller;
+        release_all(t);
     }
-    if (tid == t->root)
+    if (tid == t->root && t->root_stopped && !t->recording) {
         t->recording = true;
+        lr_paths_list(t, task);
+    }
     if (t->recording && (body = lr_record_begin(t, task, LR_REC_EXEC, sizeof *body)) != NULL) {
         *body = (struct lr_rec_exec) { former != 0 ? former : tid, 0 };
         lr_record_end(t);
@@ -215,8 +234,6 @@ static int on_stop(struct lr_tracer *t, struct lr_task *task, int status)
         lr_process_sample(t, task->tgid);
         return 0;
     case PTRACE_EVENT_STOP:
-        if (task->tid == t->root)
-            t->root_stopped = true;
         if (signo == SIGTRAP)
             return 0;
         record_status(t, task, LR_REC_STOPPED, signo);
@@ -225,6 +242,35 @@ static int on_stop(struct lr_tracer *t, struct lr_task *task, int status)
     default:
         return 0;
     }
+}
+
+static void let_go(struct lr_tracer *t, struct lr_task *task, int status)
+{
+    uint32_t tid = task->tid;
+    int signo = on_stop(t, task, status);
+
+    if (tid == t->root)                /* PTRACE_INTERRUPT gives way to any other stop */
+        t->root_stopped = true;
+    if (signo >= 0)
+        resume(tid, signo);
+}
+
+static void release(struct lr_tracer *t, struct lr_task *task)
+{
+    int status = task->held;
+
+    task->held = 0;
+    t->held--;
+    let_go(t, task, status);
+}
+
+/* A creator that is gone will not report: nobody waits for it any longer. */
+static void release_all(struct lr_tracer *t)
+{
+    for (size_t i = 0; i < LR_TABLE_SIZE && t->held > 0; i++)
+        for (struct lr_task *task = t->tasks[i]; task != NULL; task = task->next)
+            if (task->held)
+                release(t, task);
 }
 
 static void on_gone(struct lr_tracer *t, uint32_t tid, const struct lr_stop *stop)
@@ -237,27 +283,31 @@ static void on_gone(struct lr_tracer *t, uint32_t tid, const struct lr_stop *sto
     if (task->tgid == tid)
         lr_process_end(t, tid, stop->weighed ? &stop->used : NULL);
     lr_task_remove(t, task);
+    release_all(t);
 }
 
 static void dispatch(struct lr_tracer *t, const struct lr_stop *stop)
 {
     uint32_t tid = (uint32_t) stop->tid;
     struct lr_task *task;
-    int signo = 0;
 
     if (!WIFSTOPPED(stop->status)) {
         on_gone(t, tid, stop);
         return;
     }
     task = lr_task_find(t, tid);
-    if (task == NULL)
-        task = lr_task_add(t, tid, 0);
-    if (t->stopping)                   /* a dying tracee drops SIGKILL: it must be resumed as well */
-        kill((pid_t) tid, SIGKILL);
-    else if (task != NULL)
-        signo = on_stop(t, task, stop->status);
-    if (signo >= 0)
-        resume(tid, signo);
+    if (task == NULL && (task = lr_task_add(t, tid, 0)) != NULL && !t->stopping) {
+        task->held = stop->status;
+        t->held++;
+    } else if (t->stopping || task == NULL) {
+        kill((pid_t) tid, SIGKILL);    /* a dying tracee drops it and has to be resumed as well */
+        resume(tid, 0);
+    } else if (task->held) {           /* it was killed meanwhile */
+        task->held = stop->status;
+        release(t, task);
+    } else {
+        let_go(t, task, stop->status);
+    }
 }
 
 /* Seizes t->root, sees it stop once and go on; -errno: nothing is traced. */

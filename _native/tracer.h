@@ -33,10 +33,12 @@ struct lr_task {
     struct lr_task *next;              /* in the bucket */
     uint32_t tid;
     uint32_t tgid;
+    int held;                          /* status of its first stop while its creator's is awaited; 0: it goes */
     bool exiting;                      /* it has been seen in PTRACE_EVENT_EXIT */
     bool entered;                      /* its ENTER is recorded, its EXIT is due */
     uint64_t entered_ns;               /* CLOCK_MONOTONIC at the entry stop */
-    uint64_t args[6];                  /* as at entry: the exit's capture needs them */
+    uint64_t nr;                       /* as at entry, */
+    uint64_t args[6];                  /* for what is done at the exit */
     const struct lr_capture_row *row;  /* NULL: nothing to copy */
 };
 
@@ -50,6 +52,7 @@ struct lr_tracer {
     struct lr_task *tasks[LR_TABLE_SIZE];
     uint32_t count;                    /* of tasks */
     uint32_t exiting;                  /* of those, seen in PTRACE_EVENT_EXIT */
+    uint32_t held;                     /* of those, waiting for their creator's stop */
     struct lr_process *processes[LR_TABLE_SIZE];
     uint32_t root;                     /* the command's first process */
     bool root_stopped;                 /* it has been seen in its first stop */
@@ -57,9 +60,13 @@ struct lr_tracer {
     pthread_mutex_t lock;              /* of `tasks` against lr_tracer_abort */
     volatile bool stopping;
 
-    uint64_t spin_max_ns;
-    uint64_t spin_ns;                  /* how long to poll at the next wait */
-    uint32_t waits_asleep;             /* since it last polled */
+    /* waiting */
+    bool may_poll;
+    bool polling;                      /* now; or sleeping */
+    uint32_t waits;                    /* in this window */
+    uint64_t window_ns;                /* what they took */
+    uint64_t windows;
+    uint64_t cost_ns[2];               /* of the latest window, by `polling` */
 
     /* records */
     uint8_t *buffer;
@@ -99,6 +106,7 @@ void lr_tasks_free(struct lr_tracer *t);
 
 /* ---- tracer_usage.c ---- */
 void lr_process_add(struct lr_tracer *t, uint32_t tgid, uint32_t parent);
+void lr_process_adopt(struct lr_tracer *t, uint32_t tgid, uint32_t parent);
 void lr_process_sample(struct lr_tracer *t, uint32_t tgid);
 void lr_process_end(struct lr_tracer *t, uint32_t tgid, const struct rusage *used);
 void lr_processes_free(struct lr_tracer *t);
@@ -114,5 +122,9 @@ void lr_record_shrink(struct lr_tracer *t, void *end);
 /* ---- tracer_capture.c ---- */
 uint32_t lr_capture(struct lr_tracer *t, const struct lr_task *task, const struct lr_capture_cell *cells,
                     const int64_t *rval);
+
+/* ---- tracer_paths.c ---- */
+void lr_paths_after(struct lr_tracer *t, const struct lr_task *task, int64_t rval);
+void lr_paths_list(struct lr_tracer *t, const struct lr_task *task);
 
 #endif

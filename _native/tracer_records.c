@@ -41,6 +41,8 @@ int lr_tracer_flush(struct lr_tracer *t)
 {
     uint32_t written = 0;
 
+    if (!t->recording)                 /* an entry that led to no execve */
+        t->used = 0;
     while (t->write_error == 0 && written < t->used) {
         ssize_t n = write(t->options.output, t->buffer + written, t->used - written);
 

@@ -4,7 +4,8 @@
  *
  * A new thread or process shows in two stops, its own first one and its
  * creator's PTRACE_EVENT_*; either can come first, and the creator's never
- * comes when it is killed meanwhile. So either makes the task.
+ * comes when it is killed meanwhile. So either makes the task, and one that
+ * comes too early is held (tracer.c) until its creator's stop or a death.
  */
 #include "tracer.h"
 
@@ -84,6 +85,7 @@ struct lr_task *lr_task_add(struct lr_tracer *t, uint32_t tid, uint32_t parent)
     if (task == NULL)
         return NULL;
     task->tid = tid;
+    task->nr = UINT64_MAX;
     task->tgid = group_of(tid, parent);
     link_task(t, task);
     if (task->tgid == tid)
@@ -103,6 +105,8 @@ void lr_task_remove(struct lr_tracer *t, struct lr_task *task)
 {
     if (task->exiting)
         t->exiting--;
+    if (task->held)
+        t->held--;
     unlink_task(t, task);
     free(task);
 }

@@ -44,6 +44,17 @@ void lr_process_add(struct lr_tracer *t, uint32_t tgid, uint32_t parent)
     t->processes[tgid % LR_TABLE_SIZE] = process;
 }
 
+/* Its creator is known only now. */
+void lr_process_adopt(struct lr_tracer *t, uint32_t tgid, uint32_t parent)
+{
+    struct lr_process *process = find(t, tgid), *creator = find(t, parent);
+
+    if (process == NULL || creator == NULL || process == creator)
+        return;
+    process->parent = parent;
+    creator->is_parent = true;
+}
+
 /* A thread of it is about to exit. */
 void lr_process_sample(struct lr_tracer *t, uint32_t tgid)
 {

@@ -2,28 +2,34 @@
  *
  * How the tracer waits for stops.
  *
- * What a stop costs is nearly all waking up: on a virtual machine with two
- * processors a loop of calls took 45 us per stop with a tracer that sleeps
- * (the other processor has to be woken from its halt, twice), 16 with one that
- * polls, of which the tracer's own calls are 3. Polling for 20, 50, 100 or
- * 200 us made no difference; SCHED_IDLE and sched_yield made none either. So
- * it polls for a while, and less and less while that does not help.
+ * What a stop costs is nearly all waking up. On a virtual machine with two
+ * processors a loop of calls took, per stop,
+ *
+ *     45 us  tracer sleeps, the other processor is idle: it is woken from its halt, twice
+ *     16 us  tracer polls (for 20 us or 200, that made no difference)
+ *      8 us  tracer sleeps, the other processor is busy: both take turns on one
+ *     14 us  tracer polls there
+ *
+ * of which its own calls are 3. SCHED_IDLE made no difference. Which case it
+ * is changes from moment to moment, so both ways are timed in turns and the
+ * quicker one is used; a tracee that stops rarely is slept for.
  */
 #include "tracer.h"
 
 #include <sched.h>
 
-#define SPIN_NS 50000
-#define SPIN_MIN_NS 3000               /* below it: sleep at once */
-#define SPIN_AGAIN 64                  /* and try again after as many waits */
+#define POLL_NS 50000                  /* poll for so long, then sleep */
+#define LONG_NS 200000                 /* a wait that is longer is the tracee's own business */
+#define WINDOW 32                      /* waits in one way */
+#define WINDOWS 32                     /* of which one in the other way */
 
 void lr_stops_prepare(struct lr_tracer *t)
 {
     cpu_set_t cpus;
 
     /* On one processor the tracee runs only when the tracer does not. */
-    t->spin_max_ns = sched_getaffinity(0, sizeof cpus, &cpus) == 0 && CPU_COUNT(&cpus) == 1 ? 0 : SPIN_NS;
-    t->spin_ns = t->spin_max_ns;
+    t->may_poll = sched_getaffinity(0, sizeof cpus, &cpus) < 0 || CPU_COUNT(&cpus) > 1;
+    t->polling = t->may_poll;
 }
 
 /* Asks for the rusage only while a tracee is about to end: the kernel adds it
@@ -35,32 +41,44 @@ pid_t lr_stop_wait(const struct lr_tracer *t, pid_t tid, int flags, struct lr_st
     return ret_stop->tid;
 }
 
-/* Polls while that pays, then sleeps. Returns a tid, or -1 with ECHILD. */
-static pid_t wait_spinning(struct lr_tracer *t, struct lr_stop *ret_stop)
+static pid_t poll_and_sleep(const struct lr_tracer *t, uint64_t began, struct lr_stop *ret_stop)
 {
-    uint64_t until = 0;
+    do {
+        pid_t tid = lr_stop_wait(t, -1, WNOHANG, ret_stop);
+
+        if (tid != 0)
+            return tid;
+        sched_yield();                 /* the tracee may be waiting for this processor */
+    } while (lr_clock_ns(CLOCK_MONOTONIC) - began < POLL_NS);
+    return lr_stop_wait(t, -1, 0, ret_stop);
+}
+
+/* After a window of waits: which way next? The other one has a cost of 0 until it is tried. */
+static void choose_way(struct lr_tracer *t)
+{
+    t->cost_ns[t->polling] = t->window_ns;
+    t->window_ns = 0;
+    t->waits = 0;
+    t->polling = t->cost_ns[true] < t->cost_ns[false];
+    if (++t->windows % WINDOWS == 0)
+        t->polling = !t->polling;
+}
+
+/* Returns a tid, or -1 with ECHILD. */
+static pid_t wait_quickly(struct lr_tracer *t, struct lr_stop *ret_stop)
+{
+    uint64_t began, took;
     pid_t tid;
 
-    if (t->spin_ns < SPIN_MIN_NS && ++t->waits_asleep < SPIN_AGAIN)
+    if (!t->may_poll)
         return lr_stop_wait(t, -1, 0, ret_stop);
-    t->waits_asleep = 0;
-    for (;;) {
-        uint64_t now;
-
-        tid = lr_stop_wait(t, -1, WNOHANG, ret_stop);
-        if (tid != 0) {
-            t->spin_ns = t->spin_max_ns;
-            return tid;
-        }
-        now = lr_clock_ns(CLOCK_MONOTONIC);
-        if (until == 0)
-            until = now + (t->spin_ns < SPIN_MIN_NS ? t->spin_max_ns : t->spin_ns);
-        else if (now >= until)
-            break;
-        sched_yield();
-    }
-    t->spin_ns /= 2;
-    return lr_stop_wait(t, -1, 0, ret_stop);
+    began = lr_clock_ns(CLOCK_MONOTONIC);
+    tid = t->polling ? poll_and_sleep(t, began, ret_stop) : lr_stop_wait(t, -1, 0, ret_stop);
+    took = lr_clock_ns(CLOCK_MONOTONIC) - began;
+    t->window_ns += took < LONG_NS ? took : LONG_NS;
+    if (++t->waits == WINDOW)
+        choose_way(t);
+    return tid;
 }
 
 /* Takes all that have stopped before any goes on: the kernel looks through
@@ -69,7 +87,7 @@ int lr_stops_wait(struct lr_tracer *t, struct lr_stop stops[LR_BATCH])
 {
     int n = 1;
 
-    if (wait_spinning(t, &stops[0]) < 0)
+    if (wait_quickly(t, &stops[0]) < 0)
         return 0;
     while (t->count > 1 && n < LR_BATCH && lr_stop_wait(t, -1, WNOHANG, &stops[n]) > 0) {
         for (int i = 0; i < n; i++)

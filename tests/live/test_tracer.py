@@ -24,6 +24,7 @@ import pytest
 
 from lowrun.errors import DeniedError, GoneError
 from lowrun.trace.records import Enter, Exec, Exit, Exited, Fork, Record, Signal, Stopped, read
+from lowrun.trace.records import Path as PathRecord
 from lowrun.trace.table import call_of, capture_plan, numbers_of
 from lowrun.trace.tracer import Tracer
 from lowrun.values import Usage
@@ -167,6 +168,17 @@ def test_captures_are_what_the_program_passed_and_got(corners: str) -> None:
     assert reads == [bytes(8)]
 
 
+def test_descriptors_are_named_once(corners: str) -> None:
+    """What a descriptor is comes before the end of the call that made it; what was given, with the first execve."""
+    trace = traced(corners, corners, "single")
+    named = {(r.fd, r.text) for r in trace.of(PathRecord) if isinstance(r, PathRecord)}
+    assert (-100, os.fsencode(os.getcwd())) in named
+    assert {fd for fd, _ in named} >= {0, 1, 2}
+    zero = next(i for i, r in enumerate(trace.records) if isinstance(r, PathRecord) and r.text == b"/dev/zero")
+    made = trace.records[zero + 1]
+    assert isinstance(made, Exit) and made.value == 3
+
+
 def test_every_call_of_eight_threads_is_recorded(corners: str) -> None:
     """8 threads of 100 getppid: 800 entries, 800 exits, 9 ends, one process."""
     trace = traced(corners, corners, "threads", "8")
@@ -205,6 +217,7 @@ def test_vfork_child_is_followed(corners: str) -> None:
     forks = [r for r in trace.of(Fork) if isinstance(r, Fork)]
     assert len(forks) == 1
     child = forks[0].child
+    assert all(r.tid != child for r in trace.records[: trace.records.index(forks[0])])
     assert trace.names(child)[0] == "execve" and trace.names(child)[-1] == "exit_group"
     assert {r.tgid for r in trace.records if r.tid == child} == {child}
     assert trace.usage is not None and trace.usage.processes == 2
@@ -244,6 +257,7 @@ def test_kill_in_the_middle_of_a_call(corners: str) -> None:
     entered, ended = trace.records[-2:]
     assert isinstance(entered, Enter) and call_of(entered.number).name == "read"
     assert isinstance(ended, Exited) and os.WTERMSIG(ended.status) == signal.SIGKILL
+    assert trace.usage is not None and trace.usage.user_s is not None
 
 
 def test_no_short_child_is_lost(corners: str) -> None:
@@ -255,6 +269,7 @@ def test_no_short_child_is_lost(corners: str) -> None:
     assert trace.names() == ["exit_group"] * 2001
 
 
+@pytest.mark.figures
 @pytest.mark.parametrize("way", [[], ["ignore"]], ids=["waits", "ignores SIGCHLD"])
 def test_usage_is_that_of_the_tree(corners: str, burners: str, way: list[str]) -> None:
     """CPU time is within 5 % of what 60 children of 4 ms say they used, whether their parent waits for them or not."""
@@ -262,7 +277,7 @@ def test_usage_is_that_of_the_tree(corners: str, burners: str, way: list[str]) -
     told = sum(map(int, trace.output.split()[1:])) / 1e9
     assert trace.usage is not None and trace.usage.user_s is not None and trace.usage.sys_s is not None
     assert trace.usage.processes == 61
-    assert told * 0.95 <= trace.usage.user_s + trace.usage.sys_s <= told * 1.05 + 0.1
+    assert told * 0.95 <= trace.usage.user_s + trace.usage.sys_s <= told * 1.05 + 0.03
 
 
 def test_only_the_calls_asked_for_are_recorded(corners: str) -> None:
@@ -324,6 +339,7 @@ def test_launcher_that_dies_before_its_exec(corners: str) -> None:
         assert os.fstat(file.fileno()).st_size == 0
 
 
+@pytest.mark.figures
 def test_idle_tracee_costs_no_processor_time(corners: str) -> None:
     """While the program waits, the tracer sleeps: under 1 ms of CPU in 300."""
 
