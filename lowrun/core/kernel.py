@@ -8,6 +8,7 @@ call, so a call that waits holds nobody up.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -147,14 +148,27 @@ def signals_restore(mask: int) -> None:
     check(lib.lr_signals_restore(mask), "sigprocmask")
 
 
+#: What a user or the system ends a program with.
+ENDING = frozenset((signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM))
+
+
+def end_is_asked() -> bool:
+    """Return True when a signal that ends programs is pending for this thread.
+
+    It is pending in a program that blocks it to read it from a signalfd of its
+    own; long work in such a program asks here whether to go on.
+    """
+    return not ENDING.isdisjoint(signal.sigpending())
+
+
 def pidfd_open(pid: int) -> int:
     """Return a pidfd of `pid`. Raises ProcessLookupError."""
     return check(lib.lr_pidfd_open(pid), "pidfd_open")
 
 
-def pidfd_signal(pidfd: int, signal: int) -> None:
-    """Send `signal` to exactly the process behind `pidfd`. Raises ProcessLookupError, PermissionError."""
-    check(lib.lr_pidfd_signal(pidfd, signal), "pidfd_send_signal")
+def pidfd_signal(pidfd: int, number: int) -> None:
+    """Send signal `number` to exactly the process behind `pidfd`. Raises ProcessLookupError, PermissionError."""
+    check(lib.lr_pidfd_signal(pidfd, number), "pidfd_send_signal")
 
 
 def native_directory() -> Path:

@@ -20,7 +20,6 @@ from __future__ import annotations
 import errno
 import os
 import select
-import signal
 import stat
 import sys
 from enum import IntEnum
@@ -39,8 +38,6 @@ BUFFER = 128 << 10
 PIPE_SIZE = 1 << 20
 #: Errors by which a destination says that nobody reads any more (EIO: a terminal that was hung up).
 HUNG_UP = frozenset({errno.EPIPE, errno.ECONNRESET, errno.EIO})
-#: Signals by which a user ends a program that waits.
-ENDING = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM})
 
 PTMX = os.makedev(5, 2)
 
@@ -162,7 +159,7 @@ def wait_writable(destinations: list[Destination]) -> bool:
     signalfd polls readable then (signalfd(2)) and, not being read, takes
     nothing away. A signal that is not blocked runs its handler meanwhile.
     """
-    with OwnedFd(kernel.signals_create(ENDING)) as signals:
+    with OwnedFd(kernel.signals_create(kernel.ENDING)) as signals:
         poll = select.poll()
         poll.register(signals.fileno(), select.POLLIN)
         for destination in destinations:

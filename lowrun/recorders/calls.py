@@ -7,16 +7,23 @@ ours is followed from its own execve on, with all its descendants.
 
 from __future__ import annotations
 
+import errno
+import io
 import mmap
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from lowrun.core import kernel
 from lowrun.core.fd import UnnamedFile
 from lowrun.core.loop import Loop
 from lowrun.errors import UsageError
 from lowrun.runs.recorder import RunInfo
 from lowrun.trace.tracer import Tracer
 from lowrun.values import Artifact, Usage
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 __all__ = ["Calls"]
 
@@ -25,12 +32,22 @@ ENGINES = ("auto", "ptrace")
 NOTHING_KNOWN = Usage(None, None, None, None)
 
 
+class _TextFile(io.BufferedWriter):
+    """Takes the text as long as nobody asks for lowrun's end: that of millions of calls takes a while."""
+
+    def write(self, data: Buffer, /) -> int:
+        """Write `data`. Raises InterruptedError when an end is asked for."""
+        if kernel.end_is_asked():
+            raise InterruptedError(errno.EINTR, "a signal came while the text was made; the calls are not kept")
+        return super().write(data)
+
+
 class Calls:
     """Keeps `calls.strace`: what `strace -f -tt -T -y -yy -s 2048` would have written.
 
     `only` says which calls to record, as strace's -e trace= does:
     "open,close", "%file", "!%memory"; None records all. `engine` is "auto" or
-    "ptrace". Raises UsageError for an engine that is not known.
+    "ptrace". Raises UsageError for a set or an engine that is not known.
     """
 
     name = "calls"
@@ -38,7 +55,7 @@ class Calls:
     def __init__(self, only: str | None = None, engine: str = "auto") -> None:
         if engine not in ENGINES:
             raise UsageError(f'no such engine: "{engine}" (there are: {", ".join(ENGINES)})')
-        self.only = only
+        self._only = None if only is None else _numbers(only)
         self._run: RunInfo | None = None
         self._records: UnnamedFile | None = None
         self._tracer: Tracer | None = None
@@ -46,16 +63,15 @@ class Calls:
         self._used = NOTHING_KNOWN
 
     def start(self, run: RunInfo, loop: Loop) -> None:
-        """Ask for the command to be parked and seized. Raises UsageError for a bad `only`, OSError."""
-        from lowrun.trace.table import capture_plan, numbers_of
+        """Ask for the command to be parked and seized. Raises OSError."""
+        from lowrun.trace.table import capture_plan
 
         self.discard()
         self._run = run
         self._seized = False
         self._used = NOTHING_KNOWN
-        only = None if self.only is None else numbers_of(self.only)
         self._records = UnnamedFile(run.scratch)
-        self._tracer = Tracer(self._records.fileno(), capture_plan(), only)
+        self._tracer = Tracer(self._records.fileno(), capture_plan(), self._only)
         run.seize(self._seize)
         run.witness(self._usage)
 
@@ -99,7 +115,7 @@ class Calls:
                 text,
                 mmap.mmap(self._records.fileno(), 0, prot=mmap.PROT_READ) as mapped,
                 memoryview(mapped) as records,
-                open(text.fileno(), "wb", closefd=False) as out,
+                _TextFile(io.FileIO(text.fileno(), "wb", closefd=False)) as out,
             ):
                 write_strace(records, out)
                 out.flush()
@@ -116,3 +132,9 @@ class Calls:
             tracer.close()
         if records is not None:
             records.close()
+
+
+def _numbers(only: str) -> frozenset[int]:
+    from lowrun.trace.table import numbers_of
+
+    return numbers_of(only)

@@ -205,7 +205,8 @@ def _numbers_of_word(word: str) -> set[int]:
     numbers = {number for number, call in table.items() if call.name == word}
     if numbers:
         return numbers
-    known = [call.name for call in table.values()] + ["%" + kind for kind in (*CLASSES, "file", "desc")]
+    classes = ["%" + kind for kind in (*CLASSES, "file", "desc")]
+    known = classes if word.startswith("%") else [call.name for call in table.values()]
     near = difflib.get_close_matches(word, known, 1, 0.5)
     raise UsageError(f"there is no system call {word!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
 

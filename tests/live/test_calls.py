@@ -1,0 +1,126 @@
+"""The call recorder: what is kept, when, and what becomes of it when something is in its way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lowrun as lr
+from tests.programs import LOWRUN
+
+
+def kept_lines(result: lr.Result) -> list[str]:
+    return result.artifacts["calls"].read_text(errors="surrogateescape").splitlines()
+
+
+def traced(command: list[str], tmp_path: Path, **options: object) -> lr.Result:
+    return lr.run(
+        command,
+        record=[lr.Calls(**options)],  # type: ignore[arg-type]
+        keep="all",
+        output=tmp_path / "out",
+        quiet=True,
+    )
+
+
+def test_a_set_of_calls(tmp_path: Path) -> None:
+    """Only the calls of the set are there, and the exit, as under strace -e trace=."""
+    result = traced(["ls", "/"], tmp_path, only="openat,%process")
+    names = {line.split()[2].partition("(")[0] for line in kept_lines(result)}
+    assert {"execve", "openat", "exit_group"} <= names
+    assert not names & {"mmap", "read", "close", "newfstatat"}
+
+
+@pytest.mark.parametrize("only", ["opneat", "%nothing"])
+def test_a_wrong_set_is_named(only: str) -> None:
+    """An unknown name is wrong usage before any run: exit 2 and one line that names it."""
+    done = subprocess.run([LOWRUN, "-ct", "--calls", only, "true"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert only.lstrip("%") in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_command_that_is_not_found_keeps_no_calls(tmp_path: Path) -> None:
+    """There is nothing to trace: code 127, no calls, no fault of the recorder."""
+    result = traced(["nonexistent-command"], tmp_path)
+    assert result.status.code == 127
+    assert "calls" not in result.artifacts
+    assert result.faults == ()
+
+
+def test_runs_at_a_time(tmp_path: Path) -> None:
+    """Four traced runs at a time: each has its own calls."""
+    results = list(
+        lr.repeat(
+            ["sh", "-c", "echo $$; exit 1"],
+            count=8,
+            jobs=4,
+            record=[lr.Calls(), lr.Output()],
+            quiet=True,
+            output=tmp_path / "o",
+        )
+    )
+    for result in results:
+        assert result.usage.processes == 1
+        assert {line.split()[0] for line in kept_lines(result)} == {str(result.pid)}
+        assert result.artifacts["stdout"].read_text() == f"{result.pid}\n"
+
+
+def test_names_no_encoding_has(tmp_path: Path) -> None:
+    """Bytes that are no UTF-8 are shown as strace shows them: in octal."""
+    result = traced(["cat", os.fsdecode(b"/nonexistent/\xff\xfe")], tmp_path)
+    assert any(r'"/nonexistent/\377\376"' in line and "ENOENT" in line for line in kept_lines(result))
+
+
+def test_a_traced_command_that_traces(tmp_path: Path) -> None:
+    """strace inside a traced run cannot trace: it says so and ends, and the run is whole."""
+    result = traced(["strace", "-o", "/dev/null", "true"], tmp_path)
+    assert result.status.code != 0
+    assert any("EPERM" in line for line in kept_lines(result))
+
+
+def test_a_signal_while_the_text_is_made(tmp_path: Path) -> None:
+    """SIGTERM in the middle of a long text: lowrun ends soon, says what is not kept, and leaves no half file."""
+    storm = "import os\nfor _ in range(150_000): os.getppid()\nprint(1, flush=True)\nraise SystemExit(1)"
+    out = tmp_path / "out"
+    program = subprocess.Popen(
+        [LOWRUN, "-ct", "-o", out, sys.executable, "-S", "-c", storm], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert program.stdout is not None
+    assert program.stdout.readline() == b"1\n"
+    while not (out / "run-0001").exists():  # made when the run is over and its text is begun
+        assert program.poll() is None
+    program.send_signal(signal.SIGTERM)
+    _, words = program.communicate(timeout=5)
+    assert b"not kept" in words
+    assert not list(out.rglob("calls.strace"))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to drop to another user")
+def test_an_ordinary_user_may_trace(tmp_path: Path) -> None:
+    """Without privileges -ct works on one's own commands."""
+    os.chmod(tmp_path, 0o777)
+    for directory in tmp_path.parents:
+        if directory.stat().st_mode & 0o077 == 0:
+            os.chmod(directory, 0o755)
+    words = ["-q", "-ct", "--keep", "all", "-o", str(tmp_path / "out"), "true"]
+    done = subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", LOWRUN, *words], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done
+    assert "execve" in (tmp_path / "out" / "run-0001" / "calls.strace").read_text()
+
+
+def test_memory_stays_small(tmp_path: Path) -> None:
+    """A quarter of a million system calls pass through a buffer: lowrun's peak is far below what they take."""
+    storm = "import os\nfor _ in range(250_000): os.getppid()"
+    program = subprocess.Popen([LOWRUN, "-q", "-ct", "-o", tmp_path / "o", sys.executable, "-S", "-c", storm])
+    _, status, usage = os.wait4(program.pid, 0)
+    program.returncode = os.waitstatus_to_exitcode(status)
+    assert program.returncode == 0
+    assert usage.ru_maxrss < 60 << 10
