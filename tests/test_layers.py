@@ -23,7 +23,7 @@ CLI = ROOT / "cli"
 
 #: The one table: floor -> (wing, its modules, bottom first). The wing "" is lowrun/ itself.
 HOUSE: list[tuple[str, str]] = [
-    ("", "version errors values"),
+    ("", "version errors steps values"),
     ("core", "kernel fd pump loop procfs launch keeper process tracing"),
     (
         "trace",

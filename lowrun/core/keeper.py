@@ -22,6 +22,7 @@ from lowrun.core.launch import Launch
 from lowrun.core.loop import Loop
 from lowrun.core.procfs import own_cgroup_v2
 from lowrun.errors import BusyError, ClosedError, SpawnError
+from lowrun.steps import tell
 
 __all__ = ["Keeper", "Keepers", "Listener", "TreeUsage"]
 
@@ -88,6 +89,7 @@ class Keeper:
         path = os.fsencode(kernel.native_directory() / "lowrun-keeper")
         out = ffi.new("int[2]")
         self.pid = kernel.check(lib.lr_keeper_start(path, out, out + 1), "start of the keeper")
+        tell("keeper", "keeper started, pid %d%s", self.pid, "" if cgroup is None else ", with a cgroup of its own")
         self._socket = OwnedFd(out[0])
         self._pidfd = OwnedFd(out[1])
         self._cgroup = cgroup

@@ -21,6 +21,7 @@ from lowrun.core.keeper import Keeper, Keepers, TreeUsage
 from lowrun.core.launch import Launch
 from lowrun.core.loop import Loop, Timer
 from lowrun.errors import GoneError, SpawnError
+from lowrun.steps import tell
 from lowrun.values import ExitStatus
 
 __all__ = ["Process"]
@@ -105,6 +106,7 @@ class Process:
         """SIGTERM to every process of the tree, SIGKILL after `kill_after` seconds."""
         if self._gone:
             return
+        tell("process", "SIGTERM to the tree of pid %s, SIGKILL in %g s", self.pid, kill_after)
         self._keeper.signal(_signal.SIGTERM)
         self._keeper.signal(_signal.SIGCONT)  # a stopped process acts on SIGTERM only when it goes on
         self._climb(kill_after, self.kill)
@@ -112,6 +114,7 @@ class Process:
     def kill(self) -> None:
         """SIGKILL to every process of the tree, until nothing is left."""
         if not self._gone:
+            tell("process", "SIGKILL to the tree of pid %s", self.pid)
             self._cancel_ladder()
             self._keeper.end()
 
@@ -153,6 +156,7 @@ class Process:
 
     def leftover(self) -> None:
         """See Listener."""
+        tell("process", "pid %s has exited and left others behind", self.pid)
         if self._ladder is None:
             self._climb(LINGER, lambda: self.terminate(LINGER_KILL_AFTER))
 

@@ -10,7 +10,6 @@ A `Repeater` lives in a loop of its owner's.
 from __future__ import annotations
 
 import copy
-import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -26,12 +25,11 @@ from lowrun.errors import BusyError, UsageError
 from lowrun.runs.directory import OutputDirectory
 from lowrun.runs.recorder import Recorder
 from lowrun.runs.run import Run, RunPlan
+from lowrun.steps import warn
 from lowrun.values import Command, Result, Summary, Word
 from lowrun.version import VERSION
 
 __all__ = ["Repeater"]
-
-log = logging.getLogger("lowrun.repeat")
 
 #: From SIGTERM to SIGKILL when lowrun is interrupted; seconds.
 INTERRUPT_KILL_AFTER = 0.5
@@ -300,7 +298,7 @@ class Repeater:
         try:
             self._directory.write_run(into, result)
         except OSError as error:
-            log.warning("run.json of run %d cannot be written: %s", run.index, error)
+            warn("repeat", "run.json of run %d cannot be written: %s", run.index, error)
         return result
 
     def _end_if_idle(self) -> None:
@@ -311,7 +309,7 @@ class Repeater:
         try:
             self._directory.write_summary(self.summary, VERSION)
         except OSError as error:
-            log.warning("summary.json cannot be written: %s", error)
+            warn("repeat", "summary.json cannot be written: %s", error)
         if self._on_end is not None:
             self._on_end(self)
 

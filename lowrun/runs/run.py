@@ -11,7 +11,6 @@ that artifacts go to or None.
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +25,7 @@ from lowrun.core.process import Process
 from lowrun.errors import InternalError, LowrunError, SpawnError
 from lowrun.runs.recorder import Recorder, RunInfo
 from lowrun.runs.usage import account, nothing_known
+from lowrun.steps import tell
 from lowrun.values import (
     CODE_NOT_EXECUTABLE,
     CODE_NOT_FOUND,
@@ -38,8 +38,6 @@ from lowrun.values import (
 )
 
 __all__ = ["Run", "RunPlan"]
-
-log = logging.getLogger("lowrun.run")
 
 
 class RunPlan:
@@ -91,7 +89,7 @@ class Run:
         self._usage, self._usage_faults = nothing_known("the run has not ended")
         for recorder in recorders:
             self._guarded_start(recorder)
-        log.debug("run %d: start %r", index, plan.command.argv)
+        tell("run", "run %d: start %r", index, plan.command.argv)
         self._process = self._spawn(keepers)
 
     def _spawn(self, keepers: Keepers) -> Process:
@@ -122,13 +120,14 @@ class Run:
             self._blame(recorder, error)
         else:
             self._recorders.append(recorder)
+            tell("run", "run %d: recorder %s started", self.index, recorder.name)
 
     def _blame(self, recorder: Recorder, error: Exception) -> None:
-        log.debug("recorder %s failed", recorder.name, exc_info=error)
+        tell("run", "recorder %s failed", recorder.name, error=error)
         self._info.fault(f"{recorder.name}: {error}")
 
     def _park(self, pid: int) -> None:
-        log.debug("run %d: pid %d waits to be seized", self.index, pid)
+        tell("run", "run %d: pid %d waits to be seized", self.index, pid)
         for seize in self._info.seizers:
             try:
                 seize(pid)
@@ -153,13 +152,13 @@ class Run:
     # -- the run's own course
 
     def _start(self, process: Process) -> None:
-        log.debug("run %d: executed, pid %s", self.index, process.pid)
+        tell("run", "run %d: executed, pid %s", self.index, process.pid)
         if self._plan.timeout is not None:
             self._timer = self._loop.add_timer(self._plan.timeout, self._time_out)
 
     def _time_out(self) -> None:
         if self._process is not None and self._process.alive:
-            log.debug("run %d: timed out", self.index)
+            tell("run", "run %d: timed out", self.index)
             self.timed_out = True
             self._process.terminate(self._plan.kill_after)
 
@@ -175,6 +174,7 @@ class Run:
     def interrupt(self, kill_after: float) -> None:
         """End the run; it is marked interrupted. Again: with the new, shorter time."""
         self.mark_interrupted()
+        tell("run", "run %d: interrupted; SIGKILL in %g s", self.index, kill_after)
         if self._process is not None:
             if kill_after > 0:
                 self._process.terminate(kill_after)
@@ -190,7 +190,7 @@ class Run:
             self.error = InternalError("the keeper of the run was killed; how the run ended is not known")
         self._stop_recorders()
         self._usage, self._usage_faults = self._account(process)
-        log.debug("run %d: %s", self.index, process.status or process.error)
+        tell("run", "run %d: %s", self.index, process.status or process.error)
         self._on_done(self)
 
     @property
@@ -243,6 +243,7 @@ class Run:
                 self._discard(recorder)
                 continue
             try:
+                tell("run", "run %d: keep %s in %s", self.index, recorder.name, into)
                 artifacts.update((artifact.name, artifact.path) for artifact in recorder.keep(into))
             except Exception as error:
                 self._blame(recorder, error)
