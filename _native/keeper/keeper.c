@@ -14,8 +14,6 @@
  *                                                       wait4 says ECHILD
  */
 #include <errno.h>
-#include <linux/fcntl.h>
-#include <linux/perf_event.h>
 #include <linux/prctl.h>
 #include <linux/signalfd.h>
 #include <signal.h>
@@ -38,9 +36,9 @@ static struct lr_request request;
 static struct lr_request spawned; /* the last SPAWN, and what it came with */
 static struct launch launch;
 static struct lr_event totals;  /* of the run under way */
-static int sigchld, perf = -1;
+static int sigchld;
 static int running, ending, passes, expect_next;
-static uint64_t perf_base, group_base_user, group_base_sys;
+static uint64_t count_base, group_base_user, group_base_sys;
 
 static uint64_t now_ns(void)
 {
@@ -48,51 +46,6 @@ static uint64_t now_ns(void)
 
     SYS2(clock_gettime, CLOCK_MONOTONIC, &now);
     return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
-}
-
-/* ---- CPU of the tree by an inherited counter (perf_event_open(2)) ----
- *
- * wait4 adds up the children that somebody waits for. A parent that ignores
- * SIGCHLD hides its children from it; the task clock, inherited by everything
- * the keeper starts, counts them too. It tells lowrun whether wait4's sum is
- * the whole truth. Forbidden or missing: tree_ns is 0. */
-
-static void perf_open(void)
-{
-    struct perf_event_attr attr = {
-        .type = PERF_TYPE_SOFTWARE, .size = sizeof attr, .config = PERF_COUNT_SW_TASK_CLOCK,
-        .inherit = 1, .exclude_kernel = 1, .exclude_hv = 1,
-    };
-
-    perf = (int) SYS5(perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
-}
-
-/* The tree's share: all that was counted less the keeper's own. Only the
- * difference of two readings has a meaning; it wraps like any uint64_t. */
-static uint64_t perf_read(void)
-{
-    struct timespec own;
-    uint64_t all;
-
-    if (perf < 0 || SYS3(read, perf, &all, sizeof all) != sizeof all)
-        return 0;
-    SYS2(clock_gettime, CLOCK_PROCESS_CPUTIME_ID, &own);
-    return all - ((uint64_t) own.tv_sec * 1000000000 + (uint64_t) own.tv_nsec);
-}
-
-/* The pid that was given out last in our pid namespace: the fifth field of
- * /proc/loadavg (proc(5)); 0 when unknown. */
-static int last_pid(void)
-{
-    char text[128];
-    long n = text_read(AT_FDCWD, "/proc/loadavg", text, sizeof text);
-    const char *at = text + n;
-
-    if (n <= 0)
-        return 0;
-    while (at > text && at[-1] != ' ')
-        at--;
-    return (int) text_parse(&at);
 }
 
 /* ---- messages ---- */
@@ -142,7 +95,7 @@ static long receive(int *ret_fds, int *ret_nfds)
 static void begin_totals(void)
 {
     memset(&totals, 0, sizeof totals);
-    perf_base = perf_read();
+    count_base = count_cpu();
     group_cpu(&group_base_user, &group_base_sys);
     ending = passes = 0;
 }
@@ -158,8 +111,8 @@ static int accept_launch(const int *fds, int nfds)
     result = launch_prepare(&launch, &spawned, fds, nfds);
     if (result == 0 && spawned.flags & LR_SPAWN_CGROUP)
         group_open(fds[2]);
-    if (group_fd() < 0 && perf < 0)
-        perf_open();
+    if (group_fd() < 0)
+        count_begin();
     return result;
 }
 
@@ -208,8 +161,8 @@ static void end_totals(void)
 {
     uint64_t user, sys;
 
-    totals.tree_ns = perf_read() - perf_base;
-    totals.last_pid = last_pid();
+    totals.tree_ns = count_cpu() - count_base;
+    totals.last_pid = count_last_pid();
     group_cpu(&user, &sys);
     totals.group_user_us = user - group_base_user;
     totals.group_sys_us = sys - group_base_sys;

@@ -44,6 +44,11 @@ void group_kill(void);
 void group_cpu(uint64_t *ret_user_us, uint64_t *ret_sys_us);
 void group_close(void);
 
+/* ---- count.c: the tree's CPU without wait4, and whether it was alone ---- */
+void count_begin(void);
+uint64_t count_cpu(void);       /* ns; only the difference of two has a meaning; always 0: not known */
+int count_last_pid(void);       /* 0: not known */
+
 /* ---- text.c: the little that a libc would have given ---- */
 void *memcpy(void *to, const void *from, size_t size);
 void *memset(void *at, int byte, size_t size);

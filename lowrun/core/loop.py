@@ -21,14 +21,11 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from lowrun.core import kernel
 from lowrun.errors import ClosedError, UsageError
-
-if TYPE_CHECKING:
-    from lowrun.core.process import Process
-    from lowrun.values import ExitStatus
+from lowrun.values import ExitStatus
 
 __all__ = ["ChildSource", "IoSource", "Loop", "SignalInfo", "SignalSource", "Source", "Timer"]
 
@@ -162,12 +159,19 @@ class SignalSource(Source):
             self._callback(SignalInfo.of(*taken))
 
 
+class Child(Protocol):
+    """What `add_child` takes: it tells one listener, once, how it has ended."""
+
+    def when_exited(self, callback: Callable[[ExitStatus], object] | None) -> None:
+        """Call `callback(status)` when it has ended, at once if it has; None forgets the callback."""
+
+
 class ChildSource:
     """Calls back once when a process of lowrun's has ended; closing forgets the callback."""
 
     __slots__ = ("_process",)
 
-    def __init__(self, process: Process, callback: Callable[[ExitStatus], object]) -> None:
+    def __init__(self, process: Child, callback: Callable[[ExitStatus], object]) -> None:
         self._process = process
         process.when_exited(callback)
 
@@ -217,7 +221,7 @@ class Loop:
         """
         return SignalSource(self, frozenset(signals), callback)
 
-    def add_child(self, process: Process, callback: Callable[[ExitStatus], object]) -> ChildSource:
+    def add_child(self, process: Child, callback: Callable[[ExitStatus], object]) -> ChildSource:
         """Call `callback(status)` when `process` (of this loop) has ended, at once if it has."""
         return ChildSource(process, callback)
 

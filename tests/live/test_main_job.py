@@ -155,11 +155,6 @@ def start_third(tmp_path: Path, *options: str) -> tuple[subprocess.Popen[bytes],
     return program, [int(pid) for pid in pids.read_text().split()]
 
 
-def kin(pid: int) -> list[int]:
-    """The keeper processes whose command lines are lowrun's, beside zombies: started since; by name."""
-    return [child for child, (_, name) in processes().items() if name == "lowrun-keeper" and child > pid]
-
-
 RECORDED = [pytest.param((), id="plain"), pytest.param(("-ct",), id="traced")]
 
 
@@ -210,14 +205,14 @@ def test_sigkill_of_lowrun_leaves_nothing(options: tuple[str, ...], cgroup: bool
         program, family = start_third(tmp_path, *options)
     finally:
         os.environ.pop("PYTHONPATH", None)
-    keepers = kin(program.pid)
+    keeper = processes()[family[0]][0]
     program.kill()
     program.communicate(timeout=20)
-    wait_for(lambda: not any(alive(pid) for pid in [*family, *keepers]))
+    wait_for(lambda: not any(alive(pid) for pid in [*family, keeper]))
     left = {path.name for path in tmp_path.iterdir()} - {"n", "pids", "sitecustomize.py", "__pycache__"}
     assert not left
     if (unified := Path("/sys/fs/cgroup/unified")).is_dir():
-        wait_for(lambda: not any((unified / f"lowrun-{keeper}").exists() for keeper in keepers))
+        wait_for(lambda: not (unified / f"lowrun-{keeper}").exists())
 
 
 # -- usage
