@@ -286,7 +286,8 @@ class Repeater:
             self._on_result(result)
 
     def _kept(self, run: Run) -> Result:
-        wanted = self._keep == "all" or (self._keep == "failed" and not run.ok)
+        failed = not run.ok and not run.interrupted
+        wanted = self._keep == "all" or (self._keep == "failed" and failed)
         if not (wanted and self._recorders):
             return run.finish(None)
         try:

@@ -174,6 +174,7 @@ def test_a_signal_ends_all_within_a_second(number: signal.Signals, options: tupl
     assert summary["codes"] == {"0": [1, 2]}
     assert [run["interrupted"] for run in summary["runs"]] == [False, False, True]
     assert b"interrupted" in words
+    assert {path.name for path in tmp_path.iterdir()} == {"n", "pids", "j"}
 
 
 @pytest.mark.parametrize("options", RECORDED)
