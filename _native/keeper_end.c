@@ -29,6 +29,15 @@ struct start {
     int pid, error;
 };
 
+/* Everything from 3 on, also where a sandbox does not know close_range(2). */
+static int close_others(void)
+{
+    if (syscall(SYS_close_range, 3, ~0U, 0) < 0)
+        for (int fd = 3, end = (int) sysconf(_SC_OPEN_MAX); fd < end; fd++)
+            close(fd);
+    return 0;
+}
+
 static int become_keeper(void *argument)
 {
     static char *const argv[] = { "lowrun-keeper", NULL }, *const envp[] = { NULL };
@@ -37,7 +46,7 @@ static int become_keeper(void *argument)
 
     /* 0 the socket, 1 the owner's pidfd, 2 the socket again: keeper.h. */
     if (socket >= 0 && owner >= 0 && dup2(socket, 0) == 0 && dup2(owner, 1) == 1 && dup2(socket, 2) == 2
-        && syscall(SYS_close_range, 3, ~0U, 0) == 0)
+        && close_others() == 0)
         execve(start->path, argv, envp);
     start->error = errno;
     _exit(127);
@@ -144,6 +153,12 @@ int lr_keeper_receive(int socket, struct lr_event *ret_event, int *ret_fd)
     if (n == 0)
         return -EPIPE;
     return n == sizeof *ret_event ? 1 : -EPROTO;
+}
+
+/* Ends the conversation, also for copies of the socket that a fork has made. */
+int lr_keeper_hang_up(int socket)
+{
+    return shutdown(socket, SHUT_RDWR) < 0 ? -errno : 0;
 }
 
 /* Waits until the keeper has gone: 1, 0 at the timeout. A host that is itself

@@ -6,13 +6,38 @@
  * keeper itself stays outside. Without a writable hierarchy all this does
  * nothing.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <linux/fcntl.h>
+#include <time.h>
 
 #include "keeper.h"
 
 static char name[40];
 static int parent_fd = -1, fd = -1;
+
+/* Removes an empty cgroup and the empty ones below it: a lowrun that was run
+ * inside made one of its own. */
+static long remove_group(int parent, const char *group)
+{
+    char entries[2048] __attribute__((aligned(8)));
+    long result = SYS3(unlinkat, parent, group, AT_REMOVEDIR), directory, n;
+
+    if (result != -EBUSY)
+        return result;
+    directory = SYS4(openat, parent, group, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0);
+    if (directory < 0)
+        return result;
+    while ((n = SYS3(getdents64, directory, entries, sizeof entries)) > 0)
+        for (long at = 0; at < n; at += ((struct directory_entry *) (entries + at))->size) {
+            struct directory_entry *entry = (struct directory_entry *) (entries + at);
+
+            if (entry->type == DT_DIR && entry->name[0] != '.')
+                remove_group((int) directory, entry->name);
+        }
+    SYS1(close, directory);
+    return SYS3(unlinkat, parent, group, AT_REMOVEDIR);
+}
 
 void group_open(int parent)
 {
@@ -21,7 +46,10 @@ void group_open(int parent)
     if (fd >= 0)
         return;
     text_number(text_copy(name, "lowrun-"), (uint64_t) SYS0(getpid));
-    if (SYS3(mkdirat, parent, name, 0755) < 0)
+    result = SYS3(mkdirat, parent, name, 0755);
+    if (result == -EEXIST && remove_group(parent, name) == 0) /* of a keeper that was killed; its pid is ours now */
+        result = SYS3(mkdirat, parent, name, 0755);
+    if (result < 0)
         return;
     result = SYS3(fcntl, parent, F_DUPFD_CLOEXEC, 3);
     if (result >= 0) {
@@ -82,16 +110,16 @@ void group_cpu(uint64_t *ret_user_us, uint64_t *ret_sys_us)
     *ret_sys_us = value_of(text, "system_usec ");
 }
 
-/* A cgroup whose last process was reaped this instant can still be busy. */
 void group_close(void)
 {
-    const int64_t pause[2] = { 0, 1000000 };
+    const struct timespec pause = { .tv_nsec = 1000000 };
 
     if (fd < 0)
         return;
     SYS1(close, fd);
-    for (int i = 0; i < 1000 && SYS3(unlinkat, parent_fd, name, AT_REMOVEDIR) == -EBUSY; i++)
-        SYS4(clock_nanosleep, 1, 0, pause, 0);
+    /* A cgroup whose last process was reaped this instant can still be busy. */
+    for (int i = 0; i < 100 && remove_group(parent_fd, name) == -EBUSY; i++)
+        SYS4(clock_nanosleep, CLOCK_MONOTONIC, 0, &pause, 0);
     SYS1(close, parent_fd);
     fd = parent_fd = -1;
 }

@@ -37,7 +37,7 @@ static struct lr_request spawned; /* the last SPAWN, and what it came with */
 static struct launch launch;
 static struct lr_event totals;  /* of the run under way */
 static int sigchld;
-static int running, ending, passes, expect_next;
+static int running, command_alive, ending, passes, expect_next, leaving;
 static uint64_t count_base, group_base_user, group_base_sys;
 
 static uint64_t now_ns(void)
@@ -47,6 +47,8 @@ static uint64_t now_ns(void)
     SYS2(clock_gettime, CLOCK_MONOTONIC, &now);
     return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
 }
+
+static void leave(void);
 
 /* ---- messages ---- */
 
@@ -66,7 +68,8 @@ static void send_event(const struct lr_event *event, int descriptor)
         message.msg_control = control;
         message.msg_controllen = CMSG_SPACE(sizeof(int));
     }
-    SYS3(sendmsg, KEEPER_SOCKET, &message, MSG_NOSIGNAL);
+    if (SYS3(sendmsg, KEEPER_SOCKET, &message, MSG_NOSIGNAL) < 0)
+        leave();
 }
 
 /* Returns the bytes of a message and its descriptors; 0 at the socket's end. */
@@ -109,8 +112,8 @@ static int accept_launch(const int *fds, int nfds)
     launch_release(&launch);
     spawned = request;
     result = launch_prepare(&launch, &spawned, fds, nfds);
-    if (result == 0 && spawned.flags & LR_SPAWN_CGROUP)
-        group_open(fds[2]);
+    if (result == 0 && launch.cgroup >= 0)
+        group_open(launch.cgroup);
     if (group_fd() < 0)
         count_begin();
     return result;
@@ -133,13 +136,13 @@ static void spawn(const int *fds, int nfds)
     if (pid == 0) {
         begin_totals();
         event.started_ns = totals.started_ns = now_ns();
-        pid = launch_run(&launch, spawned.flags & LR_SPAWN_CGROUP ? group_fd() : -1, &pidfd);
+        pid = launch_run(&launch, &pidfd);
     }
     event.step = launch.step;
     event.error = launch.error;
     if (pid > 0 && event.error == 0) {
         event.kind = LR_EVENT_STARTED;
-        event.pid = totals.pid = running = pid;
+        event.pid = totals.pid = running = command_alive = pid;
     } else if (pid > 0) {
         SYS4(wait4, pid, 0, __WALL, 0);
     }
@@ -181,6 +184,7 @@ static void reap(void)
         add_usage(&usage);
         if (pid == totals.pid) {
             exited = 1;
+            command_alive = 0;
             totals.status = status;
             totals.ended_ns = now_ns();
         }
@@ -199,15 +203,23 @@ static void reap(void)
     }
 }
 
+/* To all of the tree. Without /proc at least to the command, which is our own
+ * child and not reaped yet. */
+static int signal_all(int signo)
+{
+    int denied = 0;
+
+    if (tree_signal(signo, &denied) < 0 && command_alive)
+        denied = SYS2(kill, totals.pid, signo) == -EPERM;
+    return denied;
+}
+
 /* One pass of SIGKILL. A refusal that lasts is told, once: what has gained
  * privileges may not be killed by us. */
 static void kill_pass(void)
 {
-    int result;
-
     group_kill();
-    result = tree_signal(SIGKILL);
-    if (result == -EPERM && ++passes == DENIED_AFTER) {
+    if (signal_all(SIGKILL) && ++passes == DENIED_AFTER) {
         struct lr_event event = { .kind = LR_EVENT_DENIED, .pid = totals.pid, .error = EPERM };
 
         send_event(&event, -1);
@@ -220,6 +232,9 @@ static void leave(void)
     struct timespec pause = { .tv_nsec = KILL_AGAIN_NS };
     long pid;
 
+    if (leaving)
+        return; /* already on our way: DENIED found no listener */
+    leaving = 1;
     for (;;) {
         while ((pid = SYS4(wait4, -1, 0, WNOHANG | __WALL, 0)) > 0)
             ;
@@ -251,7 +266,7 @@ static void serve(void)
         break;
     case LR_REQUEST_SIGNAL:
         if (running)
-            tree_signal((int) request.signo);
+            signal_all((int) request.signo);
         break;
     case LR_REQUEST_END:
         ending = running;
@@ -304,7 +319,10 @@ static void run(void)
 __attribute__((used)) void keeper_main(void)
 {
     const uint64_t all = ~0ULL, child = 1ULL << (SIGCHLD - 1);
+    const uint64_t plain[4] = { 0 }; /* struct sigaction: SIG_DFL. Were it ignored, the kernel would reap for us. */
 
+    SYS4(rt_sigaction, SIGCHLD, plain, 0, sizeof all);
+    SYS2(setpgid, 0, 0); /* whoever kills lowrun's process group must not kill its keeper */
     SYS4(rt_sigprocmask, SIG_SETMASK, &all, 0, sizeof all);
     SYS5(prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     sigchld = (int) SYS4(signalfd4, -1, &child, sizeof child, SFD_CLOEXEC | SFD_NONBLOCK);

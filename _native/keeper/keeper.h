@@ -18,7 +18,8 @@
 struct launch {
     const struct lr_request *request;
     const char *body;
-    int fds[LR_KEEPER_MAX_FDS + 4]; /* body, working directory, [cgroup], the command's */
+    int fds[LR_KEEPER_MAX_FDS + 4]; /* body, [working directory], [cgroup], the command's */
+    int directory, cgroup; /* of fds; -1: did not come along */
     int nfds;
     int first;            /* index in fds of the command's first descriptor */
     const char **argv;
@@ -29,13 +30,14 @@ struct launch {
 /* Fills `launch`; 0 or -errno (the step is in it). */
 int launch_prepare(struct launch *launch, const struct lr_request *request, const int *fds, int nfds);
 /* Returns the pid once the command has been executed (ret_pidfd is its pidfd), or -errno. */
-int launch_run(struct launch *launch, int cgroup, int *ret_pidfd);
+int launch_run(struct launch *launch, int *ret_pidfd);
 void launch_release(struct launch *launch);
 
 /* ---- tree.c: every process below the keeper ---- */
 /* Sends `signo` to each descendant; returns how many were reached, or -errno
- * when one refused (EPERM) and none was reached. */
-int tree_signal(int signo);
+ * when the tree cannot be read (no /proc). ret_denied counts those that we may
+ * not signal. */
+int tree_signal(int signo, int *ret_denied);
 
 /* ---- group.c: the keeper's own cgroup v2, if it has one ---- */
 void group_open(int parent);    /* makes it below `parent`; nothing when that fails */
@@ -48,6 +50,14 @@ void group_close(void);
 void count_begin(void);
 uint64_t count_cpu(void);       /* ns; only the difference of two has a meaning; always 0: not known */
 int count_last_pid(void);       /* 0: not known */
+
+struct directory_entry { /* struct linux_dirent64 (getdents64(2)) */
+    uint64_t inode;
+    int64_t offset;
+    uint16_t size;
+    uint8_t type;
+    char name[];
+};
 
 /* ---- text.c: the little that a libc would have given ---- */
 void *memcpy(void *to, const void *from, size_t size);

@@ -97,7 +97,10 @@ static void set_place(struct launch *launch)
         attempt(launch, LR_STEP_GROUP, SYS0(setsid));
     else if (request->flags & LR_SPAWN_GROUP)
         attempt(launch, LR_STEP_GROUP, SYS2(setpgid, 0, 0));
-    attempt(launch, LR_STEP_CWD, SYS1(fchdir, launch->fds[1]));
+    else
+        attempt(launch, LR_STEP_GROUP, SYS2(setpgid, 0, request->group));
+    if (launch->directory >= 0)
+        attempt(launch, LR_STEP_CWD, SYS1(fchdir, launch->directory));
     place_fds(launch);
     if (request->chroot) {
         attempt(launch, LR_STEP_CHROOT, SYS1(chroot, launch->body + request->chroot));
@@ -157,7 +160,8 @@ static void execute(struct launch *launch)
     for (uint32_t i = 0; i < request->nprograms; i++) {
         long result = SYS3(execve, path, launch->argv, launch->envp);
 
-        if (result != -ENOENT && result != -ENOTDIR && result != -EACCES)
+        if (result != -ENOENT && result != -ENOTDIR && result != -EACCES && result != -ESTALE
+            && result != -ENODEV && result != -ETIMEDOUT)
             fail(launch, LR_STEP_EXEC, result);
         if (result == -EACCES || request->nprograms == 1)
             error = result;
@@ -202,10 +206,15 @@ int launch_prepare(struct launch *launch, const struct lr_request *request, cons
     memset(launch, 0, sizeof *launch);
     launch->request = request;
     launch->nfds = nfds;
-    launch->first = request->flags & LR_SPAWN_CGROUP ? 3 : 2;
+    launch->directory = launch->cgroup = -1;
     launch->step = LR_STEP_BODY;
     for (int i = 0; i < nfds; i++)
         launch->fds[i] = fds[i];
+    launch->first = 1;
+    if (request->flags & LR_SPAWN_DIRECTORY)
+        launch->directory = fds[launch->first++];
+    if (request->flags & LR_SPAWN_CGROUP)
+        launch->cgroup = fds[launch->first++];
     if (request->nfds > LR_KEEPER_MAX_FDS || request->nrlimits > LR_KEEPER_MAX_RLIMITS
         || (int) request->nfds + launch->first != nfds)
         return launch->error = EINVAL, -EINVAL;
@@ -223,25 +232,31 @@ int launch_prepare(struct launch *launch, const struct lr_request *request, cons
     return 0;
 }
 
-int launch_run(struct launch *launch, int cgroup, int *ret_pidfd)
+static long clone_into(struct launch *launch, unsigned long flags, int cgroup, int *ret_pidfd)
+{
+    struct clone_args arguments = {
+        .flags = flags | CLONE_INTO_CGROUP, .pidfd = (uint64_t) (uintptr_t) ret_pidfd,
+        .exit_signal = SIGCHLD, .stack = (uint64_t) (uintptr_t) stack, .stack_size = STACK_SIZE,
+        .cgroup = (uint64_t) cgroup,
+    };
+
+    return system_clone_on(__NR_clone3, (long) &arguments, sizeof arguments, 0, 0, 0, become, launch);
+}
+
+int launch_run(struct launch *launch, int *ret_pidfd)
 {
     unsigned long flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD;
-    char *top = stack + STACK_SIZE;
-    long pid;
+    long pid = -ENOSYS;
 
     launch->step = LR_STEP_CLONE;
     launch->error = 0;
-    if (cgroup >= 0) {
-        struct clone_args arguments = {
-            .flags = flags | CLONE_INTO_CGROUP, .pidfd = (uint64_t) (uintptr_t) ret_pidfd,
-            .exit_signal = SIGCHLD, .stack = (uint64_t) (uintptr_t) stack, .stack_size = STACK_SIZE,
-            .cgroup = (uint64_t) cgroup,
-        };
-
-        pid = system_clone_on(__NR_clone3, (long) &arguments, sizeof arguments, 0, 0, 0, top, become, launch);
-    } else {
-        pid = SYSTEM_CLONE(flags | SIGCHLD, top, ret_pidfd, become, launch);
+    if (group_fd() >= 0) {
+        pid = clone_into(launch, flags, group_fd(), ret_pidfd);
+        if (pid < 0)
+            group_close(); /* a sandbox without clone3, a threaded cgroup: the run does without */
     }
+    if (pid < 0)
+        pid = SYSTEM_CLONE(flags | SIGCHLD, stack + STACK_SIZE, ret_pidfd, become, launch);
     if (pid < 0)
         launch->error = (int) -pid;
     return (int) pid;

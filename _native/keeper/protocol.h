@@ -26,7 +26,7 @@
 #include <stdint.h>
 
 enum lr_request_kind {
-    LR_REQUEST_SPAWN = 1,   /* descriptors: body, working directory, [cgroup], then `nfds` for the command */
+    LR_REQUEST_SPAWN = 1,   /* descriptors: body, [working directory], [cgroup], then `nfds` for the command */
     LR_REQUEST_GO = 2,      /* read by the parked command itself */
     LR_REQUEST_SIGNAL = 3,  /* `signo` to every process of the tree */
     LR_REQUEST_END = 4,     /* SIGKILL to the tree until it is gone */
@@ -41,8 +41,9 @@ enum lr_spawn_flags {
     LR_SPAWN_UID = 1 << 5,
     LR_SPAWN_GID = 1 << 6,
     LR_SPAWN_GROUPS = 1 << 7,
-    LR_SPAWN_AGAIN = 1 << 9,    /* the last SPAWN once more; nothing else of this message counts */
     LR_SPAWN_CGROUP = 1 << 8,   /* a cgroup v2 directory descriptor comes along: make one of the keeper's own below it */
+    LR_SPAWN_AGAIN = 1 << 9,    /* the last SPAWN once more; nothing else of this message counts */
+    LR_SPAWN_DIRECTORY = 1 << 10, /* the caller's working directory comes along; else the keeper's, which began as the caller's */
 };
 
 #define LR_KEEPER_MAX_FDS 64
@@ -72,6 +73,7 @@ struct lr_request {
     uint32_t uid, gid;
     uint32_t nrlimits;
     uint32_t nfds;
+    int32_t group;          /* process group to join, without GROUP and SESSION */
     int32_t tracer;         /* pid that may seize the parked command (PR_SET_PTRACER) */
     uint64_t blocked;       /* signal mask of the command */
     uint64_t ignored;       /* signals it ignores */

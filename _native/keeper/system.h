@@ -33,7 +33,7 @@ static inline long system_call(long nr, long a, long b, long c, long d, long e, 
 
 /* clone on a stack of its own: the child runs function(argument), which must
  * not return. */
-static inline long system_clone_on(long nr, long a, long b, long c, long d, long e, void *stack,
+static inline long system_clone_on(long nr, long a, long b, long c, long d, long e,
                                    void (*function)(void *), void *argument)
 {
     register long r10 __asm__("r10") = d;
@@ -42,7 +42,6 @@ static inline long system_clone_on(long nr, long a, long b, long c, long d, long
     register void *r13 __asm__("r13") = argument;
     long result;
 
-    (void) stack;
     __asm__ volatile("syscall\n\t"
                      "test %%rax, %%rax\n\t"
                      "jnz 1f\n\t"
@@ -59,7 +58,7 @@ static inline long system_clone_on(long nr, long a, long b, long c, long d, long
 
 /* clone(2)'s arguments in this architecture's order. */
 #define SYSTEM_CLONE(flags, stack, pidfd, function, argument) \
-    system_clone_on(__NR_clone, (flags), (long) (stack), (long) (pidfd), 0, 0, (stack), (function), (argument))
+    system_clone_on(__NR_clone, (flags), (long) (stack), (long) (pidfd), 0, 0, (function), (argument))
 
 #elif defined(__aarch64__)
 
@@ -83,7 +82,7 @@ static inline long system_call(long nr, long a, long b, long c, long d, long e, 
 #define SYSTEM_START(function) \
     __asm__(".globl _start\n_start:\n\tmov x29, #0\n\tmov x30, #0\n\tbl " #function "\n\tbrk #0\n")
 
-static inline long system_clone_on(long nr, long a, long b, long c, long d, long e, void *stack,
+static inline long system_clone_on(long nr, long a, long b, long c, long d, long e,
                                    void (*function)(void *), void *argument)
 {
     register long x8 __asm__("x8") = nr;
@@ -95,7 +94,6 @@ static inline long system_clone_on(long nr, long a, long b, long c, long d, long
     register void *x19 __asm__("x19") = (void *) function;
     register void *x20 __asm__("x20") = argument;
 
-    (void) stack;
     __asm__ volatile("svc 0\n\t"
                      "cbnz x0, 1f\n\t"
                      "mov x29, #0\n\t"
@@ -110,7 +108,7 @@ static inline long system_clone_on(long nr, long a, long b, long c, long d, long
 }
 
 #define SYSTEM_CLONE(flags, stack, pidfd, function, argument) \
-    system_clone_on(__NR_clone, (flags), (long) (stack), (long) (pidfd), 0, 0, (stack), (function), (argument))
+    system_clone_on(__NR_clone, (flags), (long) (stack), (long) (pidfd), 0, 0, (function), (argument))
 
 #else
 #error "the keeper knows x86_64 and aarch64"

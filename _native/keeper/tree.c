@@ -4,8 +4,7 @@
  * parent becomes its child and none leaves the tree; /proc/PID/task/TID/children
  * lists the children of a thread (proc(5)).
  *
- * A pid read there may be another process's a moment later, unless it is the
- * keeper's own child (only the keeper reaps those). So: open a pidfd, then see
+ * A pid read there may be another process's a moment later. So: open a pidfd, then see
  * that its parent is still who we think, then signal through the pidfd. If it
  * was reaped between, the pidfd answers ESRCH; if not, the check was about it.
  */
@@ -17,7 +16,6 @@
 #define QUEUE 16384 /* more are reached by the next pass: END repeats until ECHILD */
 
 static int queue[QUEUE];
-static char children[65536];
 
 /* The parent in /proc/PID/stat: the fourth field, after the last ')'. */
 static int parent_of(int pid)
@@ -45,7 +43,7 @@ static int signal_one(int pid, int parent, int self, int signo)
 
     if (pidfd < 0)
         return (int) pidfd;
-    now = parent == self ? self : parent_of(pid);
+    now = parent_of(pid);
     if (now == parent || now == self)
         result = SYS4(pidfd_send_signal, pidfd, signo, 0, 0);
     SYS1(close, pidfd);
@@ -58,42 +56,45 @@ struct pass {
     int reached, denied;
 };
 
-static void visit(struct pass *pass, int parent, const char *list)
+static void visit(struct pass *pass, int parent, int pid)
 {
-    while (*list) {
-        int pid = (int) text_parse(&list), result;
+    int result;
 
-        while (*list == ' ' || *list == '\n')
-            list++;
-        if (pid <= 1)
-            continue;
-        if (pass->count < QUEUE)
-            queue[pass->count++] = pid;
-        result = signal_one(pid, parent, pass->self, pass->signo);
-        pass->reached += result >= 0;
-        pass->denied += result == -EPERM;
-    }
+    if (pid <= 1)
+        return;
+    if (pass->count < QUEUE)
+        queue[pass->count++] = pid;
+    result = signal_one(pid, parent, pass->self, pass->signo);
+    pass->reached += result >= 0;
+    pass->denied += result == -EPERM;
 }
 
-/* Reads the children of one thread. */
+/* Reads the children of one thread, each number with a blank behind it. A
+ * list can be of any length: a number may lie across two reads, and one that
+ * no blank ends is not whole. */
 static void visit_thread(struct pass *pass, int pid, const char *thread)
 {
-    char path[64];
+    char path[64], text[4096];
+    int child = 0;
+    long file, n;
 
     text_copy(text_copy(text_copy(text_number(text_copy(path, "/proc/"), (uint64_t) pid), "/task/"), thread), "/children");
-    if (text_read(AT_FDCWD, path, children, sizeof children) > 0)
-        visit(pass, pid, children);
+    file = SYS4(openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+    if (file < 0)
+        return;
+    while ((n = SYS3(read, file, text, sizeof text)) > 0)
+        for (long i = 0; i < n; i++) {
+            if (text[i] >= '0' && text[i] <= '9') {
+                child = child * 10 + (text[i] - '0');
+            } else {
+                visit(pass, pid, child);
+                child = 0;
+            }
+        }
+    SYS1(close, file);
 }
 
-struct entry { /* struct linux_dirent64 (getdents64(2)) */
-    uint64_t inode;
-    int64_t offset;
-    uint16_t size;
-    uint8_t type;
-    char name[];
-};
-
-static void visit_process(struct pass *pass, int pid)
+static int visit_process(struct pass *pass, int pid)
 {
     char path[32], entries[2048] __attribute__((aligned(8)));
     long directory, n;
@@ -101,23 +102,25 @@ static void visit_process(struct pass *pass, int pid)
     text_copy(text_number(text_copy(path, "/proc/"), (uint64_t) pid), "/task");
     directory = SYS4(openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (directory < 0)
-        return;
+        return (int) directory;
     while ((n = SYS3(getdents64, directory, entries, sizeof entries)) > 0)
-        for (long at = 0; at < n; at += ((struct entry *) (entries + at))->size) {
-            struct entry *entry = (struct entry *) (entries + at);
+        for (long at = 0; at < n; at += ((struct directory_entry *) (entries + at))->size) {
+            struct directory_entry *entry = (struct directory_entry *) (entries + at);
 
             if (entry->name[0] >= '0' && entry->name[0] <= '9')
                 visit_thread(pass, pid, entry->name);
         }
     SYS1(close, directory);
+    return 0;
 }
 
-int tree_signal(int signo)
+int tree_signal(int signo, int *ret_denied)
 {
     struct pass pass = { .self = (int) SYS0(getpid), .signo = signo };
+    int result = visit_process(&pass, pass.self);
 
-    visit_process(&pass, pass.self);
     for (int i = 0; i < pass.count; i++)
         visit_process(&pass, queue[i]);
-    return pass.reached == 0 && pass.denied ? -EPERM : pass.reached;
+    *ret_denied = pass.denied;
+    return result < 0 ? result : pass.reached;
 }

@@ -47,7 +47,7 @@ class OwnedFd:
 
     def close(self) -> None:
         """Close it; the second time does nothing."""
-        fd, self._fd = self._fd, -1
+        fd, self._fd = getattr(self, "_fd", -1), -1  # -1, too, when __init__ was interrupted
         if fd >= 0:
             os.close(fd)
 
@@ -94,22 +94,23 @@ class UnnamedFile(OwnedFd):
             self._copy(path)
 
     def _copy(self, path: Path) -> None:
-        target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        """Copy under a name that nobody looks for, then rename: whole or not at all."""
+        part = path.with_name(f".{path.name}.part")
+        target = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         try:
-            offset, size = 0, os.fstat(self.fileno()).st_size
-            while offset < size:
-                offset += os.sendfile(target, self.fileno(), offset, size - offset)
-        except OSError:
-            os.unlink(path)
-            raise
+            with OwnedFd(target):
+                offset, size = 0, os.fstat(self.fileno()).st_size
+                while offset < size and (sent := os.sendfile(target, self.fileno(), offset, size - offset)):
+                    offset += sent
+            os.link(part, path)
         finally:
-            os.close(target)
+            os.unlink(part)
 
 
 def nearest_directory(path: Path) -> Path:
     """Return the nearest existing directory at or above `path`."""
     path = path.absolute()
-    while not path.is_dir():
+    while not os.path.isdir(path):
         path = path.parent
     return path
 

@@ -9,7 +9,11 @@ holds those of one loop.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import signal
+import time
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +21,15 @@ from typing import Any, Protocol
 
 from lowrun._native import ffi, lib
 from lowrun.core import kernel
-from lowrun.core.fd import OwnedFd
+from lowrun.core.fd import OwnedFd, write_all
 from lowrun.core.launch import Launch
 from lowrun.core.loop import Loop
 from lowrun.core.procfs import own_cgroup_v2
 from lowrun.errors import BusyError, ClosedError, SpawnError
 from lowrun.steps import tell
+
+#: How often the removal of a cgroup is tried, a millisecond apart, while its processes die.
+REMOVE_TRIES = 100
 
 __all__ = ["Keeper", "Keepers", "Listener", "TreeUsage"]
 
@@ -53,7 +60,7 @@ class Listener(Protocol):
     def parked(self, pid: int) -> None:
         """The command waits to be seized; it goes on after this."""
 
-    def started(self, pid: int, pidfd: int, at_ns: int) -> None:
+    def started(self, pid: int, pidfd: OwnedFd, at_ns: int) -> None:
         """It has been executed; the pidfd becomes the listener's."""
 
     def failed(self, error: SpawnError) -> None:
@@ -128,16 +135,15 @@ class Keeper:
 
     def _send_launch(self, launch: Launch, fds: Mapping[int, int], park: bool) -> None:
         flags = lib.LR_SPAWN_PARK if park else 0
-        group = []
-        if self._cgroup is not None:
-            flags |= lib.LR_SPAWN_CGROUP
-            group = [self._cgroup.fileno()]
-        here = os.open(".", os.O_PATH | os.O_CLOEXEC)
-        try:
-            request = launch.request(list(fds), flags)
-            self._send(request, [launch.body.fileno(), here, *group, *fds.values()])
-        finally:
-            os.close(here)
+        numbers = [launch.body.fileno()]
+        with _working_directory() as here:
+            if not here.closed:
+                flags |= lib.LR_SPAWN_DIRECTORY
+                numbers.append(here.fileno())
+            if self._cgroup is not None:
+                flags |= lib.LR_SPAWN_CGROUP
+                numbers.append(self._cgroup.fileno())
+            self._send(launch.request(list(fds), flags), [*numbers, *fds.values()])
 
     def signal(self, number: int) -> None:
         """Send a signal to every process of the tree; nothing without one."""
@@ -175,23 +181,30 @@ class Keeper:
         listener = self._listener
         if listener is None:
             return
+        came = OwnedFd(self._fd[0])
         if kind == lib.LR_EVENT_LAST:
             self._listener = None
-            listener.exited(event.status, event.ended_ns)
-            listener.ended(self._usage(event))
+            try:
+                listener.exited(event.status, event.ended_ns)
+            finally:
+                listener.ended(self._usage(event))
         elif kind == lib.LR_EVENT_STARTED:
-            listener.started(event.pid, self._fd[0], event.started_ns)
+            listener.started(event.pid, came, event.started_ns)
         elif kind == lib.LR_EVENT_EXITED:
-            listener.exited(event.status, event.ended_ns)
-            listener.leftover()
+            try:
+                listener.exited(event.status, event.ended_ns)
+            finally:
+                listener.leftover()
         elif kind == lib.LR_EVENT_ENDED:
             self._listener = None
             listener.ended(self._usage(event))
         elif kind == lib.LR_EVENT_PARKED:
-            listener.parked(event.pid)
-            self._tell(lib.LR_REQUEST_GO)
+            try:
+                listener.parked(event.pid)
+            finally:
+                self._tell(lib.LR_REQUEST_GO)
         elif kind == lib.LR_EVENT_FAILED:
-            self._listener = None
+            self._listener = self._last = None
             word = ffi.string(lib.lr_step_word(event.step)).decode()
             listener.failed(SpawnError(word, event.error, self._program))
         elif kind == lib.LR_EVENT_DENIED:
@@ -213,8 +226,15 @@ class Keeper:
     def _lose(self) -> None:
         listener, self._listener = self._listener, None
         self._source.close()
+        if self._cgroup is not None:
+            _end_cgroup(self._cgroup, f"lowrun-{self.pid}")
         if listener is not None:
             listener.lost()
+
+    def wake(self) -> None:
+        """Let the keeper go on if somebody has stopped it (SIGSTOP)."""
+        with contextlib.suppress(ProcessLookupError):
+            kernel.pidfd_signal(self._pidfd.fileno(), signal.SIGCONT)
 
     # -- the end
 
@@ -223,15 +243,22 @@ class Keeper:
         """True while it can take a command."""
         return not self._source.closed and not self._socket.closed and not self.busy
 
-    def close(self) -> None:
-        """End what is left of a tree and wait until the keeper has gone."""
+    def leave(self) -> None:
+        """Hang up: the keeper ends what is left of a tree, and goes by itself."""
         if self._socket.closed:
             return
+        self.wake()
         self._listener = None
         self._source.close()
+        lib.lr_keeper_hang_up(self._socket.fileno())
         self._socket.close()
-        lib.lr_keeper_wait(self._pidfd.fileno(), int(self.CLOSE_TIMEOUT * 1000))
-        self._pidfd.close()
+
+    def close(self) -> None:
+        """End what is left of a tree and wait until the keeper has gone."""
+        if not self._pidfd.closed:
+            self.leave()
+            lib.lr_keeper_wait(self._pidfd.fileno(), int(self.CLOSE_TIMEOUT * 1000))
+            self._pidfd.close()
 
     def abandon(self) -> None:
         """In a forked child: close our copies; the parent's keeper goes on."""
@@ -249,6 +276,8 @@ class Keepers:
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._idle: list[Keeper] = []
+        #: All that was given out and has not come back.
+        self._out: set[Keeper] = set()
         self._cgroup = _writable_cgroup()
         self._closed = False
 
@@ -259,22 +288,36 @@ class Keepers:
         while self._idle:
             keeper = self._idle.pop()
             if keeper.usable:
-                return keeper
+                break
             keeper.close()
-        return Keeper(self._loop, self._cgroup)
+        else:
+            keeper = Keeper(self._loop, self._cgroup)
+        self._out.add(keeper)
+        return keeper
 
     def give_back(self, keeper: Keeper) -> None:
         """Take back a keeper; one that is of no more use is closed."""
+        self._out.discard(keeper)
         if keeper.usable and not self._closed:
             self._idle.append(keeper)
         else:
             keeper.close()
 
+    def dismiss(self, keeper: Keeper) -> None:
+        """Let a keeper go on by itself with a tree that it may not kill."""
+        self._out.discard(keeper)
+        keeper.leave()
+
     def close(self) -> None:
-        """Close the idle keepers; those in use are closed when they are given back."""
+        """Close all keepers, those in use with their trees."""
         self._closed = True
-        while self._idle:
-            self._idle.pop().close()
+        keepers = [*self._idle, *self._out]
+        self._idle.clear()
+        self._out.clear()
+        for keeper in keepers:
+            keeper.leave()
+        for keeper in keepers:
+            keeper.close()
         if self._cgroup is not None:
             self._cgroup.close()
 
@@ -282,13 +325,44 @@ class Keepers:
 def _writable_cgroup() -> OwnedFd | None:
     """Return the cgroup v2 directory we are in, if a cgroup can be made below it."""
     try:
-        with open("/proc/self/cgroup") as groups, open("/proc/self/mountinfo") as mounts:
-            path = own_cgroup_v2(groups.read(), mounts.read())
+        path = own_cgroup_v2(_text("/proc/self/cgroup"), _text("/proc/self/mountinfo"))
         if path is None or not os.access(path, os.W_OK) or not os.access(f"{path}/cgroup.procs", os.W_OK):
             return None
         return OwnedFd(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     except OSError:
         return None
+
+
+def _text(path: str) -> str:
+    with open(path, errors="surrogateescape") as file:
+        return file.read()
+
+
+def _end_cgroup(parent: OwnedFd, name: str) -> None:
+    """Kill what is left in the cgroup of a keeper that was killed, and remove it."""
+    try:
+        group = OwnedFd(os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=parent.fileno()))
+    except OSError:
+        return  # the tree had none
+    with group, contextlib.suppress(OSError):
+        with OwnedFd(os.open("cgroup.kill", os.O_WRONLY | os.O_CLOEXEC, dir_fd=group.fileno())) as file:
+            write_all(file.fileno(), b"1")
+        for _ in range(REMOVE_TRIES):
+            try:
+                os.rmdir(name, dir_fd=parent.fileno())
+                return
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise
+                time.sleep(0.001)
+
+
+def _working_directory() -> OwnedFd:
+    """Return the caller's working directory; a closed one where it may not be opened, or is gone."""
+    try:
+        return OwnedFd(os.open(".", os.O_PATH | os.O_CLOEXEC))
+    except OSError:
+        return OwnedFd(-1)
 
 
 _keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()

@@ -7,6 +7,7 @@ call, so a call that waits holds nobody up.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Iterable
@@ -70,7 +71,7 @@ class Poller:
     def wait(self, timeout_ms: int = -1) -> list[tuple[int, int]]:
         """Return (token, events) of what is ready; [] after a signal or the timeout."""
         count = lib.lr_poller_wait(self._fd, self._ready, BATCH, timeout_ms)
-        if count == -4:  # EINTR: a Python signal handler is to run
+        if count == -errno.EINTR:  # a Python signal handler is to run
             return []
         check(count, "epoll_wait")
         return [(self._ready[i].token, self._ready[i].events) for i in range(count)]

@@ -3,12 +3,14 @@
 A request is a fixed part (`struct lr_request` of `_native/keeper/protocol.h`)
 and a body in a memfd: strings and arrays at offsets, of any size, which the
 keeper maps. What a `Command` leaves open is taken from the caller when the
-request is made, as fork(2) would take it.
+request is made; the working directory when it is first sent to a keeper.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +23,8 @@ from lowrun.values import Command
 __all__ = ["Launch"]
 
 #: Python ignores these for itself (Py_Initialize); a command gets the default.
-PYTHON_IGNORES = kernel.mask_of((13, 25))
+PYTHON_IGNORES = kernel.mask_of((signal.SIGPIPE, signal.SIGXFSZ))
+MAX_TARGET = 1 << 20
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -40,11 +43,18 @@ class _Body:
         return offset
 
     def strings(self, words: list[bytes]) -> int:
+        if any(b"\0" in word for word in words):
+            raise UsageError("a word, variable or path of the command holds a NUL character")
         return self.add(b"\0".join(words) + b"\0") if words else 0
 
     def seal(self) -> tuple[OwnedFd, int]:
         fd = OwnedFd(os.memfd_create("lowrun-launch", os.MFD_CLOEXEC))
-        write_all(fd.fileno(), b"".join(self._parts))
+        try:
+            write_all(fd.fileno(), b"".join(self._parts))
+        except OSError as error:
+            if error.errno == errno.EFBIG:  # RLIMIT_FSIZE holds for a memfd, too
+                raise OSError(errno.EFBIG, "the file size limit (ulimit -f) is too small to start a command") from error
+            raise
         return fd, self._size
 
 
@@ -141,11 +151,12 @@ class Launch:
 
     def request(self, targets: list[int], flags: int) -> Any:
         """Return the request with the command's descriptor numbers and one run's flags."""
-        if len(targets) > lib.LR_KEEPER_MAX_FDS:
-            raise UsageError(f"at most {lib.LR_KEEPER_MAX_FDS} descriptors")
+        if len(targets) > lib.LR_KEEPER_MAX_FDS or any(target < 0 or target > MAX_TARGET for target in targets):
+            raise UsageError(f"at most {lib.LR_KEEPER_MAX_FDS} descriptors, with numbers from 0 to {MAX_TARGET}")
         request = self._request
-        every_time = lib.LR_SPAWN_PARK | lib.LR_SPAWN_CGROUP
+        every_time = lib.LR_SPAWN_PARK | lib.LR_SPAWN_CGROUP | lib.LR_SPAWN_DIRECTORY
         request.flags = request.flags & ~every_time | flags
+        request.group = os.getpgrp()
         request.nfds = len(targets)
         for index, target in enumerate(targets):
             request.targets[index] = target

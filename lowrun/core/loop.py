@@ -24,10 +24,17 @@ from types import TracebackType
 from typing import Protocol
 
 from lowrun.core import kernel
+from lowrun.core.fd import OwnedFd
 from lowrun.errors import ClosedError, UsageError
 from lowrun.values import ExitStatus
 
 __all__ = ["ChildSource", "IoSource", "Loop", "SignalInfo", "SignalSource", "Source", "Timer"]
+
+
+#: The token of the eventfd; no slot comes near it.
+WAKEUP = (1 << 64) - 1
+#: Seconds; some thirty years.
+LONGEST = 1e9
 
 
 class SignalInfo(int):
@@ -95,9 +102,10 @@ class Timer(Source):
 
     def __init__(self, loop: Loop, after: float, every: float, callback: Callable[[], object]) -> None:
         self._callback = callback
-        fd = kernel.timer_create()
-        kernel.timer_set(fd, after, every)
-        super().__init__(loop, fd, kernel.READ)
+        with OwnedFd(kernel.timer_create()) as fd:
+            kernel.timer_set(fd.fileno(), after, every)
+            super().__init__(loop, fd.fileno(), kernel.READ)
+            fd.release()
 
     def set(self, after: float, every: float = 0.0) -> None:
         """Arm it anew: first after `after` seconds, then every `every` seconds (0: once)."""
@@ -143,7 +151,13 @@ class SignalSource(Source):
     def __init__(self, loop: Loop, signals: frozenset[int], callback: Callable[[SignalInfo], object]) -> None:
         self._callback = callback
         self._former = kernel.signals_block(signals)
-        super().__init__(loop, kernel.signals_create(signals), kernel.READ)
+        try:
+            with OwnedFd(kernel.signals_create(signals)) as fd:
+                super().__init__(loop, fd.fileno(), kernel.READ)
+                fd.release()
+        except BaseException:
+            kernel.signals_restore(self._former)
+            raise
 
     @property
     def former_mask(self) -> int:
@@ -201,9 +215,9 @@ class Loop:
     # -- sources
 
     def add_timer(self, after: float, callback: Callable[[], object], *, every: float = 0.0) -> Timer:
-        """Call `callback()` after `after` seconds, then every `every` seconds (0: once)."""
-        if after < 0 or every < 0:
-            raise UsageError("a timer cannot go back in time")
+        """Call `callback()` after `after` seconds, then every `every` seconds (0: once). Raises UsageError."""
+        if not (0 <= after <= LONGEST and 0 <= every <= LONGEST):
+            raise UsageError(f"a timer takes from 0 to {LONGEST:g} seconds")
         return Timer(self, after, every, callback)
 
     def add_io(self, fd: int, events: int, callback: Callable[[int], object]) -> IoSource:
@@ -229,6 +243,8 @@ class Loop:
 
     def call_soon(self, callback: Callable[[], object]) -> None:
         """Call `callback()` from the next `dispatch()`, after calls deferred earlier."""
+        if self._wakeup < 0:
+            raise ClosedError("the loop is closed")
         self._deferred.append(callback)
         kernel.counter_add(self._wakeup)
 
@@ -313,7 +329,8 @@ class Loop:
         """Close the loop's own two descriptors; the second time does nothing."""
         if not self.closed:
             self._poller.close()
-            os.close(self._wakeup)
+            wakeup, self._wakeup = self._wakeup, -1
+            os.close(wakeup)
             self._deferred.clear()
 
     def __enter__(self) -> Loop:
@@ -324,9 +341,6 @@ class Loop:
     ) -> None:
         self.close()
 
-
-#: The token of the eventfd; no slot comes near it.
-WAKEUP = (1 << 64) - 1
 
 _loops: weakref.WeakSet[Loop] = weakref.WeakSet()
 

@@ -11,8 +11,10 @@ has a moment to finish; then it is ended like a tree that is told to.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal as _signal
+import time
 from collections.abc import Callable, Mapping
 
 from lowrun.core import kernel
@@ -65,6 +67,7 @@ class Process:
         self._on_exit: Callable[[ExitStatus], object] | None = None
         self._pidfd: OwnedFd | None = None
         self._ladder: Timer | None = None
+        self._due = 0.0
         self._gone = False
         keeper = keepers.take()
         self._keeper: Keeper = keeper
@@ -107,6 +110,7 @@ class Process:
         if self._gone:
             return
         tell("process", "SIGTERM to the tree of pid %s, SIGKILL in %g s", self.pid, kill_after)
+        self._keeper.wake()
         self._keeper.signal(_signal.SIGTERM)
         self._keeper.signal(_signal.SIGCONT)  # a stopped process acts on SIGTERM only when it goes on
         self._climb(kill_after, self.kill)
@@ -116,10 +120,16 @@ class Process:
         if not self._gone:
             tell("process", "SIGKILL to the tree of pid %s", self.pid)
             self._cancel_ladder()
+            self._keeper.wake()
             self._keeper.end()
 
     def _climb(self, after: float, step: Callable[[], object]) -> None:
+        """Call `step` after a time; a step that is due earlier stays."""
+        due = time.monotonic() + after
+        if self._ladder is not None and self._due <= due:
+            return
         self._cancel_ladder()
+        self._due = due
         self._ladder = self._loop.add_timer(after, step)
 
     def _cancel_ladder(self) -> None:
@@ -134,10 +144,10 @@ class Process:
         if self._park is not None:
             self._park(pid)
 
-    def started(self, pid: int, pidfd: int, at_ns: int) -> None:
+    def started(self, pid: int, pidfd: OwnedFd, at_ns: int) -> None:
         """See Listener."""
         self.pid, self.started_ns = pid, at_ns
-        self._pidfd = OwnedFd(pidfd)
+        self._pidfd = pidfd
         if self._on_start is not None:
             self._on_start(self)
 
@@ -158,21 +168,29 @@ class Process:
         """See Listener."""
         tell("process", "pid %s has exited and left others behind", self.pid)
         if self._ladder is None:
-            self._climb(LINGER, lambda: self.terminate(LINGER_KILL_AFTER))
+            self._climb(LINGER, self._end_leftover)
+
+    def _end_leftover(self) -> None:
+        self._cancel_ladder()
+        self.terminate(LINGER_KILL_AFTER)
 
     def ended(self, usage: TreeUsage) -> None:
         """See Listener."""
         self.usage = usage
+        self.keeper_lost = self.status is None
         self._finish()
 
     def denied(self) -> None:
         """See Listener: what has gained privileges cannot be waited for; its keeper goes on trying."""
         self.undying = True
+        self._keepers.dismiss(self._keeper)
         self._finish()
 
     def lost(self) -> None:
         """See Listener."""
         self.keeper_lost = True
+        with contextlib.suppress(GoneError):
+            self.send_signal(_signal.SIGKILL)
         self._finish()
 
     def _drop_pidfd(self) -> None:
@@ -184,7 +202,8 @@ class Process:
         self._gone = True
         self._cancel_ladder()
         self._drop_pidfd()
-        self._keepers.give_back(self._keeper)
+        if not self.undying:
+            self._keepers.give_back(self._keeper)
         self._on_end(self)
 
     def close(self) -> None:
@@ -193,7 +212,8 @@ class Process:
             self._gone = True
             self._cancel_ladder()
             self._drop_pidfd()
-            self._keeper.close()
+            self._keeper.leave()
+            self._keepers.give_back(self._keeper)
 
 
 def open_standard_fds() -> dict[int, int]:

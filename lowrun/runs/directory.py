@@ -29,21 +29,29 @@ class OutputDirectory:
     """
 
     def __init__(self, asked: Path | None, command_name: str) -> None:
-        self._asked = None if asked is None else asked.absolute()
+        self._asked = None if asked is None else _absolute(asked)
         self._command_name = command_name
         self._path: Path | None = None
         if self._asked is not None:
             self._refuse_unusable(self._asked)
-        #: An existing directory on the same file system, for files without a name yet.
-        self.scratch = nearest_directory(self._asked or Path.cwd())
+
+    def scratch(self) -> Path:
+        """Return an existing directory on the same file system, for files without a name yet. Raises OSError."""
+        return nearest_directory(self._asked or Path.cwd())
 
     @staticmethod
     def _refuse_unusable(path: Path) -> None:
-        if path.is_symlink() or path.exists():
-            if not path.is_dir():
-                raise UsageError(f"output {path}: is not a directory")
+        try:
             if any(path.iterdir()):
                 raise UsageError(f"output {path}: is not empty; name another directory")
+        except FileNotFoundError:
+            if path.is_symlink():
+                raise UsageError(f"output {path}: is a symbolic link to nowhere") from None
+            where = nearest_directory(path)
+            if not os.access(where, os.W_OK | os.X_OK):
+                raise UsageError(f"output {path}: {where} may not be written to") from None
+        except OSError as error:
+            raise UsageError(f"output {path}: {error.strerror}") from error
 
     @property
     def path(self) -> Path | None:
@@ -82,3 +90,10 @@ class OutputDirectory:
         """Write `summary.json`, if anything was kept. Raises OSError."""
         if self._path is not None:
             write_whole(self._path / "summary.json", os.fsencode(to_json(summary_dict(summary, version))))
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.absolute()
+    except OSError as error:
+        raise UsageError(f"output {path}: the working directory: {error.strerror}") from error

@@ -13,13 +13,14 @@ import copy
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
 
 from lowrun.core.fd import OwnedFd
 from lowrun.core.keeper import Keepers
 from lowrun.core.launch import Launch
-from lowrun.core.loop import Loop, Timer
+from lowrun.core.loop import LONGEST, Loop, Timer
 from lowrun.core.process import open_standard_fds
 from lowrun.errors import BusyError, UsageError
 from lowrun.runs.directory import OutputDirectory
@@ -91,7 +92,7 @@ class Repeater:
             timeout=timeout,
             kill_after=kill_after,
             quiet=quiet,
-            scratch=self._directory.scratch,
+            scratch=self._directory.scratch() if self._recorders else Path("/"),
         )
         self._started = datetime.now(timezone.utc)
         self._begun_ns = time.monotonic_ns()
@@ -104,6 +105,7 @@ class Repeater:
         self._loop: Loop | None = None
         self._keepers: Keepers | None = None
         self._filling = self._ended = False
+        self._owner = os.getpid()
 
     def _standard_fds(self, quiet: bool) -> dict[int, int]:
         fds = open_standard_fds()
@@ -186,12 +188,11 @@ class Repeater:
 
     @property
     def _finished(self) -> bool:
-        return (
-            self._next > self._count
-            or self._signal is not None
-            or self.error is not None
-            or (self._failed_count is not None and self._failures >= self._failed_count)
-        )
+        return self._next > self._count or self._signal is not None or self.error is not None or self._gave_up
+
+    @property
+    def _gave_up(self) -> bool:
+        return self._failed_count is not None and self._failures >= self._failed_count
 
     def _fill(self) -> None:
         """Start runs until all slots are taken. A run may end while it is being started."""
@@ -261,8 +262,11 @@ class Repeater:
             name = " ".join(run.command.argv)
             self.error = UsageError(f"the prepare command failed before run {run.index}: {name}: {run.status}")
         run.finish(None)
-        if self.error is None and self._signal is None:
-            self._start_run(run.index)
+        if self.error is None and self._signal is None and not self._gave_up:
+            try:
+                self._start_run(run.index)
+            except Exception as error:
+                self.error = error
         self._fill()
 
     def _warmed_up(self, run: Run) -> None:
@@ -274,9 +278,12 @@ class Repeater:
         self._retire(run)
         if run.error is not None:
             run.finish(None)
-        else:
+            self._fill()
+            return
+        try:
             self._count_result(self._kept(run))
-        self._fill()
+        finally:
+            self._fill()
 
     def _count_result(self, result: Result) -> None:
         self._results.append(result)
@@ -329,14 +336,20 @@ class Repeater:
             fd.close()
 
     def close(self) -> None:
-        """End what is under way, at once and without a Result; the second time does nothing."""
+        """End what is under way, at once and without a Result; the second time does nothing.
+
+        In a forked child it does nothing at all: the runs are the parent's.
+        """
+        if os.getpid() != self._owner:
+            return
         self._ended = True
-        for run, stdin in self._active.items():
-            run.close()
-            if stdin is not None:
-                stdin.close()
-        self._active.clear()
-        self._release()
+        with ExitStack() as everything:
+            everything.callback(self._release)
+            while self._active:
+                run, stdin = self._active.popitem()
+                if stdin is not None:
+                    everything.callback(stdin.close)
+                everything.callback(run.close)
 
     def __enter__(self) -> Repeater:
         return self
@@ -364,7 +377,7 @@ def _check(
         raise UsageError(f"warmup is at least 0, not {warmup}")
     if keep not in KEEP:
         raise UsageError(f"keep is one of {', '.join(KEEP)}, not {keep!r}")
-    if timeout is not None and not timeout > 0:
-        raise UsageError(f"timeout is more than 0 seconds, not {timeout}")
-    if kill_after < 0:
-        raise UsageError(f"kill_after is at least 0 seconds, not {kill_after}")
+    if timeout is not None and not 0 < timeout <= LONGEST:
+        raise UsageError(f"timeout is more than 0 and at most {LONGEST:g} seconds, not {timeout}")
+    if not 0 <= kill_after <= LONGEST:
+        raise UsageError(f"kill_after is from 0 to {LONGEST:g} seconds, not {kill_after}")

@@ -87,29 +87,27 @@ class Run:
         self._recorders: list[Recorder] = []
         self._process: Process | None = None
         self._usage, self._usage_faults = nothing_known("the run has not ended")
-        for recorder in recorders:
-            self._guarded_start(recorder)
-        tell("run", "run %d: start %r", index, plan.command.argv)
-        self._process = self._spawn(keepers)
+        try:
+            for recorder in recorders:
+                self._guarded_start(recorder)
+            tell("run", "run %d: start %r", index, plan.command.argv)
+            self._process = self._spawn(keepers)
+        except BaseException:
+            self.close()
+            raise
 
     def _spawn(self, keepers: Keepers) -> Process:
         redirects = self._info.redirects
         fds = {**self._plan.fds, **redirects} if redirects else self._plan.fds
-        try:
-            return Process(
-                self._loop,
-                keepers,
-                self._plan.launch,
-                fds,
-                on_end=self._end,
-                on_start=self._start,
-                park=self._park if self._info.seizers else None,
-            )
-        except BaseException:
-            self._stop_recorders()
-            for recorder in self._recorders:
-                recorder.discard()
-            raise
+        return Process(
+            self._loop,
+            keepers,
+            self._plan.launch,
+            fds,
+            on_end=self._end,
+            on_start=self._start,
+            park=self._park if self._info.seizers else None,
+        )
 
     # -- recorders, each one isolated: what it raises is a fault, never the run's end
 
@@ -157,7 +155,7 @@ class Run:
             self._timer = self._loop.add_timer(self._plan.timeout, self._time_out)
 
     def _time_out(self) -> None:
-        if self._process is not None and self._process.alive:
+        if self._process is not None and self._process.alive and not self.interrupted:
             tell("run", "run %d: timed out", self.index)
             self.timed_out = True
             self._process.terminate(self._plan.kill_after)
@@ -184,10 +182,14 @@ class Run:
     def _end(self, process: Process) -> None:
         if self._timer is not None:
             self._timer.close()
+        if self.timed_out and process.status is not None and process.wall_s < (self._plan.timeout or 0):
+            self.timed_out = False  # it had ended when the timer fired
         if process.error is not None and process.error.step != "exec" and not self.interrupted:
             self.error = process.error
         if process.keeper_lost:
             self.error = InternalError("the keeper of the run was killed; how the run ended is not known")
+        if process.undying:
+            self.fault(f"pid {process.pid} or what it started has gained privileges and may not be killed; it goes on")
         self._stop_recorders()
         self._usage, self._usage_faults = self._account(process)
         tell("run", "run %d: %s", self.index, process.status or process.error)
