@@ -50,13 +50,14 @@ def run(options: Options, command_words: Sequence[str]) -> int:
 
 def _repeater(options: Options, argv: Sequence[str], quiet: bool, notices: Notices) -> Repeater:
     blocked = frozenset(int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+    limits = _room(options.jobs)
     return Repeater(
-        Command(tuple(argv), blocked=blocked),
+        Command(tuple(argv), blocked=blocked, rlimits=limits),
         count=options.runs,
         failed_count=options.failed_count,
         jobs=options.jobs,
         warmup=options.warmup,
-        prepare=None if options.prepare is None else Command(options.prepare, blocked=blocked),
+        prepare=None if options.prepare is None else Command(options.prepare, blocked=blocked, rlimits=limits),
         record=_recorders(options),
         keep=options.keep,
         output=options.output,
@@ -67,6 +68,17 @@ def _repeater(options: Options, argv: Sequence[str], quiet: bool, notices: Notic
         quiet=quiet,
         on_result=notices.add,
     )
+
+
+def _room(jobs: int) -> dict[int, tuple[int, int]]:
+    """Take all the descriptors that lowrun may have, for many runs at a time; return the limits COMMAND is to have."""
+    if jobs == 1:
+        return {}
+    from resource import RLIMIT_NOFILE, getrlimit, setrlimit
+
+    soft, hard = getrlimit(RLIMIT_NOFILE)
+    setrlimit(RLIMIT_NOFILE, (hard, hard))
+    return {RLIMIT_NOFILE: (soft, hard)}
 
 
 def _follow(repeater: Repeater) -> None:

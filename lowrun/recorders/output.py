@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -71,9 +72,24 @@ class Output:
         for stream in streams:
             stream.redirect()
         self._streams, self._run = streams, run
+        run.settle(self._settle)
+
+    def _settle(self, done: Callable[[], None]) -> None:
+        """Record what is left in the pipes and pass it on, as fast as its reader takes it."""
+        waiting = len(self._streams)
+
+        def one_is_through() -> None:
+            nonlocal waiting
+            waiting -= 1
+            if waiting == 0:
+                done()
+
+        for stream in self._streams:
+            stream.finish()
+            stream.drain_in_loop(one_is_through)
 
     def stop(self) -> None:
-        """Record what is left in the pipes and pass it on.
+        """Record what is left in the pipes, if the run did not let it settle, and pass it on.
 
         Waits for a reader that is slow, unless the run was interrupted or a
         signal that ends programs arrives: then only passing on is given up.
@@ -189,6 +205,20 @@ class _Stream:
         self._wait_no_more()
         if not self._source.closed:
             self._goal = self._pump.taken + self._pump.waiting()
+
+    def drain_in_loop(self, through: Callable[[], None]) -> None:
+        """Move what the tree left behind; go on when the destination takes more, then call `through`."""
+
+        def go_on(_events: int) -> None:
+            if self.drain():
+                self._wait_no_more()
+                through()
+
+        if self.drain() or self.destination is None:
+            through()
+        else:
+            self._wait_no_more()
+            self._waiting = self._loop.add_io(self.destination.fileno(), kernel.WRITE, go_on)
 
     def drain(self) -> bool:
         """Move what the tree left behind; False when the destination takes nothing now."""

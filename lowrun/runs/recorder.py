@@ -59,6 +59,7 @@ class RunInfo:
     #: descriptor in the command -> descriptor here (filled by `redirect`).
     redirects: dict[int, int] = field(default_factory=dict)
     seizers: list[Callable[[int], None]] = field(default_factory=list)
+    settlers: list[Callable[[Callable[[], None]], None]] = field(default_factory=list)
     witnesses: list[Callable[[], Usage]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
@@ -70,9 +71,17 @@ class RunInfo:
         """Park the command before its exec and call `callback(pid)` on the loop's thread.
 
         The command goes on when every such callback has returned; it can be
-        seized with PTRACE_SEIZE meanwhile. A callback that raises switches its recorder off.
+        seized with PTRACE_SEIZE meanwhile. What a callback raises becomes a fault.
         """
         self.seizers.append(callback)
+
+    def settle(self, callback: Callable[[Callable[[], None]], None]) -> None:
+        """Have a say in when `stop` comes: `callback(done)` is called when the tree is gone.
+
+        The run goes on to `stop` when every such `done()` has been called, from
+        the loop; sooner when it is interrupted.
+        """
+        self.settlers.append(callback)
 
     def witness(self, callback: Callable[[], Usage]) -> None:
         """Offer what this recorder knows of the tree's usage; called after `stop`.

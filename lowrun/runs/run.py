@@ -1,7 +1,7 @@
 """One execution of a command with its recorders.
 
     recorders start -> spawn [parked: recorders seize] -> exec ... -> tree gone
-                    -> recorders stop -> keep or discard -> Result
+                    -> recorders settle -> stop -> keep or discard -> Result
 
 Events go up by one callback: `on_done(run)`, when the tree is gone and the
 recorders have stopped. The owner then calls `finish` once, with the directory
@@ -86,6 +86,8 @@ class Run:
         self._timer: Timer | None = None
         self._recorders: list[Recorder] = []
         self._process: Process | None = None
+        #: How many recorders are not through yet, when the tree is gone.
+        self._settling = 0
         self._usage, self._usage_faults = nothing_known("the run has not ended")
         try:
             for recorder in recorders:
@@ -173,11 +175,14 @@ class Run:
         """End the run; it is marked interrupted. Again: with the new, shorter time."""
         self.mark_interrupted()
         tell("run", "run %d: interrupted; SIGKILL in %g s", self.index, kill_after)
-        if self._process is not None:
-            if kill_after > 0:
-                self._process.terminate(kill_after)
-            else:
-                self._process.kill()
+        if self._process is None:
+            return
+        if self._settling > 0:
+            self._wind_up(self._process)
+        elif kill_after > 0:
+            self._process.terminate(kill_after)
+        else:
+            self._process.kill()
 
     def _end(self, process: Process) -> None:
         if self._timer is not None:
@@ -190,6 +195,25 @@ class Run:
             self.error = InternalError("the keeper of the run was killed; how the run ended is not known")
         if process.undying:
             self.fault(f"pid {process.pid} or what it started has gained privileges and may not be killed; it goes on")
+        settlers = [] if self.interrupted else self._info.settlers
+        self._settling = len(settlers)
+        for settle in settlers:
+            try:
+                settle(self._settled)
+            except Exception as error:
+                self.fault(str(error))
+                self._settled()
+        if not settlers:
+            self._wind_up(process)
+
+    def _settled(self) -> None:
+        """One of the recorders is through with what the tree left behind."""
+        self._settling -= 1
+        if self._settling == 0 and self._process is not None:
+            self._wind_up(self._process)
+
+    def _wind_up(self, process: Process) -> None:
+        self._settling = 0
         self._stop_recorders()
         self._usage, self._usage_faults = self._account(process)
         tell("run", "run %d: %s", self.index, process.status or process.error)
@@ -210,6 +234,7 @@ class Run:
             self._timer.close()
         if self._process is not None:
             self._process.close()
+        self.mark_interrupted()
         self._stop_recorders()
         while self._recorders:
             self._discard(self._recorders.pop())

@@ -264,3 +264,11 @@ def test_starting_imports_little() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30)
     for name in ("argparse", "json", "shlex", "difflib", "rich", "asyncio", "ptrace", "subprocess", "lowrun.cli.help"):
         assert name not in done.stdout.split()
+
+
+def test_many_runs_at_a_time_need_more_descriptors_than_one() -> None:
+    """-j 60 -lt with 256 descriptors: lowrun takes what it may have, and COMMAND has the limit it would have had."""
+    words = (
+        f"ulimit -S -n 256; exec {' '.join(LOWRUN)} -q -j 60 -c 60 -lt sh -c 'test $(ulimit -S -n) = 256 && sleep 0.3'"
+    )
+    assert subprocess.run(["bash", "-c", words], capture_output=True).returncode == 0

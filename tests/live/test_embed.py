@@ -222,3 +222,69 @@ def test_an_own_recorder_that_raises_is_switched_off() -> None:
     result = lr.run(["sh", "-c", "exit 4"], record=[Broken()], keep="none")  # type: ignore[list-item]
     assert result.status.code == 4
     assert [fault for fault in result.faults if "no such luck" in fault]
+
+
+HOST_READS_ITSELF = """
+import asyncio, os, sys
+import lowrun as lr
+
+async def main():
+    loop = asyncio.get_running_loop()
+    own, write = os.pipe()
+    kept = os.dup(1)
+    os.dup2(write, 1)
+    os.close(write)
+    os.set_blocking(own, False)
+    seen = 0
+    def read():
+        nonlocal seen
+        seen += len(os.read(own, 65536))
+    loop.add_reader(own, read)
+    result = await lr.aio.run(["head", "-c", "1000000", "/dev/zero"], record=[lr.Output()])
+    while seen < 1000000:
+        await asyncio.sleep(0)
+    os.write(kept, f"{result.status.code} {seen}".encode())
+
+asyncio.run(main())
+"""
+
+
+def test_a_host_that_reads_its_own_output() -> None:
+    """The command's output goes to a pipe that the same asyncio loop reads: nobody waits for the other."""
+    done = subprocess.run([sys.executable, "-c", HOST_READS_ITSELF], capture_output=True, text=True, timeout=30)
+    assert done.stdout == "0 1000000", done
+
+
+def test_a_slow_reader_holds_up_nobody_else() -> None:
+    """Two runs at a time, one's output is read by nobody for a while: the other's timeout comes on time."""
+    own, write = os.pipe()
+    kept = os.dup(1)
+    os.dup2(write, 1)
+    try:
+        command = [
+            "sh",
+            "-c",
+            "mkdir $0 2>/dev/null && exec head -c 500000 /dev/zero; exec sleep 100",
+            f"/tmp/{own}-{os.getpid()}",
+        ]
+        with lr.Loop() as loop:
+            results: list[lr.Result] = []
+            repeater = lr.Repeater(
+                command, count=2, jobs=2, timeout=0.5, record=[lr.Output()], keep="none", on_result=results.append
+            )
+            with repeater:
+                repeater.start(loop)
+                while not results:
+                    loop.dispatch(-1)
+                assert results[0].timed_out
+                os.set_blocking(own, False)
+                reader = loop.add_io(own, lr.READ, lambda _e: os.read(own, 65536))
+                while not repeater.ended:
+                    loop.dispatch(-1)
+                reader.close()
+        assert [result.status.code for result in repeater.summary.results if not result.timed_out] == [0]
+    finally:
+        os.rmdir(command[-1])
+        os.dup2(kept, 1)
+        for fd in (own, write, kept):
+            os.close(fd)
