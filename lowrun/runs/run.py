@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -84,6 +85,7 @@ class Run:
         self._info = RunInfo(index, plan.command, plan.scratch, plan.quiet)
         self._started = datetime.now(timezone.utc)
         self._timer: Timer | None = None
+        self._timed_out_ns = 0
         self._recorders: list[Recorder] = []
         self._process: Process | None = None
         #: How many recorders are not through yet, when the tree is gone.
@@ -94,6 +96,9 @@ class Run:
                 self._guarded_start(recorder)
             tell("run", "run %d: start %r", index, plan.command.argv)
             self._process = self._spawn(keepers)
+            # From here on: a command can hang before it is executed, or stop its keeper before that tells.
+            if plan.timeout is not None:
+                self._timer = loop.add_timer(plan.timeout, self._time_out)
         except BaseException:
             self.close()
             raise
@@ -153,13 +158,12 @@ class Run:
 
     def _start(self, process: Process) -> None:
         tell("run", "run %d: executed, pid %s", self.index, process.pid)
-        if self._plan.timeout is not None:
-            self._timer = self._loop.add_timer(self._plan.timeout, self._time_out)
 
     def _time_out(self) -> None:
         if self._process is not None and self._process.alive and not self.interrupted:
             tell("run", "run %d: timed out", self.index)
             self.timed_out = True
+            self._timed_out_ns = time.monotonic_ns()
             self._process.terminate(self._plan.kill_after)
 
     @property
@@ -187,7 +191,7 @@ class Run:
     def _end(self, process: Process) -> None:
         if self._timer is not None:
             self._timer.close()
-        if self.timed_out and process.status is not None and process.wall_s < (self._plan.timeout or 0):
+        if self.timed_out and process.status is not None and process.ended_ns < self._timed_out_ns:
             self.timed_out = False  # it had ended when the timer fired
         if process.error is not None and process.error.step != "exec" and not self.interrupted:
             self.error = process.error

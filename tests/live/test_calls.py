@@ -116,6 +116,7 @@ def test_an_ordinary_user_may_trace(tmp_path: Path) -> None:
     assert "execve" in (tmp_path / "out" / "run-0001" / "calls.strace").read_text()
 
 
+@pytest.mark.figures
 def test_memory_stays_small(tmp_path: Path) -> None:
     """A quarter of a million system calls pass through a buffer: lowrun's peak is far below what they take."""
     storm = "import os\nfor _ in range(250_000): os.getppid()"
