@@ -35,7 +35,9 @@
  */
 #include "tracer.h"
 
+#include <sched.h>
 #include <sys/ptrace.h>
+#include <sys/uio.h>
 #include <linux/audit.h>
 #include <linux/ptrace.h>
 
@@ -48,6 +50,7 @@
 #error "the tracer knows x86_64 and aarch64"
 #endif
 
+#define HOLD_NS 5000000                /* how long a child waits for its creator's event */
 #define OPTIONS (PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK \
                  | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT)
 
@@ -66,9 +69,10 @@ static uint32_t event_message(uint32_t tid)
 
 /* ---- what is recorded ---- */
 
-static bool wanted(const struct lr_tracer *t, uint64_t nr)
+/* The set holds numbers of this machine's calls; others are recorded all. */
+static bool wanted(const struct lr_tracer *t, uint32_t arch, uint64_t nr)
 {
-    return t->options.only == NULL || (nr < t->options.only_bits && (t->options.only[nr / 8] >> (nr % 8) & 1));
+    return t->options.only == NULL || arch != NATIVE_ARCH || (nr < t->options.only_bits && (t->options.only[nr / 8] >> (nr % 8) & 1));
 }
 
 static void on_entry(struct lr_tracer *t, struct lr_task *task, const struct ptrace_syscall_info *info)
@@ -83,7 +87,7 @@ static void on_entry(struct lr_tracer *t, struct lr_task *task, const struct ptr
             return;
         lr_record_restart(t);
     }
-    if (!wanted(t, info->entry.nr))
+    if (!wanted(t, info->arch, info->entry.nr))
         return;
     task->entered = true;
     task->entered_ns = lr_clock_ns(CLOCK_MONOTONIC);
@@ -98,6 +102,21 @@ static void on_entry(struct lr_tracer *t, struct lr_task *task, const struct ptr
     lr_record_end(t);
 }
 
+/* A child that asked not to be followed is not: then the number of processes is not known. */
+static void note_untraced(struct lr_tracer *t, const struct lr_task *task)
+{
+    uint64_t flags = task->nr == SYS_clone ? task->args[0] : 0;
+
+    if (task->nr == SYS_clone3) {
+        struct iovec here = { &flags, sizeof flags }, there = { (void *) task->args[0], sizeof flags };
+
+        if (process_vm_readv((pid_t) task->tid, &here, 1, &there, 1, 0) != sizeof flags)
+            return;
+    }
+    if (flags & CLONE_UNTRACED && !(flags & CLONE_PTRACE))
+        t->usage.untraced++;
+}
+
 static void on_exit_of_call(struct lr_tracer *t, struct lr_task *task, const struct ptrace_syscall_info *info)
 {
     struct lr_rec_exit *leave;
@@ -108,6 +127,8 @@ static void on_exit_of_call(struct lr_tracer *t, struct lr_task *task, const str
         return;
     if (!info->exit.is_error)
         lr_paths_after(t, task, rval);
+    if (rval > 0)
+        note_untraced(t, task);
     task->nr = UINT64_MAX;
     if (!task->entered)
         return;
@@ -172,10 +193,14 @@ static void on_fork(struct lr_tracer *t, const struct lr_task *task, int event)
 
     if (child == 0)
         return;
-    if (early == NULL)
+    if (early == NULL && lr_tomb_take(t, child))
+        return;                        /* it has lived and died while we waited */
+    if (early == NULL) {
         lr_task_add(t, child, task->tgid);
-    else
+    } else {
+        early->unannounced = false;
         lr_process_adopt(t, early->tgid, task->tgid);
+    }
     if (t->recording && (body = lr_record_begin(t, task, LR_REC_FORK, sizeof *body)) != NULL) {
         *body = (struct lr_rec_fork) { child, (uint32_t) event };
         lr_record_end(t);
@@ -264,13 +289,17 @@ static void release(struct lr_tracer *t, struct lr_task *task)
     let_go(t, task, status);
 }
 
-/* A creator that is gone will not report: nobody waits for it any longer. */
+/* A creator that is gone will not report, nor one that made a child with
+ * CLONE_PTRACE | CLONE_UNTRACED: nobody is waited for any longer. Others may
+ * still report; a child that is dead by then has left a tomb. */
 static void release_all(struct lr_tracer *t)
 {
     for (size_t i = 0; i < LR_TABLE_SIZE && t->held > 0; i++)
         for (struct lr_task *task = t->tasks[i]; task != NULL; task = task->next)
-            if (task->held)
+            if (task->held) {
+                task->unannounced = true;
                 release(t, task);
+            }
 }
 
 static void on_gone(struct lr_tracer *t, uint32_t tid, const struct lr_stop *stop)
@@ -282,6 +311,8 @@ static void on_gone(struct lr_tracer *t, uint32_t tid, const struct lr_stop *sto
     record_status(t, task, LR_REC_EXITED, stop->status);
     if (task->tgid == tid)
         lr_process_end(t, tid, stop->weighed ? &stop->used : NULL);
+    if (task->unannounced)
+        lr_tomb_put(t, tid);
     lr_task_remove(t, task);
     release_all(t);
 }
@@ -331,8 +362,11 @@ void lr_tracer_follow(struct lr_tracer *t)
     struct lr_stop stops[LR_BATCH];
     int count;
 
-    while ((count = lr_stops_wait(t, stops)) > 0)
+    while ((count = t->held > 0 ? lr_stops_await(t, stops, HOLD_NS) : lr_stops_wait(t, stops)) != 0) {
+        if (count < 0)
+            release_all(t);
         for (int i = 0; i < count; i++)
             if (stops[i].tid > 0)
                 dispatch(t, &stops[i]);
+    }
 }

@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 
 #define LR_TABLE_SIZE 4096             /* buckets; ids are handed out in sequence, so they spread */
+#define LR_TOMBS 65536
 #define LR_BUFFER_SIZE (1024 * 1024)
 #define LR_RECORD_MAX (512 * 1024)     /* no record is longer: capture stops at it */
 
@@ -34,6 +35,7 @@ struct lr_task {
     uint32_t tid;
     uint32_t tgid;
     int held;                          /* status of its first stop while its creator's is awaited; 0: it goes */
+    bool unannounced;                  /* it goes, though its creator has not reported it */
     bool exiting;                      /* it has been seen in PTRACE_EVENT_EXIT */
     bool entered;                      /* its ENTER is recorded, its EXIT is due */
     uint64_t entered_ns;               /* CLOCK_MONOTONIC at the entry stop */
@@ -54,6 +56,7 @@ struct lr_tracer {
     uint32_t exiting;                  /* of those, seen in PTRACE_EVENT_EXIT */
     uint32_t held;                     /* of those, waiting for their creator's stop */
     struct lr_process *processes[LR_TABLE_SIZE];
+    uint32_t *tombs;                   /* tids that died unannounced, by tid % LR_TOMBS */
     uint32_t root;                     /* the command's first process */
     bool root_stopped;                 /* it has been seen in its first stop */
     bool recording;                    /* its first execve has succeeded */
@@ -94,6 +97,7 @@ void lr_tracer_follow(struct lr_tracer *t);
 #define LR_BATCH 32
 void lr_stops_prepare(struct lr_tracer *t);
 pid_t lr_stop_wait(const struct lr_tracer *t, pid_t tid, int flags, struct lr_stop *ret_stop);
+int lr_stops_await(struct lr_tracer *t, struct lr_stop stops[LR_BATCH], uint64_t ns);
 int lr_stops_wait(struct lr_tracer *t, struct lr_stop stops[LR_BATCH]);
 
 /* ---- tracer_tasks.c ---- */
@@ -101,6 +105,8 @@ struct lr_task *lr_task_find(struct lr_tracer *t, uint32_t tid);
 struct lr_task *lr_task_add(struct lr_tracer *t, uint32_t tid, uint32_t parent);
 void lr_task_rename(struct lr_tracer *t, struct lr_task *task, uint32_t tid);
 void lr_task_remove(struct lr_tracer *t, struct lr_task *task);
+void lr_tomb_put(struct lr_tracer *t, uint32_t tid);
+bool lr_tomb_take(struct lr_tracer *t, uint32_t tid);
 void lr_tasks_kill(struct lr_tracer *t);
 void lr_tasks_free(struct lr_tracer *t);
 

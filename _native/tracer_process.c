@@ -34,7 +34,10 @@ int lr_tracer_create(const struct lr_tracer_options *options, struct lr_tracer *
     if (t == NULL)
         return -ENOMEM;
     t->buffer = malloc(LR_BUFFER_SIZE);
-    if (t->buffer == NULL) {
+    t->tombs = calloc(LR_TOMBS, sizeof *t->tombs);
+    if (t->buffer == NULL || t->tombs == NULL) {
+        free(t->tombs);
+        free(t->buffer);
         free(t);
         return -ENOMEM;
     }
@@ -127,6 +130,7 @@ void lr_tracer_free(struct lr_tracer *t)
     lr_processes_free(t);
     sem_destroy(&t->seized);
     pthread_mutex_destroy(&t->lock);
+    free(t->tombs);
     free(t->buffer);
     free(t);
 }

@@ -5,7 +5,7 @@
  * A new thread or process shows in two stops, its own first one and its
  * creator's PTRACE_EVENT_*; either can come first, and the creator's never
  * comes when it is killed meanwhile. So either makes the task, and one that
- * comes too early is held (tracer.c) until its creator's stop or a death.
+ * comes too early is held (tracer.c) until its creator's stop, a death, or a while.
  */
 #include "tracer.h"
 
@@ -76,6 +76,22 @@ static void unlink_task(struct lr_tracer *t, struct lr_task *task)
     pthread_mutex_unlock(&t->lock);
 }
 
+/* A task that died before its creator reported it: when the report comes,
+ * there is nobody to add. */
+void lr_tomb_put(struct lr_tracer *t, uint32_t tid)
+{
+    t->tombs[tid % LR_TOMBS] = tid;
+}
+
+bool lr_tomb_take(struct lr_tracer *t, uint32_t tid)
+{
+    bool there = t->tombs[tid % LR_TOMBS] == tid;
+
+    if (there)
+        t->tombs[tid % LR_TOMBS] = 0;
+    return there;
+}
+
 /* Adds a thread, and its process when it is a new one. `parent` is its creator's
  * thread group, 0 when the creator has not reported it yet. NULL: no memory. */
 struct lr_task *lr_task_add(struct lr_tracer *t, uint32_t tid, uint32_t parent)
@@ -84,6 +100,7 @@ struct lr_task *lr_task_add(struct lr_tracer *t, uint32_t tid, uint32_t parent)
 
     if (task == NULL)
         return NULL;
+    lr_tomb_take(t, tid);              /* the tid is another's now */
     task->tid = tid;
     task->nr = UINT64_MAX;
     task->tgid = group_of(tid, parent);

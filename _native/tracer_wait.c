@@ -83,12 +83,10 @@ static pid_t wait_quickly(struct lr_tracer *t, struct lr_stop *ret_stop)
 
 /* Takes all that have stopped before any goes on: the kernel looks through
  * the newest first, and two busy ones would starve the others. */
-int lr_stops_wait(struct lr_tracer *t, struct lr_stop stops[LR_BATCH])
+static int take_others(const struct lr_tracer *t, struct lr_stop stops[LR_BATCH])
 {
     int n = 1;
 
-    if (wait_quickly(t, &stops[0]) < 0)
-        return 0;
     while (t->count > 1 && n < LR_BATCH && lr_stop_wait(t, -1, WNOHANG, &stops[n]) > 0) {
         for (int i = 0; i < n; i++)
             if (stops[i].tid == stops[n].tid)
@@ -96,4 +94,27 @@ int lr_stops_wait(struct lr_tracer *t, struct lr_stop stops[LR_BATCH])
         n++;
     }
     return n;
+}
+
+/* Returns how many have stopped; 0 when no tracee is left. */
+int lr_stops_wait(struct lr_tracer *t, struct lr_stop stops[LR_BATCH])
+{
+    return wait_quickly(t, &stops[0]) < 0 ? 0 : take_others(t, stops);
+}
+
+/* The same, or -1 when nothing has stopped for `ns`. */
+int lr_stops_await(struct lr_tracer *t, struct lr_stop stops[LR_BATCH], uint64_t ns)
+{
+    const struct timespec pause = { .tv_nsec = 50000 };
+    const uint64_t until = lr_clock_ns(CLOCK_MONOTONIC) + ns;
+
+    for (;;) {
+        pid_t tid = lr_stop_wait(t, -1, WNOHANG, &stops[0]);
+
+        if (tid != 0)
+            return tid < 0 ? 0 : take_others(t, stops);
+        if (lr_clock_ns(CLOCK_MONOTONIC) >= until)
+            return -1;
+        nanosleep(&pause, NULL);
+    }
 }

@@ -185,12 +185,12 @@ def _tids(lines: Sequence[str]) -> frozenset[str]:
     return frozenset(match[1] for line in lines if (match := LINE.match(line)))
 
 
-def _by_chance(a: dict[Place, list[Call]], b: dict[Place, list[Call]]) -> frozenset[str]:
-    """Return the names of the calls that some thread did not make equally often."""
-    differing: set[str] = set()
+def _by_chance(a: dict[Place, list[Call]], b: dict[Place, list[Call]]) -> frozenset[tuple[Place, str]]:
+    """Return the (thread, name) of calls that a thread did not make equally often."""
+    differing: set[tuple[Place, str]] = set()
     for place in a.keys() & b.keys():
         left, right = (Counter(call.name for call in calls[place]) for calls in (a, b))
-        differing |= {name for name in left.keys() | right.keys() if left[name] != right[name]}
+        differing |= {(place, name) for name in left.keys() | right.keys() if left[name] != right[name]}
     return frozenset(differing)
 
 
@@ -204,11 +204,11 @@ def compare(
 
     def texts(index: int, place: Place) -> list[str]:
         tids = numbers[index]
-        kept = [call for call in calls[index].get(place, []) if call.name not in chance]
+        kept = [call for call in calls[index].get(place, []) if (place, call.name) not in chance]
         return [masked(call, tids) if arguments else call.name for call in kept]
 
     numbers = [_tids(lines) for lines in logs]
-    verdict = Verdict(by_chance=sorted(chance))
+    verdict = Verdict(by_chance=sorted({name for _, name in chance}))
     for place in sorted(calls[0].keys() & calls[1].keys()):
         expected = common(texts(0, place), texts(1, place))
         found = common(expected, texts(2, place))

@@ -16,7 +16,7 @@ from lowrun.core.kernel import check
 __all__ = ["NativeTracer", "TracedUsage"]
 
 #: (user ns, system ns, KiB of the largest process, number of processes, of those: what they used is not known)
-TracedUsage = tuple[int, int, int, int, int]
+TracedUsage = tuple[int, int, int, int, int, int]
 
 
 def bitmap_of(numbers: Iterable[int]) -> bytes:
@@ -84,7 +84,7 @@ class NativeTracer:
         """Return what the processes that have ended used."""
         out = ffi.new("struct lr_tracer_usage *")
         lib.lr_tracer_usage(self._tracer, out)
-        return out.user_ns, out.sys_ns, out.max_rss_kib, out.processes, out.unweighed
+        return out.user_ns, out.sys_ns, out.max_rss_kib, out.processes, out.unweighed, out.untraced
 
     def close(self) -> None:
         """Free it; the second time does nothing. Never while `run` is under way."""

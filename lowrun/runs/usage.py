@@ -22,6 +22,8 @@ NOISE_SHARE = 0.01
 #: Above this, the pid space of a busy machine could have gone round once; seconds.
 PID_ROUND_S = 1.0
 
+UNCOUNTED = "wait4 does not count grandchildren; trace the run (-ct)"
+UNFOLLOWED = "the tracer did not follow every process: one was made with CLONE_UNTRACED, or seizing failed"
 HIDDEN = "a parent that ignores SIGCHLD hid children from wait4; trace the run (-ct) to count them"
 
 
@@ -59,7 +61,7 @@ def account(tree: TreeUsage, pid: int, wall_s: float, witness: Usage | None) -> 
     if witness is not None and witness.processes is not None:
         processes = witness.processes
     if processes is None:
-        faults.append("usage: processes is not known: wait4 does not count grandchildren; trace the run (-ct)")
+        faults.append(f"usage: processes is not known: {UNCOUNTED if witness is None else UNFOLLOWED}")
     return Usage(user, system, peak, processes), faults
 
 

@@ -7,6 +7,7 @@ kernel writes; that one and those after it at exit.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -35,13 +36,24 @@ def _is_late(argument: Argument) -> bool:
 
 def _formatter(argument: Argument, index: int, leaving: bool) -> Formatter:
     if argument.kind in SPECIAL:
-        return SPECIAL[argument.kind](index)
+        return _or_address(SPECIAL[argument.kind](index), index)
     if argument.read or argument.written:
         at_exit = argument.written and leaving
         found = pointer_formatter(argument, index, at_exit)
-    else:
-        found = value_formatter(argument.kind, index, argument.optional)
-    return found or (lambda c: address(c.arguments[index]))
+        return _or_address(found, index) if found is not None else (lambda c: address(c.arguments[index]))
+    return value_formatter(argument.kind, index, argument.optional) or (lambda c: address(c.arguments[index]))
+
+
+def _or_address(formatter: Formatter, index: int) -> Formatter:
+    """What was copied can be shorter than what it should hold (a page that ends): then the address is printed."""
+
+    def guarded(c: Context) -> str | None:
+        try:
+            return formatter(c)
+        except struct.error:
+            return address(c.arguments[index])
+
+    return guarded
 
 
 def _joined(formatters: list[Formatter]) -> Callable[[Context], str]:

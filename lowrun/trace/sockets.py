@@ -56,6 +56,10 @@ def sockaddr_text(data: bytes, length: int | None = None) -> str:
     return f"{head}, sa_data={quoted(data[2:])}}}"
 
 
+#: How many elements the tracer copies (LR_VECTOR_MAX in records.h; a test compares).
+VECTOR_MAX = 32
+
+
 def _pieces(data: bytes, at: int) -> list[tuple[bytes, bool]]:
     """Split `u32 len, u32 cut, bytes padded to 8` repeated."""
     pieces = []
@@ -83,9 +87,10 @@ def _iovec_list(raw: list[tuple[int, int]], pieces: list[tuple[bytes, bool]], li
 
 def iovecs_text(data: bytes, count: int, limit: int) -> str:
     """Return an IOVEC chunk as `[{iov_base="...", iov_len=3}]`, at most `limit` bytes of content."""
-    count = min(count, len(data) // 16)
-    raw = [struct.unpack_from("<QQ", data, 16 * index) for index in range(count)]
-    return _iovec_list([(base, size) for base, size in raw], _pieces(data, 16 * count), limit)
+    kept = min(count, VECTOR_MAX, len(data) // 16)
+    raw = [struct.unpack_from("<QQ", data, 16 * index) for index in range(kept)]
+    text = _iovec_list([(base, size) for base, size in raw], _pieces(data, 16 * kept), limit)
+    return text if kept == count else text[:-1] + ", ...]"
 
 
 def control_text(data: bytes, decorate: dict[int, str]) -> str:

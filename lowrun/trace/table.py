@@ -143,9 +143,16 @@ def _table() -> dict[int, Call]:
 _UNKNOWN = (Argument("hex"),) * 6
 
 
+#: Added to the numbers of another machine's calls, which are kept apart from ours.
+FOREIGN = 1 << 40
+
+
 def call_of(number: int) -> Call:
-    """Return the call `number` of this machine; one that the table lacks is named `syscall_0x1c8`."""
-    return _table().get(number) or Call(number, f"syscall_{number:#x}", _UNKNOWN)
+    """Return the call `number` of this machine; one that the table lacks is named `syscall_0x1c8`.
+
+    With FOREIGN added it is another machine's (32-bit code on a 64-bit kernel), whose names are not known.
+    """
+    return _table().get(number) or Call(number, f"syscall_{number & ~FOREIGN:#x}", _UNKNOWN)
 
 
 def _cell(argument: Argument, entry: bool) -> tuple[int, int, int]:

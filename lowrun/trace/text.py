@@ -24,13 +24,12 @@ from lowrun.trace.decode import Format, format_of
 from lowrun.trace.descriptors import CLOSE_RANGE_CLOEXEC, Descriptors
 from lowrun.trace.records import Buffer, Enter, Exec, Exit, Exited, Fork, Lost, Path, Record, Signal, Stopped, read
 from lowrun.trace.signals import siginfo_text
+from lowrun.trace.table import FOREIGN
 
 __all__ = ["write_strace"]
 
 RESULT_COLUMN = 40
 BATCH = 2000
-#: Numbers of another machine's calls are kept apart from ours.
-FOREIGN = 1 << 40
 
 
 class _Thread:

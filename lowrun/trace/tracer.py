@@ -97,11 +97,20 @@ class Tracer:
         return None if self._error is None else f"the tracer ended early: {self._error}"
 
     def usage(self) -> Usage:
-        """Return what the tree used; after `stop`. None: a process was killed before it could be asked."""
-        user_ns, sys_ns, max_rss_kib, processes, unknown = self._native.usage()
-        if unknown:
-            return Usage(None, None, None, processes)
-        return Usage(user_ns / 1e9, sys_ns / 1e9, max_rss_kib, processes)
+        """Return what the tree used; after `stop`.
+
+        None: a process was killed before it could be asked, or asked not to be traced (CLONE_UNTRACED).
+        """
+        user_ns, sys_ns, max_rss_kib, processes, unweighed, untraced = self._native.usage()
+        number = None if untraced else processes
+        if unweighed or untraced:
+            return Usage(None, None, None, number)
+        return Usage(user_ns / 1e9, sys_ns / 1e9, max_rss_kib, number)
+
+    @property
+    def lost(self) -> int:
+        """How many records could not be written."""
+        return self._native.lost
 
     def close(self) -> None:
         """Free its memory; a trace that `stop` could not end keeps it. The second time does nothing."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import lowrun as lr
-from tests.programs import LOWRUN
+from tests.programs import LOWRUN, mock
 
 
 def kept_lines(result: lr.Result) -> list[str]:
@@ -120,8 +120,46 @@ def test_an_ordinary_user_may_trace(tmp_path: Path) -> None:
 def test_memory_stays_small(tmp_path: Path) -> None:
     """A quarter of a million system calls pass through a buffer: lowrun's peak is far below what they take."""
     storm = "import os\nfor _ in range(250_000): os.getppid()"
-    program = subprocess.Popen([LOWRUN, "-q", "-ct", "-o", tmp_path / "o", sys.executable, "-S", "-c", storm])
-    _, status, usage = os.wait4(program.pid, 0)
-    program.returncode = os.waitstatus_to_exitcode(status)
-    assert program.returncode == 0
-    assert usage.ru_maxrss < 60 << 10
+    result = lr.run([LOWRUN, "-q", "-ct", "-o", str(tmp_path / "o"), sys.executable, "-S", "-c", storm])
+    assert result.ok
+    assert result.usage.max_rss_kib is not None
+    assert result.usage.max_rss_kib < 60 << 10
+
+
+# -- children made in uncommon ways
+
+
+def test_a_child_nobody_reports(tmp_path: Path) -> None:
+    """CLONE_PTRACE | CLONE_UNTRACED: the child is traced, but no event tells of it; the run ends all the same."""
+    result = lr.run([mock("clones"), "ptraced"], record=[lr.Calls()], timeout=20, keep="all", output=tmp_path / "o")
+    assert result.ok
+    assert len({line.split()[0] for line in kept_lines(result)}) == 2
+
+
+def test_a_child_that_is_not_to_be_traced(tmp_path: Path) -> None:
+    """CLONE_UNTRACED is respected, and then the number of processes is not known: null and the reason."""
+    result = traced([mock("clones"), "untraced"], tmp_path)
+    assert result.ok
+    assert result.usage.processes is None
+    assert any("CLONE_UNTRACED" in fault for fault in result.faults)
+
+
+def test_every_process_is_counted_once_on_a_busy_machine(tmp_path: Path) -> None:
+    """32 threads with 50 children each, all processors busy: 1,601 processes, however late their creators tell."""
+    hogs = [subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(4)]
+    try:
+        for turn in range(2):
+            result = traced([mock("clones"), "storm", "32", "50"], tmp_path / str(turn))
+            assert result.ok
+            assert result.usage.processes == 1601
+    finally:
+        for hog in hogs:
+            hog.kill()
+            hog.wait()
+
+
+def test_more_vectors_than_are_copied(tmp_path: Path) -> None:
+    """The first 32 elements of a vector are shown with their contents, the rest as `...`."""
+    (line,) = [line for line in kept_lines(traced([mock("clones"), "vectors"], tmp_path)) if "writev" in line]
+    assert line.count('{iov_base="abc", iov_len=3}') == 32
+    assert ", ...], 40) = 120" in line
