@@ -106,6 +106,7 @@ struct lr_tracer_usage {
     uint64_t processes;                 /* thread groups, the first included */
     uint64_t unweighed;                 /* of those, ended without telling what they used */
     uint64_t untraced;                  /* not of those: made with CLONE_UNTRACED, which is respected */
+    uint64_t unprivileged;              /* set-user-ID programs that ran without their privilege */
 };
 int lr_tracer_create(const struct lr_tracer_options *options, struct lr_tracer **ret_tracer);
 int lr_tracer_run(struct lr_tracer *tracer, int pid);

@@ -36,7 +36,9 @@
 #include "tracer.h"
 
 #include <sched.h>
+#include <stdio.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <linux/audit.h>
 #include <linux/ptrace.h>
@@ -209,6 +211,21 @@ static void on_fork(struct lr_tracer *t, const struct lr_task *task, int event)
         release(t, early);
 }
 
+/* execve(2): a set-user-ID program that is traced by somebody without
+ * privilege runs without its own. That changes what the command does. */
+static void note_privilege(struct lr_tracer *t, const struct lr_task *task)
+{
+    struct stat program;
+    char path[32];
+
+    if (geteuid() == 0)
+        return;
+    snprintf(path, sizeof path, "/proc/%u/exe", task->tid);
+    if (stat(path, &program) == 0 && ((program.st_mode & S_ISUID && program.st_uid != geteuid())
+                                      || (program.st_mode & S_ISGID && program.st_gid != getegid())))
+        t->usage.unprivileged++;
+}
+
 static void on_exec(struct lr_tracer *t, struct lr_task *task)
 {
     uint32_t tid = task->tid, former = event_message(tid);
@@ -225,6 +242,7 @@ static void on_exec(struct lr_tracer *t, struct lr_task *task)
         t->recording = true;
         lr_paths_list(t, task);
     }
+    note_privilege(t, task);
     if (t->recording && (body = lr_record_begin(t, task, LR_REC_EXEC, sizeof *body)) != NULL) {
         *body = (struct lr_rec_exec) { former != 0 ? former : tid, 0 };
         lr_record_end(t);

@@ -86,6 +86,13 @@ class NativeTracer:
         lib.lr_tracer_usage(self._tracer, out)
         return out.user_ns, out.sys_ns, out.max_rss_kib, out.processes, out.unweighed, out.untraced
 
+    @property
+    def unprivileged(self) -> int:
+        """How many set-user-ID programs ran without their privilege because they were traced."""
+        out = ffi.new("struct lr_tracer_usage *")
+        lib.lr_tracer_usage(self._tracer, out)
+        return int(out.unprivileged)
+
     def close(self) -> None:
         """Free it; the second time does nothing. Never while `run` is under way."""
         tracer, self._tracer = self._tracer, ffi.NULL

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["Calls"]
 
 FILE_NAME = "calls.strace"
+UNPRIVILEGED = (
+    "system calls: a set-user-ID program ran without its privilege, as under any tracer that has none itself; "
+    "run lowrun as root"
+)
 ENGINES = ("auto", "ptrace")
 NOTHING_KNOWN = Usage(None, None, None, None)
 
@@ -89,6 +93,8 @@ class Calls:
         self._tracer.stop()
         if self._seized:
             self._used = self._tracer.usage()
+            if self._tracer.unprivileged and self._run is not None:
+                self._run.fault(UNPRIVILEGED)
         self._report()
 
     def _report(self) -> None:

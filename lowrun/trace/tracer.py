@@ -108,6 +108,11 @@ class Tracer:
         return Usage(user_ns / 1e9, sys_ns / 1e9, max_rss_kib, number)
 
     @property
+    def unprivileged(self) -> int:
+        """How many set-user-ID programs ran without their privilege because they were traced."""
+        return self._native.unprivileged
+
+    @property
     def lost(self) -> int:
         """How many records could not be written."""
         return self._native.lost

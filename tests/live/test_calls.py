@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -163,3 +164,24 @@ def test_more_vectors_than_are_copied(tmp_path: Path) -> None:
     (line,) = [line for line in kept_lines(traced([mock("clones"), "vectors"], tmp_path)) if "writev" in line]
     assert line.count('{iov_base="abc", iov_len=3}') == 32
     assert ", ...], 40) = 120" in line
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to make a set-user-ID program and to drop to another user")
+def test_a_setuid_program_without_its_privilege_is_told(tmp_path: Path) -> None:
+    """Traced by an ordinary user a set-user-ID program gains nothing, and a fault says so; traced by root it gains."""
+    program = tmp_path / "id"
+    shutil.copy("/usr/bin/id", program)
+    os.chmod(program, 0o4755)
+    os.chmod(tmp_path, 0o777)
+    for directory in tmp_path.parents:
+        if directory.stat().st_mode & 0o077 == 0:
+            os.chmod(directory, 0o755)
+    drop = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    done = subprocess.run([*drop, LOWRUN, "-ct", program], capture_output=True, text=True, cwd=tmp_path)
+    assert "euid=0" not in done.stdout
+    assert "set-user-ID" in done.stderr
+    plain = subprocess.run([*drop, LOWRUN, program], capture_output=True, text=True, cwd=tmp_path)
+    assert "euid=0" in plain.stdout
+    root = subprocess.run([LOWRUN, "-ct", *drop, program], capture_output=True, text=True, cwd=tmp_path)
+    assert "euid=0" in root.stdout
+    assert "set-user-ID" not in root.stderr
