@@ -92,7 +92,8 @@ int lr_pump_move(struct lr_pump *pump, uint64_t limit);
 /* ---- the tracer of system calls: tracer*.c, its records: records.h ---- */
 struct lr_tracer;
 struct lr_tracer_options {
-    int output;                         /* where records are written to */
+    int output;                         /* where records are written to; -1: they are taken while the command runs, */
+    int wake;                           /* and this counter is raised when there are some */
     uint32_t string_limit;              /* bytes copied of a string or buffer */
     const struct lr_capture_row *plan;  /* one row per call number; outlives the tracer, as `only` does */
     uint32_t rows;
@@ -110,11 +111,15 @@ struct lr_tracer_usage {
 };
 int lr_tracer_create(const struct lr_tracer_options *options, struct lr_tracer **ret_tracer);
 int lr_tracer_run(struct lr_tracer *tracer, int pid);
+int lr_tracer_attach(struct lr_tracer *tracer, const uint32_t *pids, uint32_t count);
 int lr_tracer_await_seized(struct lr_tracer *tracer, int timeout_ms);
 void lr_tracer_abort(struct lr_tracer *tracer);
+void lr_tracer_detach(struct lr_tracer *tracer);
+int64_t lr_tracer_take(struct lr_tracer *tracer, const uint8_t **ret_records);
 int lr_tracer_flush(struct lr_tracer *tracer);
 void lr_tracer_usage(const struct lr_tracer *tracer, struct lr_tracer_usage *ret_usage);
 int64_t lr_tracer_lost(const struct lr_tracer *tracer);
+int lr_tracer_refused(const struct lr_tracer *tracer);
 int lr_tracer_write_error(const struct lr_tracer *tracer);
 void lr_tracer_free(struct lr_tracer *tracer);
 

@@ -26,6 +26,7 @@ enum lr_record_kind {
     LR_REC_STOPPED = 7,    /* struct lr_rec_status: group-stop, status = signal */
     LR_REC_PATH = 8,       /* struct lr_rec_path, bytes: what a descriptor is */
     LR_REC_LOST = 9,       /* struct lr_rec_lost: records that could not be written */
+    LR_REC_DETACHED = 10,  /* struct lr_rec_status, 0: the thread is traced no more and goes on */
 };
 
 struct lr_record {

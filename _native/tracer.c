@@ -53,12 +53,14 @@
 #endif
 
 #define HOLD_NS 5000000                /* how long a child waits for its creator's event */
-#define OPTIONS (PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK \
-                 | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT)
 
-static void resume(uint32_t tid, int signo)
+/* To the next stop at a call; where a filter chooses the calls it makes the
+ * entry's stop, and only the exit of one that was entered is waited for. */
+static void resume(const struct lr_tracer *t, const struct lr_task *task, int signo)
 {
-    ptrace(PTRACE_SYSCALL, (pid_t) tid, NULL, (unsigned long) signo);
+    int how = t->filtered && !task->entered ? PTRACE_CONT : PTRACE_SYSCALL;
+
+    ptrace(how, (pid_t) task->tid, NULL, (unsigned long) signo);
 }
 
 static uint32_t event_message(uint32_t tid)
@@ -125,8 +127,14 @@ static void on_exit_of_call(struct lr_tracer *t, struct lr_task *task, const str
     int64_t rval = info->exit.rval;
     uint64_t now = lr_clock_ns(CLOCK_MONOTONIC);
 
-    if (!t->recording)
+    if (!t->recording) {
+        if (task->tid == t->root) {
+            lr_record_restart(t);
+            t->filtered |= task->nr == SYS_seccomp && !info->exit.is_error;
+            task->entered = false;
+        }
         return;
+    }
     if (!info->exit.is_error)
         lr_paths_after(t, task, rval);
     if (rval > 0)
@@ -177,8 +185,8 @@ static void on_call(struct lr_tracer *t, struct lr_task *task)
 
     if (ptrace(PTRACE_GET_SYSCALL_INFO, (pid_t) task->tid, sizeof info, &info) <= 0)
         return;
-    if (info.op == PTRACE_SYSCALL_INFO_ENTRY)
-        on_entry(t, task, &info);
+    if (info.op == PTRACE_SYSCALL_INFO_ENTRY || info.op == PTRACE_SYSCALL_INFO_SECCOMP)
+        on_entry(t, task, &info);      /* both begin with number and arguments */
     else if (info.op == PTRACE_SYSCALL_INFO_EXIT)
         on_exit_of_call(t, task, &info);
 }
@@ -262,6 +270,9 @@ static int on_stop(struct lr_tracer *t, struct lr_task *task, int status)
         }
         on_call(t, task);
         return 0;
+    case PTRACE_EVENT_SECCOMP:
+        on_call(t, task);
+        return 0;
     case PTRACE_EVENT_FORK:
     case PTRACE_EVENT_VFORK:
     case PTRACE_EVENT_CLONE:
@@ -294,8 +305,8 @@ static void let_go(struct lr_tracer *t, struct lr_task *task, int status)
 
     if (tid == t->root)                /* PTRACE_INTERRUPT gives way to any other stop */
         t->root_stopped = true;
-    if (signo >= 0)
-        resume(tid, signo);
+    if (signo >= 0 && (task = lr_task_find(t, tid)) != NULL)
+        resume(t, task, signo);
 }
 
 static void release(struct lr_tracer *t, struct lr_task *task)
@@ -345,12 +356,14 @@ static void dispatch(struct lr_tracer *t, const struct lr_stop *stop)
         return;
     }
     task = lr_task_find(t, tid);
-    if (task == NULL && (task = lr_task_add(t, tid, 0)) != NULL && !t->stopping) {
+    if (task == NULL && (task = lr_task_add(t, tid, 0)) != NULL && !t->stopping && !t->leaving) {
         task->held = stop->status;
         t->held++;
     } else if (t->stopping || task == NULL) {
         kill((pid_t) tid, SIGKILL);    /* a dying tracee drops it and has to be resumed as well */
-        resume(tid, 0);
+        ptrace(PTRACE_CONT, (pid_t) tid, NULL, 0);
+    } else if (t->leaving) {
+        lr_leave_task(t, task, stop->status);
     } else if (task->held) {           /* it was killed meanwhile */
         task->held = stop->status;
         release(t, task);
@@ -365,7 +378,7 @@ int lr_tracer_seize(struct lr_tracer *t)
     struct lr_stop stop;
     pid_t pid = (pid_t) t->root;
 
-    if (ptrace(PTRACE_SEIZE, pid, NULL, OPTIONS) < 0)
+    if (ptrace(PTRACE_SEIZE, pid, NULL, LR_TRACE_OPTIONS | PTRACE_O_EXITKILL | PTRACE_O_TRACESECCOMP) < 0)
         return -errno;
     if (lr_task_add(t, t->root, 0) == NULL || ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) < 0)
         kill(pid, SIGKILL);
@@ -378,11 +391,16 @@ int lr_tracer_seize(struct lr_tracer *t)
 void lr_tracer_follow(struct lr_tracer *t)
 {
     struct lr_stop stops[LR_BATCH];
+    bool left = false;
     int count;
 
     while ((count = t->held > 0 ? lr_stops_await(t, stops, HOLD_NS) : lr_stops_wait(t, stops)) != 0) {
         if (count < 0)
             release_all(t);
+        if (t->leaving && !left) {
+            left = true;
+            lr_leave(t);
+        }
         for (int i = 0; i < count; i++)
             if (stops[i].tid > 0)
                 dispatch(t, &stops[i]);

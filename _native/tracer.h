@@ -59,9 +59,15 @@ struct lr_tracer {
     uint32_t *tombs;                   /* tids that died unannounced, by tid % LR_TOMBS */
     uint32_t root;                     /* the command's first process */
     bool root_stopped;                 /* it has been seen in its first stop */
-    bool recording;                    /* its first execve has succeeded */
-    pthread_mutex_t lock;              /* of `tasks` against lr_tracer_abort */
-    volatile bool stopping;
+    bool recording;                    /* its first execve has succeeded; or it was attached to */
+    bool filtered;                     /* a seccomp filter says where tracees stop */
+    pthread_mutex_t lock;              /* of `tasks` against lr_tracer_abort, and of `pid` */
+    pid_t pid;                         /* of the tracer's process, 0 before and after */
+    volatile bool stopping;            /* kill all, */
+    volatile bool leaving;             /* or let go of all */
+    const uint32_t *attached;          /* processes to attach to; NULL: a command of ours */
+    uint32_t nattached;
+    uint32_t refused;                  /* the one that could not be attached to */
 
     /* waiting */
     bool may_poll;
@@ -72,7 +78,11 @@ struct lr_tracer {
     uint64_t cost_ns[2];               /* of the latest window, by `polling` */
 
     /* records */
+    pthread_mutex_t writing;           /* of the buffers against lr_tracer_take */
+    sem_t room;                        /* posted when they were taken */
     uint8_t *buffer;
+    uint8_t *taken;                    /* the other one, while its records are read; NULL: records go to a file */
+    bool told;                         /* the reader has been woken since it took the last */
     uint32_t used;
     uint32_t open;                     /* offset of the record being written */
     uint32_t end;                      /* of what was put in last, without its padding */
@@ -90,8 +100,15 @@ struct lr_stop {
 };
 
 /* ---- tracer.c ---- */
+#define LR_TRACE_OPTIONS (PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE \
+                          | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT)
 int lr_tracer_seize(struct lr_tracer *t);
 void lr_tracer_follow(struct lr_tracer *t);
+
+/* ---- tracer_attach.c ---- */
+int lr_attach(struct lr_tracer *t);
+void lr_leave(struct lr_tracer *t);
+void lr_leave_task(struct lr_tracer *t, struct lr_task *task, int status);
 
 /* ---- tracer_wait.c ---- */
 #define LR_BATCH 32

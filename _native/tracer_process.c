@@ -16,7 +16,7 @@
  *
  * The tracer lives on the parked thread's thread-local storage, so that
  * thread must be parked. It dies when that thread does (PR_SET_PDEATHSIG),
- * the tracees with it (PTRACE_O_EXITKILL). All its signals are blocked.
+ * the tracees with it (PTRACE_O_EXITKILL), unless they were attached to. All its signals are blocked but SIGUSR1.
  */
 #include "tracer.h"
 
@@ -33,19 +33,40 @@ int lr_tracer_create(const struct lr_tracer_options *options, struct lr_tracer *
 
     if (t == NULL)
         return -ENOMEM;
+    t->options = *options;
     t->buffer = malloc(LR_BUFFER_SIZE);
+    t->taken = options->output < 0 ? malloc(LR_BUFFER_SIZE) : NULL;
     t->tombs = calloc(LR_TOMBS, sizeof *t->tombs);
-    if (t->buffer == NULL || t->tombs == NULL) {
+    if (t->buffer == NULL || t->tombs == NULL || (options->output < 0 && t->taken == NULL)) {
         free(t->tombs);
+        free(t->taken);
         free(t->buffer);
         free(t);
         return -ENOMEM;
     }
     pthread_mutex_init(&t->lock, NULL);
+    pthread_mutex_init(&t->writing, NULL);
     sem_init(&t->seized, 0, 0);
-    t->options = *options;
+    sem_init(&t->room, 0, 0);
     *ret_tracer = t;
     return 0;
+}
+
+static void on_wake(int signo)
+{
+    (void) signo;
+}
+
+/* SIGUSR1 ends a wait4: for lr_tracer_detach. The handlers of this process are its own. */
+static void prepare_signals(void)
+{
+    const struct sigaction wake = { .sa_handler = on_wake };
+    sigset_t set;
+
+    sigaction(SIGUSR1, &wake, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
 static int trace(void *argument)
@@ -54,26 +75,40 @@ static int trace(void *argument)
 
     prctl(PR_SET_NAME, "lowrun-tracer");
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prepare_signals();
     lr_stops_prepare(t);
-    t->seize_result = getppid() == t->owner ? lr_tracer_seize(t) : -ESRCH;
+    if (getppid() != t->owner)
+        t->seize_result = -ESRCH;
+    else
+        t->seize_result = t->attached != NULL ? lr_attach(t) : lr_tracer_seize(t);
     sem_post(&t->seized);
     lr_tracer_follow(t);
     _exit(0);
 }
 
-/* Traces `pid` and all that it makes; returns when none is left. The caller's signals are blocked. */
-int lr_tracer_run(struct lr_tracer *t, int pid)
+static void set_pid(struct lr_tracer *t, pid_t pid)
+{
+    pthread_mutex_lock(&t->lock);
+    t->pid = pid;
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* Makes the tracer's process and waits for its end. */
+static int host(struct lr_tracer *t)
 {
     char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     int result = -ENOMEM, status = 0;
 
-    t->root = (uint32_t) pid;
     t->owner = getpid();
     t->seize_result = -ECHILD;
     if (stack != MAP_FAILED) {
         pid_t tracer = clone(trace, stack + STACK_SIZE, CLONE_VM | CLONE_FILES | CLONE_FS, t);
 
         result = tracer < 0 ? -errno : 0;
+        set_pid(t, tracer > 0 ? tracer : 0);
+        while (tracer > 0 && waitid(P_PID, (id_t) tracer, NULL, WEXITED | WNOWAIT | __WCLONE) < 0 && errno == EINTR)
+            ;
+        set_pid(t, 0);                 /* before it is reaped: the pid is not yet another's */
         while (tracer > 0 && waitpid(tracer, &status, __WCLONE) < 0 && errno == EINTR)
             ;
         munmap(stack, STACK_SIZE);
@@ -82,6 +117,21 @@ int lr_tracer_run(struct lr_tracer *t, int pid)
         t->seize_result = result;
     sem_post(&t->seized);              /* in case the tracer never came to it */
     return result < 0 ? result : status == 0 ? 0 : -ECHILD;
+}
+
+/* Traces `pid` and all that it makes; returns when none is left. The caller's signals are blocked. */
+int lr_tracer_run(struct lr_tracer *t, int pid)
+{
+    t->root = (uint32_t) pid;
+    return host(t);
+}
+
+/* The same for processes that run already, with all their threads; they live on when the tracer ends. */
+int lr_tracer_attach(struct lr_tracer *t, const uint32_t *pids, uint32_t count)
+{
+    t->attached = pids;
+    t->nattached = count;
+    return host(t);
 }
 
 /* From another thread: 0 when the first process is traced, why it is not (-EPERM, -ESRCH...), -ETIMEDOUT. */
@@ -104,6 +154,24 @@ void lr_tracer_abort(struct lr_tracer *t)
 {
     t->stopping = true;
     lr_tasks_kill(t);
+    sem_post(&t->room);
+}
+
+/* From any thread: lets go of what is traced, so that lr_tracer_attach returns. The tracer
+ * can have gone to sleep just after it looked: call it again until that has returned. */
+void lr_tracer_detach(struct lr_tracer *t)
+{
+    t->leaving = true;
+    pthread_mutex_lock(&t->lock);
+    if (t->pid > 0)
+        kill(t->pid, SIGUSR1);
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* The pid that lr_tracer_attach could not attach to, 0 without one. */
+int lr_tracer_refused(const struct lr_tracer *t)
+{
+    return (int) t->refused;
 }
 
 /* What has ended so far; complete once lr_tracer_run has returned. */
@@ -128,9 +196,12 @@ void lr_tracer_free(struct lr_tracer *t)
 {
     lr_tasks_free(t);
     lr_processes_free(t);
+    sem_destroy(&t->room);
     sem_destroy(&t->seized);
+    pthread_mutex_destroy(&t->writing);
     pthread_mutex_destroy(&t->lock);
     free(t->tombs);
+    free(t->taken);
     free(t->buffer);
     free(t);
 }

@@ -3,6 +3,11 @@
  * Writes records (records.h) into one buffer and the buffer, when it fills,
  * to the output. A run that is short, or is not kept, never writes.
  *
+ * Without an output they are read while the command runs: there are two
+ * buffers, one being filled and one being read. The reader is woken by the
+ * counter `options.wake`, once for what has come since it took the last; when
+ * the buffer is full before it comes, the tracees wait.
+ *
  * Disk full or any other error of write(2): recording ends there, what was
  * written is cut back to whole records, and what did not get in is counted.
  */
@@ -57,13 +62,60 @@ int lr_tracer_flush(struct lr_tracer *t)
     return -t->write_error;
 }
 
+static void wake_reader(struct lr_tracer *t)
+{
+    if (!t->told) {
+        t->told = true;
+        lr_counter_add(t->options.wake);
+    }
+}
+
+/* The reader is behind: its turn. */
+static void await_room(struct lr_tracer *t)
+{
+    while (t->used > LR_BUFFER_SIZE - LR_RECORD_MAX && !t->stopping) {
+        wake_reader(t);
+        pthread_mutex_unlock(&t->writing);
+        while (sem_wait(&t->room) < 0 && errno == EINTR && !t->stopping)
+            ;
+        pthread_mutex_lock(&t->writing);
+    }
+    if (t->stopping)
+        t->used = 0;
+}
+
+/* From the reader: returns how many bytes of records there are at *ret_records, until it comes again. */
+int64_t lr_tracer_take(struct lr_tracer *t, const uint8_t **ret_records)
+{
+    uint8_t *full = t->buffer;
+    uint32_t size = 0;
+
+    pthread_mutex_lock(&t->writing);
+    t->told = false;
+    if (t->recording) {
+        full = t->buffer;
+        size = t->used;
+        t->buffer = t->taken;
+        t->taken = full;
+        t->used = 0;
+    }
+    pthread_mutex_unlock(&t->writing);
+    sem_post(&t->room);
+    *ret_records = full;
+    return size;
+}
+
 /* Opens a record and returns its body, to be filled; NULL when nothing is written any more. */
 void *lr_record_begin(struct lr_tracer *t, const struct lr_task *task, int kind, size_t body)
 {
     struct lr_record *record;
 
-    if (t->write_error == 0 && t->used > LR_BUFFER_SIZE - LR_RECORD_MAX)
+    if (t->taken != NULL) {
+        pthread_mutex_lock(&t->writing);
+        await_room(t);
+    } else if (t->write_error == 0 && t->used > LR_BUFFER_SIZE - LR_RECORD_MAX) {
         lr_tracer_flush(t);
+    }
     if (t->write_error != 0) {
         t->lost++;
         return NULL;
@@ -80,6 +132,10 @@ void *lr_record_begin(struct lr_tracer *t, const struct lr_task *task, int kind,
 void lr_record_end(struct lr_tracer *t)
 {
     ((struct lr_record *) (t->buffer + t->open))->size = t->used - t->open;
+    if (t->taken != NULL) {
+        wake_reader(t);
+        pthread_mutex_unlock(&t->writing);
+    }
 }
 
 /* Before the first execve only the latest entry counts: forget the former. */

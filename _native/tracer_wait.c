@@ -96,10 +96,12 @@ static int take_others(const struct lr_tracer *t, struct lr_stop stops[LR_BATCH]
     return n;
 }
 
-/* Returns how many have stopped; 0 when no tracee is left. */
+/* Returns how many have stopped; 0 when no tracee is left, -1 when a signal came. */
 int lr_stops_wait(struct lr_tracer *t, struct lr_stop stops[LR_BATCH])
 {
-    return wait_quickly(t, &stops[0]) < 0 ? 0 : take_others(t, stops);
+    if (wait_quickly(t, &stops[0]) > 0)
+        return take_others(t, stops);
+    return errno == EINTR ? -1 : 0;
 }
 
 /* The same, or -1 when nothing has stopped for `ns`. */

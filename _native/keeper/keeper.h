@@ -24,6 +24,7 @@ struct launch {
     int first;            /* index in fds of the command's first descriptor */
     const char **argv;
     const char **envp;
+    struct lr_request go; /* what the parked child was told */
     uint32_t step;        /* written by the child: shared memory */
     int error;
 };
@@ -32,6 +33,9 @@ int launch_prepare(struct launch *launch, const struct lr_request *request, cons
 /* Returns the pid once the command has been executed (ret_pidfd is its pidfd), or -errno. */
 int launch_run(struct launch *launch, int *ret_pidfd);
 void launch_release(struct launch *launch);
+
+/* ---- filter.c: stops at chosen system calls, for a tracer ---- */
+void filter_install(const struct lr_request *go);
 
 /* ---- tree.c: every process below the keeper ---- */
 /* Sends `signo` to each descendant; returns how many were reached, or -errno

@@ -54,16 +54,15 @@ static void attempt(struct launch *launch, enum lr_step step, long result)
 static void park(struct launch *launch)
 {
     struct lr_event event = { .kind = LR_EVENT_PARKED, .pid = (int32_t) SYS0(getpid) };
-    struct lr_request answer;
     long n;
 
     /* Yama lets only an ancestor attach; EINVAL where there is no Yama. */
     SYS5(prctl, PR_SET_PTRACER, launch->request->tracer, 0, 0, 0);
     attempt(launch, LR_STEP_PARK, SYS3(write, KEEPER_SOCKET, &event, sizeof event));
     do
-        n = SYS3(read, KEEPER_SOCKET, &answer, sizeof answer);
+        n = SYS3(read, KEEPER_SOCKET, &launch->go, sizeof launch->go);
     while (n == -EINTR);
-    if (n != sizeof answer || answer.kind != LR_REQUEST_GO)
+    if (n != sizeof launch->go || launch->go.kind != LR_REQUEST_GO)
         fail(launch, LR_STEP_PARK, -ECANCELED);
 }
 
@@ -179,6 +178,8 @@ static void become(void *argument)
         park(launch);
     set_place(launch);
     set_limits(launch);
+    if (launch->request->flags & LR_SPAWN_PARK && launch->go.flags & LR_GO_FILTER)
+        filter_install(&launch->go);   /* it takes the privilege that may be dropped now */
     set_credentials(launch);
     set_signals(launch->request);
     execute(launch);

@@ -46,6 +46,13 @@ enum lr_spawn_flags {
     LR_SPAWN_DIRECTORY = 1 << 10, /* the caller's working directory comes along; else the keeper's, which began as the caller's */
 };
 
+/* Of GO. */
+enum lr_go_flags {
+    LR_GO_FILTER = 1 << 0,       /* `stops`: the calls that the tracer is stopped at, by a seccomp filter */
+    LR_GO_UNPRIVILEGED = 1 << 1, /* the tracer has no privilege: no_new_privs takes nothing more from the command */
+};
+
+#define LR_STOPS_MAX 512         /* call numbers */
 #define LR_KEEPER_MAX_FDS 64
 #define LR_KEEPER_MAX_RLIMITS 16
 
@@ -77,6 +84,7 @@ struct lr_request {
     int32_t tracer;         /* pid that may seize the parked command (PR_SET_PTRACER) */
     uint64_t blocked;       /* signal mask of the command */
     uint64_t ignored;       /* signals it ignores */
+    uint64_t stops[LR_STOPS_MAX / 64]; /* GO: bit nr */
     struct lr_rlimit rlimits[LR_KEEPER_MAX_RLIMITS];
     int32_t targets[LR_KEEPER_MAX_FDS]; /* its descriptor for each one that comes along */
 };

@@ -24,10 +24,12 @@ from lowrun.core import kernel
 from lowrun.core.fd import OwnedFd, write_all
 from lowrun.core.launch import Launch
 from lowrun.core.loop import Loop
-from lowrun.core.procfs import own_cgroup_v2
+from lowrun.core.procfs import effective_capabilities, own_cgroup_v2
 from lowrun.errors import BusyError, ClosedError, SpawnError
 from lowrun.steps import tell
 
+#: What makes a tracer's set-user-ID tracees gain their privilege (ptrace(2), seccomp(2)).
+CAP_SYS_PTRACE, CAP_SYS_ADMIN = 19, 21
 #: How often the removal of a cgroup is tried, a millisecond apart, while its processes die.
 REMOVE_TRIES = 100
 
@@ -57,8 +59,12 @@ class TreeUsage:
 class Listener(Protocol):
     """Who is told what becomes of a command."""
 
-    def parked(self, pid: int) -> None:
-        """The command waits to be seized; it goes on after this."""
+    def parked(self, pid: int) -> frozenset[int] | None:
+        """The command waits to be seized; it goes on after this.
+
+        Return the numbers of the calls that its tracer wants to be stopped at
+        (a seccomp filter is installed), None for all.
+        """
 
     def started(self, pid: int, pidfd: OwnedFd, at_ns: int) -> None:
         """It has been executed; the pidfd becomes the listener's."""
@@ -158,9 +164,17 @@ class Keeper:
         request.kind, request.signo, request.flags = kind, signo, flags
         return request
 
-    def _tell(self, kind: int, signo: int = 0) -> None:
+    def _go(self, stops: frozenset[int] | None) -> None:
+        if stops is None:
+            self._tell(lib.LR_REQUEST_GO)
+            return
+        words = [sum(1 << nr % 64 for nr in stops if nr // 64 == word) for word in range(lib.LR_STOPS_MAX // 64)]
+        self._request.stops = words
+        self._tell(lib.LR_REQUEST_GO, flags=lib.LR_GO_FILTER | (0 if _is_privileged() else lib.LR_GO_UNPRIVILEGED))
+
+    def _tell(self, kind: int, signo: int = 0, flags: int = 0) -> None:
         try:
-            self._send(self._fill(kind, signo), [])
+            self._send(self._fill(kind, signo, flags), [])
         except BrokenPipeError:
             self._lose()
 
@@ -199,10 +213,11 @@ class Keeper:
             self._listener = None
             listener.ended(self._usage(event))
         elif kind == lib.LR_EVENT_PARKED:
+            stops = None
             try:
-                listener.parked(event.pid)
+                stops = listener.parked(event.pid)
             finally:
-                self._tell(lib.LR_REQUEST_GO)
+                self._go(stops)
         elif kind == lib.LR_EVENT_FAILED:
             self._listener = self._last = None
             word = ffi.string(lib.lr_step_word(event.step)).decode()
@@ -331,6 +346,13 @@ def _writable_cgroup() -> OwnedFd | None:
         return OwnedFd(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     except OSError:
         return None
+
+
+def _is_privileged() -> bool:
+    try:
+        return bool(effective_capabilities(_text("/proc/self/status")) & (1 << CAP_SYS_PTRACE | 1 << CAP_SYS_ADMIN))
+    except OSError:
+        return True
 
 
 def _text(path: str) -> str:

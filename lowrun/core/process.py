@@ -50,7 +50,7 @@ class Process:
         *,
         on_end: Callable[[Process], object],
         on_start: Callable[[Process], object] | None = None,
-        park: Callable[[int], object] | None = None,
+        park: Callable[[int], frozenset[int] | None] | None = None,
     ) -> None:
         self.pid: int | None = None
         self.status: ExitStatus | None = None
@@ -139,10 +139,9 @@ class Process:
 
     # -- what the keeper says (Listener)
 
-    def parked(self, pid: int) -> None:
+    def parked(self, pid: int) -> frozenset[int] | None:
         """See Listener."""
-        if self._park is not None:
-            self._park(pid)
+        return None if self._park is None else self._park(pid)
 
     def started(self, pid: int, pidfd: OwnedFd, at_ns: int) -> None:
         """See Listener."""

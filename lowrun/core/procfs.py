@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["own_cgroup_v2", "unescape"]
+__all__ = ["effective_capabilities", "own_cgroup_v2", "unescape"]
 
 
 def unescape(field: str) -> str:
@@ -10,6 +10,12 @@ def unescape(field: str) -> str:
     for escaped, plain in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
         field = field.replace(escaped, plain)
     return field
+
+
+def effective_capabilities(status: str) -> int:
+    """Return the bits of CapEff in the text of /proc/PID/status; 0 without that line (capabilities(7))."""
+    line = next((line for line in status.splitlines() if line.startswith("CapEff:")), "CapEff: 0")
+    return int(line.split()[1], 16)
 
 
 def own_cgroup_v2(cgroup: str, mountinfo: str) -> str | None:

@@ -8,7 +8,7 @@ for other threads meanwhile, the rest is for when `run` has returned.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from lowrun._native import ffi, lib
 from lowrun.core.kernel import check
@@ -28,20 +28,24 @@ def bitmap_of(numbers: Iterable[int]) -> bytes:
 
 
 class NativeTracer:
-    """Follows one process and all that it makes; writes records (records.h) to `output`.
+    """Follows processes and all that they make; writes records (records.h) to `output`.
 
     `plan` holds a struct lr_capture_row per call number, `only` the numbers
     of the calls to record (None: all), `string_limit` bytes are copied of a
-    string. The descriptor `output` stays the caller's.
+    string. The descriptor `output` stays the caller's; -1: the records are
+    taken while the command runs, and the counter `wake` (an eventfd, the
+    caller's, too) is raised when there are some.
     """
 
     __slots__ = ("_keep", "_tracer")
 
-    def __init__(self, output: int, plan: bytes, only: frozenset[int] | None, string_limit: int) -> None:
+    def __init__(
+        self, output: int, plan: bytes, only: frozenset[int] | None, string_limit: int, wake: int = -1
+    ) -> None:
         bits = b"" if only is None else bitmap_of(only)
         rows = ffi.from_buffer("struct lr_capture_row[]", plan)
         options = ffi.new("struct lr_tracer_options *")
-        options.output, options.string_limit = output, string_limit
+        options.output, options.wake, options.string_limit = output, wake, string_limit
         options.plan, options.rows = rows, len(rows)
         if only is not None:
             options.only, options.only_bits = ffi.from_buffer("uint8_t[]", bits), len(bits) * 8
@@ -57,6 +61,11 @@ class NativeTracer:
         """
         check(lib.lr_tracer_run(self._tracer, pid), "clone")
 
+    def attach(self, pids: Sequence[int]) -> None:
+        """Trace the running processes `pids`, with all threads, until none is left or `detach`. As `run`."""
+        numbers = ffi.new("uint32_t[]", pids)
+        check(lib.lr_tracer_attach(self._tracer, numbers, len(pids)), "clone")
+
     def await_seized(self, timeout: float) -> None:
         """Wait until the process is traced. Raises OSError: EPERM, ESRCH, ETIMEDOUT after `timeout` seconds."""
         check(lib.lr_tracer_await_seized(self._tracer, int(timeout * 1000)), "ptrace")
@@ -64,6 +73,21 @@ class NativeTracer:
     def abort(self) -> None:
         """Kill what is traced, so that `run` returns; from any thread."""
         lib.lr_tracer_abort(self._tracer)
+
+    def detach(self) -> None:
+        """Let go of what is traced, so that `attach` returns; to be called again until it has. From any thread."""
+        lib.lr_tracer_detach(self._tracer)
+
+    def take(self) -> memoryview:
+        """Return the records since the last time; they last until the next one."""
+        out = ffi.new("uint8_t **")
+        size = lib.lr_tracer_take(self._tracer, out)
+        return memoryview(ffi.buffer(out[0], size))
+
+    @property
+    def refused(self) -> int:
+        """The process that could not be attached to; 0 without one."""
+        return int(lib.lr_tracer_refused(self._tracer))
 
     def flush(self) -> None:
         """Write what is still in memory. Raises OSError: the first error of any write."""

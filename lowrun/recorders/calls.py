@@ -79,10 +79,11 @@ class Calls:
         run.seize(self._seize)
         run.witness(self._usage)
 
-    def _seize(self, pid: int) -> None:
+    def _seize(self, pid: int) -> frozenset[int] | None:
         assert self._tracer is not None
         self._tracer.seize(pid)
         self._seized = True
+        return self._only
 
     def _usage(self) -> Usage:
         return self._used

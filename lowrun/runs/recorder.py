@@ -58,7 +58,7 @@ class RunInfo:
     interrupted: bool = False
     #: descriptor in the command -> descriptor here (filled by `redirect`).
     redirects: dict[int, int] = field(default_factory=dict)
-    seizers: list[Callable[[int], None]] = field(default_factory=list)
+    seizers: list[Callable[[int], frozenset[int] | None]] = field(default_factory=list)
     settlers: list[Callable[[Callable[[], None]], None]] = field(default_factory=list)
     witnesses: list[Callable[[], Usage]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -67,11 +67,13 @@ class RunInfo:
         """Give the command `fd` (the recorder's own, kept open until `stop`) as its descriptor `target`."""
         self.redirects[target] = fd
 
-    def seize(self, callback: Callable[[int], None]) -> None:
+    def seize(self, callback: Callable[[int], frozenset[int] | None]) -> None:
         """Park the command before its exec and call `callback(pid)` on the loop's thread.
 
         The command goes on when every such callback has returned; it can be
-        seized with PTRACE_SEIZE meanwhile. What a callback raises becomes a fault.
+        seized with PTRACE_SEIZE meanwhile. The one that did so returns the numbers
+        of the calls to be stopped at, by a seccomp filter (SECCOMP_RET_TRACE), or
+        None for all. What a callback raises becomes a fault.
         """
         self.seizers.append(callback)
 

@@ -131,13 +131,15 @@ class Run:
         tell("run", "recorder %s failed", recorder.name, error=error)
         self._info.fault(f"{recorder.name}: {error}")
 
-    def _park(self, pid: int) -> None:
+    def _park(self, pid: int) -> frozenset[int] | None:
         tell("run", "run %d: pid %d waits to be seized", self.index, pid)
+        stops = None
         for seize in self._info.seizers:
             try:
-                seize(pid)
+                stops = seize(pid)
             except Exception as error:
                 self._info.fault(str(error))
+        return stops
 
     def _stop_recorders(self) -> None:
         for recorder in list(self._recorders):

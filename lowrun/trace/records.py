@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from lowrun.trace.arch import AUDIT_ARCH_X86_64
 
-__all__ = ["LAYOUT", "Buffer", "Chunk", "Enter", "Exec", "Exit", "Exited", "Fork", "Lost", "Path", "Record",
+__all__ = ["LAYOUT", "Buffer", "Chunk", "Detached", "Enter", "Exec", "Exit", "Exited", "Fork", "Lost", "Path", "Record",
            "Signal", "Stopped", "encode", "read"]  # fmt: skip
 
 Buffer = bytes | bytearray | memoryview
@@ -120,6 +120,11 @@ class Stopped(Record):
 
 
 @dataclass(slots=True)
+class Detached(Record):
+    """A thread is traced no more and goes on."""
+
+
+@dataclass(slots=True)
 class Path(Record):
     """What a descriptor of the process is (AT_FDCWD, -100: its working directory)."""
 
@@ -178,6 +183,10 @@ def _stopped(data: Buffer, at: int, end: int, tid: int, tgid: int, time_ns: int)
     return Stopped(tid, tgid, time_ns, STATUS.unpack_from(data, at)[0])
 
 
+def _detached(data: Buffer, at: int, end: int, tid: int, tgid: int, time_ns: int) -> Record:
+    return Detached(tid, tgid, time_ns)
+
+
 def _path(data: Buffer, at: int, end: int, tid: int, tgid: int, time_ns: int) -> Record:
     fd, size = PATH.unpack_from(data, at)
     return Path(tid, tgid, time_ns, fd, bytes(data[at + 8 : min(at + 8 + size, end)]))
@@ -192,6 +201,7 @@ Reader = Callable[[Buffer, int, int, int, int, int], Record]
 KINDS: dict[int, tuple[type[Record], Reader, int]] = {
     1: (Enter, _enter, 64), 2: (Exit, _exit, 24), 3: (Signal, _signal, SIGINFO_SIZE), 4: (Exited, _exited, 8),
     5: (Fork, _fork, 8), 6: (Exec, _exec, 8), 7: (Stopped, _stopped, 8), 8: (Path, _path, 8), 9: (Lost, _lost, 8),
+    10: (Detached, _detached, 8),
 }  # fmt: skip
 NUMBERS = {row[0]: kind for kind, row in KINDS.items()}
 _READERS = {kind: row[1] for kind, row in KINDS.items()}
@@ -240,6 +250,8 @@ def _body(record: Record) -> bytes:
             return record.siginfo.ljust(SIGINFO_SIZE, b"\0")
         case Exited():
             return STATUS.pack(record.status, 0)
+        case Detached():
+            return STATUS.pack(0, 0)
         case Stopped():
             return STATUS.pack(record.signal, 0)
         case Fork():

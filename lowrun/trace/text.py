@@ -22,7 +22,21 @@ from lowrun.trace.constants import signal_name
 from lowrun.trace.context import Context
 from lowrun.trace.decode import Format, format_of
 from lowrun.trace.descriptors import CLOSE_RANGE_CLOEXEC, Descriptors
-from lowrun.trace.records import Buffer, Enter, Exec, Exit, Exited, Fork, Lost, Path, Record, Signal, Stopped, read
+from lowrun.trace.records import (
+    Buffer,
+    Detached,
+    Enter,
+    Exec,
+    Exit,
+    Exited,
+    Fork,
+    Lost,
+    Path,
+    Record,
+    Signal,
+    Stopped,
+    read,
+)
 from lowrun.trace.signals import siginfo_text
 from lowrun.trace.table import FOREIGN
 
@@ -63,7 +77,7 @@ class _Writer:
         self._second_text = ""
         self._handlers: dict[type[Record], Callable[..., None]] = {
             Enter: self._enter, Exit: self._exit, Signal: self._signal, Exited: self._exited, Fork: self._fork,
-            Exec: self._exec, Stopped: self._stopped, Path: self._path, Lost: self._lost,
+            Detached: self._detached, Exec: self._exec, Stopped: self._stopped, Path: self._path, Lost: self._lost,
         }  # fmt: skip
 
     def run(self, data: Buffer) -> None:
@@ -180,6 +194,12 @@ class _Writer:
         rest = rest.ljust(RESULT_COLUMN - column) if column < RESULT_COLUMN else rest
         self._parts.append(f"{rest}= ?\n")
         self._line = None
+
+    def _detached(self, record: Detached) -> None:
+        thread = self._threads.pop(record.tid, None)
+        if thread is not None and thread is self._line:
+            self._parts.append(" <detached ...>\n")
+            self._line = None
 
     def _fork(self, record: Fork) -> None:
         thread = self._threads.get(record.tid)

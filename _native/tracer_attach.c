@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Attaching to processes that run already, and leaving them without harm.
+ *
+ * PTRACE_SEIZE takes one thread, so every thread in /proc/PID/task is seized,
+ * again and again until a look finds no new one; what a seized thread makes is
+ * traced by itself. A seized thread runs on: PTRACE_INTERRUPT stops it once, and
+ * from there it goes from call to call. (A call that it waits in begins anew,
+ * by restart_syscall or as it was; epoll_wait and a few more fail with EINTR, as
+ * they do after any stop, signal(7).)
+ *
+ * Only a stopped thread can be let go: each is interrupted, and whatever stop
+ * comes first is the place to detach at, with the signal if it is one's delivery.
+ * A group-stop is entered again by the kernel.
+ */
+#include "tracer.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
+#include <linux/ptrace.h>
+
+/* Returns 0 or -errno. */
+static int attach_thread(struct lr_tracer *t, uint32_t tid)
+{
+    if (lr_task_find(t, tid) != NULL)
+        return 0;
+    if (ptrace(PTRACE_SEIZE, (pid_t) tid, NULL, LR_TRACE_OPTIONS) < 0)
+        return -errno;
+    if (lr_task_add(t, tid, 0) == NULL)
+        return -ENOMEM;
+    ptrace(PTRACE_INTERRUPT, (pid_t) tid, NULL, NULL);
+    return 1;
+}
+
+/* One look at the threads of `pid`: returns how many are new, or why the leader is not traced. */
+static int attach_threads(struct lr_tracer *t, uint32_t pid)
+{
+    struct dirent *entry;
+    char path[32];
+    int added = 0;
+    DIR *directory;
+
+    snprintf(path, sizeof path, "/proc/%u/task", pid);
+    directory = opendir(path);
+    if (directory == NULL)
+        return -ESRCH;
+    while ((entry = readdir(directory)) != NULL) {
+        uint32_t tid = (uint32_t) atoi(entry->d_name);
+        int result = tid > 0 ? attach_thread(t, tid) : 0;
+
+        if (result > 0)
+            added++;
+        else if (result < 0 && tid == pid)
+            added = result;            /* the leader is listed first */
+        if (added < 0)
+            break;
+    }
+    closedir(directory);
+    return added;
+}
+
+/* Seizes all processes of t->attached; -errno when one cannot be, which is then t->refused. */
+int lr_attach(struct lr_tracer *t)
+{
+    t->recording = true;
+    for (uint32_t i = 0; i < t->nattached; i++) {
+        uint32_t pid = t->attached[i];
+        int added;
+
+        do
+            added = attach_threads(t, pid);
+        while (added > 0);
+        if (added < 0) {
+            t->refused = pid;
+            t->leaving = true;
+            return added;
+        }
+        lr_paths_list(t, lr_task_find(t, pid));
+    }
+    return 0;
+}
+
+/* Has every tracee stop once more; those that are held at a stop go now. */
+void lr_leave(struct lr_tracer *t)
+{
+    for (size_t i = 0; i < LR_TABLE_SIZE; i++)
+        for (struct lr_task *task = t->tasks[i], *next; task != NULL; task = next) {
+            next = task->next;
+            if (task->held)
+                lr_leave_task(t, task, task->held);
+            else
+                ptrace(PTRACE_INTERRUPT, (pid_t) task->tid, NULL, NULL);
+        }
+}
+
+/* Lets go of a tracee at `status`, the stop that it is in. */
+void lr_leave_task(struct lr_tracer *t, struct lr_task *task, int status)
+{
+    int signo = WSTOPSIG(status);
+    bool delivery = status >> 16 == 0 && signo != (SIGTRAP | 0x80);
+    struct lr_rec_status *body = lr_record_begin(t, task, LR_REC_DETACHED, sizeof *body);
+
+    if (body != NULL) {
+        *body = (struct lr_rec_status) { 0, 0 };
+        lr_record_end(t);
+    }
+    if (ptrace(PTRACE_DETACH, (pid_t) task->tid, NULL, delivery ? (unsigned long) signo : 0) == 0)
+        lr_task_remove(t, task);
+}
