@@ -39,6 +39,8 @@ class Process:
 
     `on_end(process)` is called once, when nothing of the tree is left: then
     `status` and `usage` are set, or `error` when it could not be executed.
+    What the command leaves behind may finish by itself for `linger` seconds
+    (None: for ever) before it is ended.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Process:
         on_end: Callable[[Process], object],
         on_start: Callable[[Process], object] | None = None,
         park: Callable[[int], frozenset[int] | None] | None = None,
+        linger: float | None = LINGER,
     ) -> None:
         self.pid: int | None = None
         self.status: ExitStatus | None = None
@@ -63,6 +66,7 @@ class Process:
         self.started_ns = self.ended_ns = 0
         self._loop = loop
         self._keepers = keepers
+        self._linger = linger
         self._on_end, self._on_start, self._park = on_end, on_start, park
         self._on_exit: Callable[[ExitStatus], object] | None = None
         self._pidfd: OwnedFd | None = None
@@ -166,8 +170,8 @@ class Process:
     def leftover(self) -> None:
         """See Listener."""
         tell("process", "pid %s has exited and left others behind", self.pid)
-        if self._ladder is None:
-            self._climb(LINGER, self._end_leftover)
+        if self._ladder is None and self._linger is not None:
+            self._climb(self._linger, self._end_leftover)
 
     def _end_leftover(self) -> None:
         self._cancel_ladder()

@@ -40,7 +40,7 @@ from lowrun.trace.records import (
 from lowrun.trace.signals import siginfo_text
 from lowrun.trace.table import FOREIGN
 
-__all__ = ["write_strace"]
+__all__ = ["StraceWriter", "write_strace"]
 
 RESULT_COLUMN = 40
 BATCH = 2000
@@ -61,8 +61,11 @@ class _Thread:
         self.column = 0
 
 
-class _Writer:
-    """Turns records into lines."""
+class StraceWriter:
+    """Turns records into lines, as they come: `feed` again and again, then `close`.
+
+    Never fails on what the records hold; only writing to `out` raises OSError.
+    """
 
     __slots__ = ("_descriptors", "_handlers", "_line", "_out", "_parts", "_second", "_second_text", "_threads")
 
@@ -80,13 +83,17 @@ class _Writer:
             Detached: self._detached, Exec: self._exec, Stopped: self._stopped, Path: self._path, Lost: self._lost,
         }  # fmt: skip
 
-    def run(self, data: Buffer) -> None:
-        """Write the lines of all records in `data`."""
+    def feed(self, data: Buffer) -> None:
+        """Write the lines of all records in `data`; a call that has not returned leaves its line open."""
         handlers, parts = self._handlers, self._parts
         for record in read(data):
             handlers[type(record)](record)
             if len(parts) >= BATCH:
                 self._flush()
+        self._flush()
+
+    def close(self) -> None:
+        """End the last line."""
         self._break_line()
         self._flush()
 
@@ -260,4 +267,6 @@ def write_strace(records: Buffer, out: BinaryIO) -> None:
     Streams: memory does not grow with the number of records. Never fails on
     what the records hold; only writing may raise OSError.
     """
-    _Writer(out).run(records)
+    writer = StraceWriter(out)
+    writer.feed(records)
+    writer.close()

@@ -14,7 +14,9 @@ import _thread
 import contextlib
 import errno
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from lowrun.core import kernel
 from lowrun.core.tracing import NativeTracer
@@ -23,6 +25,8 @@ from lowrun.values import Usage
 
 __all__ = ["STRING_LIMIT", "Tracer"]
 
+_T = TypeVar("_T")
+
 #: Bytes copied of a string or buffer, as strace -s 2048.
 STRING_LIMIT = 2048
 #: Seconds until the seizing, and the end when nothing should be left to trace, count as hung.
@@ -30,48 +34,96 @@ PATIENCE = 10.0
 
 
 class Tracer:
-    """Traces one command into the descriptor `output`, which stays the caller's.
+    """Traces one command, or running processes, into the descriptor `output`, which stays the caller's.
 
     `plan` is lowrun.trace.table.capture_plan(); `only` holds the numbers of
-    the calls to record, None records all. `seize`, then `stop`, then `flush`
-    when the records are wanted, then `close`.
+    the calls to record, None records all. `seize` or `attach`, then `stop`, then
+    `flush` when the records are wanted, then `close`.
+
+    With `output` -1 there are no files: the records are taken by `take`. The
+    eventfd `wake` is raised when there are new ones, and at the end.
     """
 
-    __slots__ = ("_error", "_finished", "_native", "_started")
+    __slots__ = ("_error", "_finished", "_native", "_over", "_started", "_wake")
 
     def __init__(
-        self, output: int, plan: bytes, only: frozenset[int] | None = None, string_limit: int = STRING_LIMIT
+        self,
+        output: int,
+        plan: bytes,
+        only: frozenset[int] | None = None,
+        string_limit: int = STRING_LIMIT,
+        wake: int = -1,
     ) -> None:
-        self._native = NativeTracer(output, plan, only, string_limit)
+        self._native = NativeTracer(output, plan, only, string_limit, wake)
+        self._wake = wake
         self._error: OSError | None = None
         self._finished = _thread.allocate_lock()
-        self._started = False
+        self._started = self._over = False
 
     def seize(self, pid: int) -> None:
         """Trace `pid`, which waits to be let go before its execve; returns when it is traced.
 
         Raises DeniedError (with the reason and the remedy), GoneError.
         """
-        self._finished.acquire()
-        self._started = True
-        former = kernel.signals_block(range(1, 65))
-        try:
-            _thread.start_new_thread(self._trace, (pid,))
-        finally:
-            kernel.signals_restore(former)
+        self._begin(self._native.run, pid)
         try:
             self._native.await_seized(PATIENCE)
         except OSError as error:
             raise _translated(error, pid) from error
 
-    def _trace(self, pid: int) -> None:
+    def attach(self, pids: Sequence[int]) -> None:
+        """Trace the running processes `pids` with all their threads; returns when they are traced.
+
+        Raises DeniedError (with the reason and the remedy), GoneError; then none is traced.
+        """
+        self._begin(self._native.attach, pids)
+        try:
+            self._native.await_seized(PATIENCE)
+        except OSError as error:
+            self.stop()
+            raise _translated(error, self._native.refused) from error
+
+    def _begin(self, trace: Callable[[_T], None], what: _T) -> None:
+        """Start the thread."""
+        self._finished.acquire()
+        self._started = True
+        former = kernel.signals_block(range(1, 65))
+        try:
+            _thread.start_new_thread(self._trace, (trace, what))
+        finally:
+            kernel.signals_restore(former)
+
+    def _trace(self, trace: Callable[[_T], None], what: _T) -> None:
         """The thread."""
         try:
-            self._native.run(pid)
+            trace(what)
         except OSError as error:
             self._error = error
         finally:
+            self._over = True
+            if self._wake >= 0:
+                kernel.counter_add(self._wake)
             self._finished.release()
+
+    @property
+    def finished(self) -> bool:
+        """True when nothing is traced any more."""
+        return self._over
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until nothing is traced any more, at most `timeout` seconds; tell whether it is so."""
+        if self._finished.acquire(timeout=timeout):
+            self._finished.release()
+            return True
+        return False
+
+    def detach(self) -> None:
+        """Let go of what was attached to; to be called again until `finished`."""
+        self._native.detach()
+
+    def take(self) -> memoryview:
+        """Return the records since the last time, when there is no output; they last until the next time."""
+        return self._native.take()
 
     def stop(self) -> None:
         """Wait for the end of the trace: the tree is gone, or never came to be. Kills what is left of it."""
