@@ -25,7 +25,7 @@ EXIT_FAILED = 125
 EXIT_INTERRUPTED = 130
 
 #: Verbs that a later version will have; their names are taken already.
-LATER = frozenset("start stop status restart reload log trace strace2csv analyze show snoop daemon ctl doctor".split())
+LATER = frozenset("start stop status restart reload log strace2csv analyze show snoop daemon ctl doctor".split())
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -75,16 +75,13 @@ def _dispatch(words: Sequence[str]) -> int:
         verb, options_end = parsed.words[0], len(words) - len(parsed.words)
         if verb in LATER:
             raise UsageError(f"{verb} is not in this version yet; for a COMMAND of that name: lowrun -- {verb}")
+        if verb == "trace":
+            return _trace([*words[:options_end], *parsed.words[1:]])
         if verb == "run":
             options, parsed = run_options.read([*words[:options_end], *parsed.words[1:]])
-    if options.debug:
-        from lowrun.cli import debug
-
-        debug.switch_on()
+    _debug(options.debug)
     if options.help:
-        from lowrun.cli.help import help_text
-
-        show(help_text())
+        show(run_options.help_text())
     elif options.version:
         from lowrun import __version__
 
@@ -100,6 +97,26 @@ def _dispatch(words: Sequence[str]) -> int:
 
         return run.run(options, parsed.words)
     return 0
+
+
+def _trace(words: Sequence[str]) -> int:
+    from lowrun.cli import trace_options
+
+    options, parsed = trace_options.read(words)
+    _debug(options.debug)
+    if options.help:
+        show(trace_options.help_text())
+        return 0
+    from lowrun.cli import trace
+
+    return trace.run(options, parsed.words)
+
+
+def _debug(wanted: bool) -> None:
+    if wanted:
+        from lowrun.cli import debug
+
+        debug.switch_on()
 
 
 def _complain_of(error: Exception) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from lowrun.cli.parser import Option, Parsed, parse
 
-__all__ = ["LONGEST_S", "RUN_OPTIONS", "Options", "read"]
+__all__ = ["LONGEST_S", "RUN_OPTIONS", "Options", "help_text", "read", "whole", "words_of"]
 
 #: The longest time that an option can name: 31 years, well within a timerfd's range.
 LONGEST_S = 1e9
@@ -39,14 +39,15 @@ class Options(NamedTuple):
     completion: str | None = None
 
 
-def _whole(text: str) -> int:
+def whole(text: str) -> int:
+    """Return the number that `text` is. Raises ValueError."""
     if not (text.isascii() and text.isdigit()):
         raise ValueError("a whole number is needed")
     return int(text)
 
 
 def _count(text: str) -> int:
-    number = _whole(text)
+    number = whole(text)
     if number < 1:
         raise ValueError("at least 1 is needed")
     return number
@@ -69,7 +70,7 @@ def _timeout(text: str) -> float | None:
 
 def _codes(text: str) -> tuple[int, ...]:
     try:
-        codes = tuple(_whole(part.strip()) for part in text.split(","))
+        codes = tuple(whole(part.strip()) for part in text.split(","))
     except ValueError:
         codes = (-1,)
     if not all(0 <= code <= 255 for code in codes):
@@ -89,10 +90,18 @@ def _words(text: str) -> tuple[str, ...]:
     return words
 
 
-def _path(text: str) -> str:
-    if not text:
-        raise ValueError("a path is needed")
-    return text
+def words_of(what: str) -> Callable[[str], str]:
+    """Return a converter that takes any text but an empty one, which is no `what`."""
+
+    def convert(text: str) -> str:
+        if not text:
+            raise ValueError(f"{what} is needed")
+        return text
+
+    return convert
+
+
+_path = words_of("a path")
 
 
 def _one_of(*names: str) -> Callable[[str], str]:
@@ -121,7 +130,7 @@ RUN_OPTIONS = (
     Option("kill_after", ("--kill-after",), "SIGKILL that long after a timeout's SIGTERM (default 2)", "SEC", _seconds),
     Option("success", ("-e", "--success-exit-status"), "codes that count as success (default 0)", "LIST", _codes),
     Option("jobs", ("-j", "--jobs"), "N runs at a time", "N", _count),
-    Option("warmup", ("--warmup",), "N runs first that do not count", "N", _whole),
+    Option("warmup", ("--warmup",), "N runs first that do not count", "N", whole),
     Option("prepare", ("--prepare",), "run CMD before each run", "CMD", _words),
     Option("input", ("--input",), "stdin of each run", "FILE", _path),
     Option("output", ("-o", "--output"), "where to keep what failed (default lowrun-COMMAND-TIME)", "DIR", _path),
@@ -148,4 +157,33 @@ def read(words: Sequence[str]) -> tuple[Options, Parsed]:
     Raises UsageError with one line that says what is wrong.
     """
     parsed = parse(RUN_OPTIONS, words)
-    return Options(**parsed.values), parsed  # type: ignore[arg-type]
+    return Options(**parsed.values), parsed
+
+
+HEAD = """\
+usage: lowrun [OPTIONS] [--] COMMAND [ARG...]
+       lowrun run [OPTIONS] [--] COMMAND [ARG...]
+       lowrun trace ...                            (see lowrun trace --help)
+
+Run COMMAND, or repeat it, and keep what its failing runs did.
+
+options:
+"""
+
+TAIL = """
+examples:
+  lowrun -c 100 -fc 1 -ct -lt ./test      until it fails; its system calls and output
+  lowrun -c 20 -j 4 -q make check         20 runs, 4 at a time
+  lowrun -t 5 -e 0,3 -- ./server --once   at most 5 s; 0 and 3 are good
+  lowrun -c 10 --json - ./job | jq .codes
+
+exit: the most frequent code of the runs; 128+N killed by signal N, 124 timed out,
+      126 not executable, 127 not found, 2 wrong usage, 125 lowrun itself failed
+"""
+
+
+def help_text() -> str:
+    """Return what --help prints."""
+    from lowrun.cli.help import option_lines
+
+    return HEAD + option_lines(RUN_OPTIONS) + TAIL

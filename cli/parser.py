@@ -9,7 +9,7 @@ the options.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lowrun import UsageError
 
@@ -31,26 +31,28 @@ class Option(NamedTuple):
     convert: Callable[[str], object] = str
     #: False for an option that a later version will have.
     built: bool = True
+    #: It can be given again: its value is the tuple of all.
+    many: bool = False
 
 
 class Parsed(NamedTuple):
     """What `parse` has read."""
 
     #: Option.field -> value, for the options that were given.
-    values: dict[str, object]
+    values: dict[str, Any]
     #: The first word that is no option, and all after it.
     words: tuple[str, ...]
     #: True when `--` ended the options.
     dashed: bool
 
 
-def parse(table: Sequence[Option], words: Sequence[str]) -> Parsed:
-    """Read the options at the beginning of `words`.
+def parse(table: Sequence[Option], words: Sequence[str], program: str = "lowrun") -> Parsed:
+    """Read the options at the beginning of `words`; `program --help` explains them.
 
     Raises UsageError with one line that says what is wrong.
     """
     by_name = {name: option for option in table for name in option.names}
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     position = 0
     while position < len(words):
         word = words[position]
@@ -59,7 +61,7 @@ def parse(table: Sequence[Option], words: Sequence[str]) -> Parsed:
         if word == "-" or not word.startswith("-"):
             break
         position += 1
-        option, name, value = _split(by_name, word)
+        option, name, value = _split(by_name, word, program)
         if not option.built:
             raise UsageError(f"{name} is not in this version yet")
         if not option.value:
@@ -72,11 +74,12 @@ def parse(table: Sequence[Option], words: Sequence[str]) -> Parsed:
                 raise UsageError(f"{name} needs a value: {name} {option.value}")
             value = words[position]
             position += 1
-        values[option.field] = _converted(option, name, value)
+        converted = _converted(option, name, value)
+        values[option.field] = (*values.get(option.field, ()), converted) if option.many else converted
     return Parsed(values, tuple(words[position:]), False)
 
 
-def _split(by_name: dict[str, Option], word: str) -> tuple[Option, str, str | None]:
+def _split(by_name: dict[str, Option], word: str, program: str) -> tuple[Option, str, str | None]:
     """Return the option that `word` names, the name, and the value that is attached to it."""
     if word in by_name:
         return by_name[word], word, None
@@ -89,7 +92,7 @@ def _split(by_name: dict[str, Option], word: str) -> tuple[Option, str, str | No
             if short is not None and short.value and _attached(short, word[length:]):
                 return short, word[:length], word[length:]
     guess = nearest(name, by_name)
-    raise UsageError(f"unknown option {name}" + (f"; did you mean {guess}?" if guess else "; see lowrun --help"))
+    raise UsageError(f"unknown option {name}" + (f"; did you mean {guess}?" if guess else f"; see {program} --help"))
 
 
 def _attached(option: Option, value: str) -> bool:

@@ -8,6 +8,7 @@ Here are the public names; the wings below hold the code.
 """
 
 from lowrun import embed as aio
+from lowrun import trace
 from lowrun.core.fd import UnnamedFile
 from lowrun.core.kernel import READ, WRITE
 from lowrun.core.loop import ChildSource, IoSource, Loop, SignalInfo, SignalSource, Source, Timer
@@ -71,4 +72,5 @@ __all__ = [
     "run",
     "summary_dict",
     "to_json",
+    "trace",
 ]

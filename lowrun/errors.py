@@ -60,9 +60,15 @@ class SpawnError(LowrunError, OSError):
 class GoneError(LowrunError, ProcessLookupError):
     """The process has ended already."""
 
+    def __str__(self) -> str:
+        return self.strerror or super().__str__()
+
 
 class DeniedError(LowrunError, PermissionError):
     """A permission or kernel setting forbids it; the message names it and the remedy."""
+
+    def __str__(self) -> str:
+        return self.strerror or super().__str__()
 
 
 class UnsupportedError(LowrunError):

@@ -11,16 +11,17 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import stat
 from collections.abc import Mapping
 from typing import Any
 
 from lowrun._native import ffi, lib
 from lowrun.core import kernel
 from lowrun.core.fd import OwnedFd, write_all
-from lowrun.errors import UsageError
-from lowrun.values import Command
+from lowrun.errors import SpawnError, UsageError
+from lowrun.values import CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, Command, ExitStatus
 
-__all__ = ["Launch"]
+__all__ = ["Launch", "failed_exec_status"]
 
 #: Python ignores these for itself (Py_Initialize); a command gets the default.
 PYTHON_IGNORES = kernel.mask_of((signal.SIGPIPE, signal.SIGXFSZ))
@@ -165,3 +166,24 @@ class Launch:
     def close(self) -> None:
         """Free the body."""
         self.body.close()
+
+
+def failed_exec_status(error: SpawnError) -> ExitStatus:
+    """Return the status of a command whose exec failed, as a shell gives it."""
+    number = error.errno
+    if number in (errno.ENOENT, errno.ENOTDIR):
+        if "/" in error.program and os.path.exists(error.program):
+            return ExitStatus(CODE_NOT_FOUND, None, "its interpreter does not exist (see its first line)")
+        return ExitStatus(CODE_NOT_FOUND, None, "command not found" if "/" not in error.program else "no such file")
+    if number == errno.EACCES and _is_directory(error.program):
+        return ExitStatus(CODE_NOT_EXECUTABLE, None, "is a directory")
+    if number == errno.ENOEXEC:
+        return ExitStatus(CODE_NOT_EXECUTABLE, None, "not an executable format (a script needs a #! line)")
+    return ExitStatus(CODE_NOT_EXECUTABLE, None, (error.strerror or "cannot be executed").lower())
+
+
+def _is_directory(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError:
+        return False

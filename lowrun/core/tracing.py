@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from lowrun._native import ffi, lib
 from lowrun.core.kernel import check
+from lowrun.errors import ClosedError
 
 __all__ = ["NativeTracer", "TracedUsage"]
 
@@ -54,67 +56,72 @@ class NativeTracer:
         self._tracer = out[0]
         self._keep = (plan, rows, bits, options)  # C holds pointers to them
 
+    def _open(self) -> Any:
+        if self._tracer == ffi.NULL:
+            raise ClosedError("the tracer is closed")
+        return self._tracer
+
     def run(self, pid: int) -> None:
         """Trace `pid` and all that it makes until none is left. All signals are blocked in the caller.
 
         Raises OSError when the tracer could not be made, or was killed.
         """
-        check(lib.lr_tracer_run(self._tracer, pid), "clone")
+        check(lib.lr_tracer_run(self._open(), pid), "clone")
 
     def attach(self, pids: Sequence[int]) -> None:
         """Trace the running processes `pids`, with all threads, until none is left or `detach`. As `run`."""
         numbers = ffi.new("uint32_t[]", pids)
-        check(lib.lr_tracer_attach(self._tracer, numbers, len(pids)), "clone")
+        check(lib.lr_tracer_attach(self._open(), numbers, len(pids)), "clone")
 
     def await_seized(self, timeout: float) -> None:
         """Wait until the process is traced. Raises OSError: EPERM, ESRCH, ETIMEDOUT after `timeout` seconds."""
-        check(lib.lr_tracer_await_seized(self._tracer, int(timeout * 1000)), "ptrace")
+        check(lib.lr_tracer_await_seized(self._open(), int(timeout * 1000)), "ptrace")
 
     def abort(self) -> None:
         """Kill what is traced, so that `run` returns; from any thread."""
-        lib.lr_tracer_abort(self._tracer)
+        lib.lr_tracer_abort(self._open())
 
     def detach(self) -> None:
         """Let go of what is traced, so that `attach` returns; to be called again until it has. From any thread."""
-        lib.lr_tracer_detach(self._tracer)
+        lib.lr_tracer_detach(self._open())
 
     def take(self) -> memoryview:
         """Return the records since the last time; they last until the next one."""
         out = ffi.new("uint8_t **")
-        size = lib.lr_tracer_take(self._tracer, out)
+        size = lib.lr_tracer_take(self._open(), out)
         return memoryview(ffi.buffer(out[0], size))
 
     @property
     def refused(self) -> int:
         """The process that could not be attached to; 0 without one."""
-        return int(lib.lr_tracer_refused(self._tracer))
+        return int(lib.lr_tracer_refused(self._open()))
 
     def flush(self) -> None:
         """Write what is still in memory. Raises OSError: the first error of any write."""
-        check(lib.lr_tracer_flush(self._tracer), "write")
+        check(lib.lr_tracer_flush(self._open()), "write")
 
     @property
     def lost(self) -> int:
         """How many records could not be written."""
-        return int(lib.lr_tracer_lost(self._tracer))
+        return int(lib.lr_tracer_lost(self._open()))
 
     @property
     def write_error(self) -> str | None:
         """Why records were lost, None without an error."""
-        error = int(lib.lr_tracer_write_error(self._tracer))
+        error = int(lib.lr_tracer_write_error(self._open()))
         return os.strerror(error) if error else None
 
     def usage(self) -> TracedUsage:
         """Return what the processes that have ended used."""
         out = ffi.new("struct lr_tracer_usage *")
-        lib.lr_tracer_usage(self._tracer, out)
+        lib.lr_tracer_usage(self._open(), out)
         return out.user_ns, out.sys_ns, out.max_rss_kib, out.processes, out.unweighed, out.untraced
 
     @property
     def unprivileged(self) -> int:
         """How many set-user-ID programs ran without their privilege because they were traced."""
         out = ffi.new("struct lr_tracer_usage *")
-        lib.lr_tracer_usage(self._tracer, out)
+        lib.lr_tracer_usage(self._open(), out)
         return int(out.unprivileged)
 
     def close(self) -> None:

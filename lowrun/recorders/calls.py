@@ -19,7 +19,7 @@ from lowrun.core.fd import UnnamedFile
 from lowrun.core.loop import Loop
 from lowrun.errors import UsageError
 from lowrun.runs.recorder import RunInfo
-from lowrun.trace.tracer import Tracer
+from lowrun.trace.tracer import UNPRIVILEGED, Tracer
 from lowrun.values import Artifact, Usage
 
 if TYPE_CHECKING:
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Calls"]
 
 FILE_NAME = "calls.strace"
-UNPRIVILEGED = (
-    "system calls: a set-user-ID program ran without its privilege, as under any tracer that has none itself; "
-    "run lowrun as root"
-)
 ENGINES = ("auto", "ptrace")
 NOTHING_KNOWN = Usage(None, None, None, None)
 
@@ -95,7 +91,7 @@ class Calls:
         if self._seized:
             self._used = self._tracer.usage()
             if self._tracer.unprivileged and self._run is not None:
-                self._run.fault(UNPRIVILEGED)
+                self._run.fault(f"system calls: {UNPRIVILEGED}")
         self._report()
 
     def _report(self) -> None:

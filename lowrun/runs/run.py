@@ -10,9 +10,6 @@ that artifacts go to or None.
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
@@ -20,16 +17,14 @@ from pathlib import Path
 from signal import SIGKILL
 
 from lowrun.core.keeper import Keepers
-from lowrun.core.launch import Launch
+from lowrun.core.launch import Launch, failed_exec_status
 from lowrun.core.loop import Loop, Timer
 from lowrun.core.process import Process
-from lowrun.errors import InternalError, LowrunError, SpawnError
+from lowrun.errors import InternalError, LowrunError
 from lowrun.runs.recorder import Recorder, RunInfo
 from lowrun.runs.usage import account, nothing_known
 from lowrun.steps import tell
 from lowrun.values import (
-    CODE_NOT_EXECUTABLE,
-    CODE_NOT_FOUND,
     CODE_SIGNAL_BASE,
     CODE_TIMED_OUT,
     Command,
@@ -256,7 +251,7 @@ class Run:
             signal = process.status.signal if process.status is not None else None
             return ExitStatus(CODE_TIMED_OUT, signal, f"timed out after {self._plan.timeout:g} s")
         if process.error is not None:
-            return _unexecuted(process.error)
+            return failed_exec_status(process.error)
         if process.status is not None:
             return process.status
         return ExitStatus(CODE_SIGNAL_BASE + SIGKILL, None, "it may not be killed: it has gained privileges")
@@ -309,24 +304,3 @@ class Run:
             except Exception as error:
                 self._info.fault(f"usage: {error}")
         return None
-
-
-def _unexecuted(error: SpawnError) -> ExitStatus:
-    """Return the status of a command whose exec failed, as a shell gives it."""
-    number = error.errno
-    if number in (errno.ENOENT, errno.ENOTDIR):
-        if "/" in error.program and os.path.exists(error.program):
-            return ExitStatus(CODE_NOT_FOUND, None, "its interpreter does not exist (see its first line)")
-        return ExitStatus(CODE_NOT_FOUND, None, "command not found" if "/" not in error.program else "no such file")
-    if number == errno.EACCES and _is_directory(error.program):
-        return ExitStatus(CODE_NOT_EXECUTABLE, None, "is a directory")
-    if number == errno.ENOEXEC:
-        return ExitStatus(CODE_NOT_EXECUTABLE, None, "not an executable format (a script needs a #! line)")
-    return ExitStatus(CODE_NOT_EXECUTABLE, None, (error.strerror or "cannot be executed").lower())
-
-
-def _is_directory(path: str) -> bool:
-    try:
-        return stat.S_ISDIR(os.stat(path).st_mode)
-    except OSError:
-        return False

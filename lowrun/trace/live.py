@@ -10,19 +10,18 @@ full disk) gets nothing more; the trace goes on.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 
 from lowrun.core import kernel
 from lowrun.core.fd import OwnedFd
 from lowrun.core.keeper import Keepers
-from lowrun.core.launch import Launch
+from lowrun.core.launch import Launch, failed_exec_status
 from lowrun.core.loop import IoSource, Loop, Timer
 from lowrun.core.process import Process, open_standard_fds
-from lowrun.errors import BusyError, GoneError, SpawnError
+from lowrun.errors import BusyError, GoneError, InternalError, LowrunError
 from lowrun.trace.records import Buffer
 from lowrun.trace.table import capture_plan
-from lowrun.trace.tracer import STRING_LIMIT, Tracer
+from lowrun.trace.tracer import STRING_LIMIT, UNPRIVILEGED, Tracer
 from lowrun.values import Command, ExitStatus
 
 __all__ = ["LiveTrace"]
@@ -38,8 +37,8 @@ class LiveTrace:
 
     `start` a command or `attach` to processes, once. `on_end(trace)` is called
     when nothing is traced any more and the sink has had all: then `status` is
-    the command's, `error` why it was not executed, `sink_error` why the sink
-    got no more. `only` holds the call numbers to trace (None: all);
+    the command's, `error` why it could not be brought to its exec, `sink_error`
+    why the sink got no more. `only` holds the call numbers to trace (None: all);
     `string_limit` bytes are copied of a string. Close it (a context manager): a
     command that is still there is killed, attached processes are let go.
     """
@@ -54,7 +53,7 @@ class LiveTrace:
         string_limit: int = STRING_LIMIT,
     ) -> None:
         self.status: ExitStatus | None = None
-        self.error: SpawnError | None = None
+        self.error: LowrunError | None = None
         self.sink_error: OSError | None = None
         #: Why the command is not traced, or not to its end.
         self.faults: list[str] = []
@@ -132,7 +131,13 @@ class LiveTrace:
             self._process.kill()
 
     def _tree_ended(self, process: Process) -> None:
-        self.status, self.error = process.status, process.error
+        self.status = process.status
+        if process.error is not None and process.error.step == "exec":
+            self.status = failed_exec_status(process.error)
+        elif process.keeper_lost:
+            self.error = InternalError("the keeper of the command was killed; how it ended is not known")
+        else:
+            self.error = process.error
         self._tree_gone = True
         self._look_for_end()
 
@@ -166,17 +171,14 @@ class LiveTrace:
         self._hand_on()
         if self._tracer.fault is not None:
             self.faults.append(self._tracer.fault)
+        if self._tracer.unprivileged:
+            self.faults.append(UNPRIVILEGED)
         self._on_end(self)
 
     @property
     def ended(self) -> bool:
         """True when nothing is traced any more and the sink has had all."""
         return self._ended
-
-    @property
-    def unprivileged(self) -> int:
-        """How many set-user-ID programs ran without their privilege because they were traced."""
-        return self._tracer.unprivileged
 
     def close(self) -> None:
         """End what is left; the sink gets nothing more."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import BinaryIO
 
 from lowrun.trace.arch import AUDIT_ARCH_X86_64
@@ -85,8 +85,12 @@ class StraceWriter:
 
     def feed(self, data: Buffer) -> None:
         """Write the lines of all records in `data`; a call that has not returned leaves its line open."""
+        self.add(read(data))
+
+    def add(self, records: Iterable[Record]) -> None:
+        """The same for records as values."""
         handlers, parts = self._handlers, self._parts
-        for record in read(data):
+        for record in records:
             handlers[type(record)](record)
             if len(parts) >= BATCH:
                 self._flush()

@@ -23,7 +23,11 @@ from lowrun.core.tracing import NativeTracer
 from lowrun.errors import DeniedError, GoneError, InternalError
 from lowrun.values import Usage
 
-__all__ = ["STRING_LIMIT", "Tracer"]
+__all__ = ["STRING_LIMIT", "UNPRIVILEGED", "Tracer"]
+
+UNPRIVILEGED = (
+    "a set-user-ID program ran without its privilege, as under any tracer that has none itself; run lowrun as root"
+)
 
 _T = TypeVar("_T")
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lowrun import UsageError
-from lowrun.cli.help import help_text
 from lowrun.cli.main import LATER, main
-from lowrun.cli.options import RUN_OPTIONS, Options, read
+from lowrun.cli.options import RUN_OPTIONS, Options, help_text, read
 
 
 @pytest.mark.parametrize(
