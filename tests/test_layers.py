@@ -106,6 +106,8 @@ def house_modules(module: str, name: str | None) -> str | None:
     if name is not None and ((directory := LIBRARY.joinpath(*rest.split("."))) / f"{name}.py").exists():
         assert directory.is_dir()
         return f"{rest}.{name}".lstrip(".")
+    if name is not None and (LIBRARY.joinpath(*rest.split("."), name) / "__init__.py").exists():
+        return f"{rest}.{name}".lstrip(".")
     if name == "_native" or rest == "_native":
         return "_native"
     return rest or "__init__"
