@@ -14,7 +14,7 @@
 
 #include <stdint.h>
 
-#define LR_RECORDS_VERSION 1
+#define LR_RECORDS_VERSION 2
 
 enum lr_record_kind {
     LR_REC_ENTER = 1,      /* struct lr_rec_enter, chunks */
@@ -60,6 +60,7 @@ struct lr_rec_status {
 struct lr_rec_fork {
     uint32_t child;        /* tid of the new task */
     uint32_t event;        /* PTRACE_EVENT_FORK, _VFORK or _CLONE */
+    uint64_t flags;        /* of clone(2); 0: fork */
 };
 
 struct lr_rec_exec {
@@ -67,9 +68,23 @@ struct lr_rec_exec {
     uint32_t pad;
 };
 
+/* What a descriptor is from now on, for all tasks that share the table. */
+enum lr_path_kind {
+    LR_PATH_LINK = 0,      /* the text of the link in /proc/PID/fd; of length 0: it is closed */
+    LR_PATH_DELETED = 1,   /* the same, and removed meanwhile (the text is without what the kernel appends) */
+    LR_PATH_CHAR = 2,      /* a device: its path; number = major << 32 | minor */
+    LR_PATH_BLOCK = 3,
+    LR_PATH_SOCKET = 4,    /* number = its inode; the protocol's name, a NUL, the answer of sock_diag(7) if there is
+                            * one: struct inet_diag_msg, netlink_diag_msg, or unix_diag_msg with its attributes */
+    LR_PATH_PROCESS = 5,   /* a pidfd: number = the pid */
+};
+
 struct lr_rec_path {
-    int32_t fd;
-    uint32_t len;          /* bytes of text that follow, then padding */
+    int32_t fd;            /* AT_FDCWD: the working directory */
+    uint32_t len;          /* bytes that follow, then padding */
+    uint32_t kind;         /* enum lr_path_kind */
+    uint32_t pad;
+    uint64_t number;
 };
 
 struct lr_rec_lost {
@@ -108,6 +123,7 @@ enum lr_capture {
     LR_CAP_IOVEC = 9,      /* iovec array of argument `of` elements: raw iovecs, then per element u32 len, u32 cut, bytes
                             * padded to 8; at exit no more bytes in all than the return value. cut of the chunk: more elements */
     LR_CAP_MSGHDR = 10,    /* struct msghdr: raw 56 bytes, then name (u32 len, u32 0, bytes), control (same), iovecs as IOVEC */
+    LR_CAP_FD = 11,        /* nothing: the argument itself is a descriptor */
 };
 
 struct lr_capture_cell {

@@ -94,6 +94,9 @@ static void on_entry(struct lr_tracer *t, struct lr_task *task, const struct ptr
     if (!wanted(t, info->arch, info->entry.nr))
         return;
     task->entered = true;
+    task->row = task->nr < t->options.rows ? &t->options.plan[task->nr] : NULL;
+    if (t->recording)
+        lr_paths_before(t, task);
     task->entered_ns = lr_clock_ns(CLOCK_MONOTONIC);
     enter = lr_record_begin(t, task, LR_REC_ENTER, sizeof *enter);
     if (enter == NULL)
@@ -101,7 +104,6 @@ static void on_entry(struct lr_tracer *t, struct lr_task *task, const struct ptr
     enter->nr = info->entry.nr;
     memcpy(enter->args, info->entry.args, sizeof enter->args);
     enter->arch = info->arch;
-    task->row = task->nr < t->options.rows ? &t->options.plan[task->nr] : NULL;
     enter->chunks = task->row != NULL ? lr_capture(t, task, task->row->enter, NULL) : 0;
     lr_record_end(t);
 }
@@ -109,14 +111,8 @@ static void on_entry(struct lr_tracer *t, struct lr_task *task, const struct ptr
 /* A child that asked not to be followed is not: then the number of processes is not known. */
 static void note_untraced(struct lr_tracer *t, const struct lr_task *task)
 {
-    uint64_t flags = task->nr == SYS_clone ? task->args[0] : 0;
+    uint64_t flags = lr_clone_flags(task);
 
-    if (task->nr == SYS_clone3) {
-        struct iovec here = { &flags, sizeof flags }, there = { (void *) task->args[0], sizeof flags };
-
-        if (process_vm_readv((pid_t) task->tid, &here, 1, &there, 1, 0) != sizeof flags)
-            return;
-    }
     if (flags & CLONE_UNTRACED && !(flags & CLONE_PTRACE))
         t->usage.untraced++;
 }
@@ -135,8 +131,8 @@ static void on_exit_of_call(struct lr_tracer *t, struct lr_task *task, const str
         }
         return;
     }
-    if (!info->exit.is_error)
-        lr_paths_after(t, task, rval);
+    if (task->entered || t->options.only == NULL)
+        lr_paths_after(t, task, rval, info->exit.is_error);
     if (rval > 0)
         note_untraced(t, task);
     task->nr = UINT64_MAX;
@@ -198,7 +194,8 @@ static void release_all(struct lr_tracer *t);
 static void on_fork(struct lr_tracer *t, const struct lr_task *task, int event)
 {
     uint32_t child = event_message(task->tid);
-    struct lr_task *early = lr_task_find(t, child);
+    struct lr_task *early = lr_task_find(t, child), *made;
+    uint64_t flags = lr_clone_flags(task);
     struct lr_rec_fork *body;
 
     if (child == 0)
@@ -206,13 +203,16 @@ static void on_fork(struct lr_tracer *t, const struct lr_task *task, int event)
     if (early == NULL && lr_tomb_take(t, child))
         return;                        /* it has lived and died while we waited */
     if (early == NULL) {
-        lr_task_add(t, child, task->tgid);
+        made = lr_task_add(t, child, task->tgid);
     } else {
+        made = early;
         early->unannounced = false;
         lr_process_adopt(t, early->tgid, task->tgid);
     }
+    if (made != NULL)
+        lr_files_inherit(t, made, task, flags);
     if (t->recording && (body = lr_record_begin(t, task, LR_REC_FORK, sizeof *body)) != NULL) {
-        *body = (struct lr_rec_fork) { child, (uint32_t) event };
+        *body = (struct lr_rec_fork) { child, (uint32_t) event, flags };
         lr_record_end(t);
     }
     if (early != NULL && early->held)
@@ -246,15 +246,15 @@ static void on_exec(struct lr_tracer *t, struct lr_task *task)
         task = caller;
         release_all(t);
     }
-    if (tid == t->root && t->root_stopped && !t->recording) {
+    if (tid == t->root && t->root_stopped && !t->recording)
         t->recording = true;
-        lr_paths_list(t, task);
-    }
     note_privilege(t, task);
     if (t->recording && (body = lr_record_begin(t, task, LR_REC_EXEC, sizeof *body)) != NULL) {
         *body = (struct lr_rec_exec) { former != 0 ? former : tid, 0 };
         lr_record_end(t);
     }
+    if (t->recording)
+        lr_paths_exec(t, task);
 }
 
 /* Returns the signal to resume with, or -1: it has been told to stay stopped. */

@@ -29,6 +29,36 @@ struct lr_process {
     uint64_t children_sys_ns;
 };
 
+/* What can still become of a descriptor. */
+enum lr_fd_kind {
+    LR_FD_NONE = 0,                    /* closed, or not known */
+    LR_FD_PLAIN,                       /* nothing: what was said of it holds for its life */
+    LR_FD_PATH,                        /* the path may be removed or renamed, */
+    LR_FD_SOCKET,                      /* it may get an address, */
+    LR_FD_PROCESS,                     /* the process that this pidfd is of may end */
+};
+
+struct lr_fd {
+    uint64_t parts;                    /* PATH: a bit for each of its components */
+    uint32_t last;                     /* PATH: hash of the last of them; PROCESS: the pid */
+    uint32_t kind;                     /* enum lr_fd_kind */
+};
+
+/* A table of descriptors, for all tasks that share it. */
+struct lr_files {
+    struct lr_files *next, **link;
+    uint32_t refs;
+    uint32_t tid;                      /* a task that has it; 0: look for one */
+    uint32_t size;
+    struct lr_fd *fds;
+};
+
+/* A working directory, likewise. */
+struct lr_directory {
+    uint32_t refs;
+    struct lr_fd is;
+};
+
 /* One thread. */
 struct lr_task {
     struct lr_task *next;              /* in the bucket */
@@ -42,6 +72,8 @@ struct lr_task {
     uint64_t nr;                       /* as at entry, */
     uint64_t args[6];                  /* for what is done at the exit */
     const struct lr_capture_row *row;  /* NULL: nothing to copy */
+    struct lr_files *files;            /* NULL: not known yet */
+    struct lr_directory *directory;
 };
 
 struct lr_tracer {
@@ -68,6 +100,11 @@ struct lr_tracer {
     const uint32_t *attached;          /* processes to attach to; NULL: a command of ours */
     uint32_t nattached;
     uint32_t refused;                  /* the one that could not be attached to */
+
+    /* what descriptors are */
+    struct lr_files *files;            /* all tables */
+    struct lr_socket_answer *sockets;  /* by inode number % LR_SOCKETS; NULL: none was asked for */
+    bool asking;                       /* some descriptor may have changed when it is used */
 
     /* waiting */
     bool may_poll;
@@ -146,8 +183,35 @@ void lr_record_shrink(struct lr_tracer *t, void *end);
 uint32_t lr_capture(struct lr_tracer *t, const struct lr_task *task, const struct lr_capture_cell *cells,
                     const int64_t *rval);
 
+/* ---- tracer_files.c ---- */
+#define LR_FDS_MAX 65536               /* of higher numbers no change is noticed */
+void lr_files_inherit(struct lr_tracer *t, struct lr_task *child, const struct lr_task *parent, uint64_t flags);
+void lr_files_unshare(struct lr_tracer *t, struct lr_task *task, uint64_t flags);
+void lr_files_release(struct lr_task *task);
+bool lr_files_prepare(struct lr_tracer *t, struct lr_task *task);
+struct lr_fd *lr_files_at(const struct lr_task *task, int fd);
+void lr_files_set(const struct lr_task *task, int fd, const struct lr_fd *is);
+void lr_files_clear(const struct lr_task *task, uint32_t first, uint32_t last);
+struct lr_task *lr_files_user(struct lr_tracer *t, const struct lr_files *files);
+
+/* ---- tracer_sockets.c ---- */
+#define LR_SOCKETS 1024
+#define LR_SOCKET_NAME 64
+#define LR_SOCKET_MAX 240              /* longest answer: that of a local socket with a name of 108 bytes */
+int lr_socket_describe(struct lr_tracer *t, const char *path, uint64_t inode, char *out, uint32_t *ret_len);
+
+/* ---- tracer_names.c ---- */
+int lr_name_record(struct lr_tracer *t, struct lr_task *task, int fd);
+void lr_name_closed(struct lr_tracer *t, const struct lr_task *task, int fd);
+void lr_name_ask(struct lr_tracer *t, struct lr_task *task, int fd);
+void lr_names_removed(struct lr_tracer *t, const char *path);
+void lr_names_moved(struct lr_tracer *t, const char *from, const char *to);
+
 /* ---- tracer_paths.c ---- */
-void lr_paths_after(struct lr_tracer *t, const struct lr_task *task, int64_t rval);
-void lr_paths_list(struct lr_tracer *t, const struct lr_task *task);
+void lr_paths_before(struct lr_tracer *t, struct lr_task *task);
+void lr_paths_after(struct lr_tracer *t, struct lr_task *task, int64_t rval, bool is_error);
+void lr_paths_list(struct lr_tracer *t, struct lr_task *task);
+void lr_paths_exec(struct lr_tracer *t, struct lr_task *task);
+uint64_t lr_clone_flags(const struct lr_task *task);
 
 #endif

@@ -260,7 +260,7 @@ uint32_t lr_capture(struct lr_tracer *t, const struct lr_task *task, const struc
         struct lr_chunk *chunk;
         int result;
 
-        if (cells[i].what == LR_CAP_NONE)
+        if (cells[i].what == LR_CAP_NONE || cells[i].what == LR_CAP_FD)
             continue;
         chunk = lr_record_extend(t, sizeof *chunk);
         if (chunk == NULL)

@@ -1,117 +1,425 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the tracees' descriptors are, as strace -y shows it: one readlink in
- * /proc when a descriptor comes to be, none when it is used. The records go
- * before that of the call which made the descriptor. At the first execve
- * those that the command was given are listed, and its working directory.
+ * What the calls of the tracees do to descriptors, as strace -yy shows them:
+ * which come to be, which go, and which are something else now
+ * (tracer_names.c). The records go before that of the call's entry or exit in
+ * which the descriptor is printed.
+ *
+ * There are two ways. Where all calls are recorded, descriptors are followed
+ * from their making to their closing, and a use costs nothing. Where only
+ * some are, the tracer sees no opens and closes: then what a recorded call
+ * uses is looked up at each use, and no tables are kept.
+ *
+ * A descriptor counts as closed from close's entry on: by its exit another
+ * thread may have been given the number.
  */
 #include "tracer.h"
 
 #include <dirent.h>
 #include <limits.h>
+#include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/select.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
+#include <linux/close_range.h>
 
-#define WORKING_DIRECTORY AT_FDCWD
+#define POLLED_MAX 512
 
-enum gives {
+enum does {
     NOTHING,
-    DESCRIPTOR,                        /* is what the call returns */
-    PAIR,                              /* two ints at the first argument, */
-    PAIR_AT_FOURTH,                    /* or at the fourth */
-    DIRECTORY,                         /* another working directory */
-    DUPLICATE,                         /* fcntl: a descriptor for two of its commands */
+    GIVES_ONE,                         /* its result */
+    GIVES_PAIR,                        /* two ints at the first argument, */
+    GIVES_PAIR_AT_FOURTH,              /* or at the fourth */
+    GIVES_BY_COMMAND,                  /* fcntl: for two of its commands */
+    GIVES_BY_RESULT,                   /* ioctl, seccomp, bpf: for some, whose results are above 0 */
+    GIVES_BY_MESSAGE,                  /* SCM_RIGHTS */
+    GIVES_BY_MESSAGES,
+    GIVES_PIDFD,                       /* clone with CLONE_PIDFD */
+    CHANGES_DIRECTORY,
+    CHANGES_NAMESPACE,                 /* setns, unshare: directory and sharing */
+    CLOSES,
+    CLOSES_RANGE,
+    REMOVES,                           /* the path that is the first argument, */
+    REMOVES_AT,                        /* or the second */
+    MOVES,                             /* the first to the second, */
+    MOVES_AT,                          /* or the second to the fourth */
+    REMAKES_TREE,                      /* all paths may be others */
+    POLLS,
+    SELECTS,
+    SENDS_MESSAGE,
 };
 
 /* By call number; those that an architecture lacks have no number there. */
 static const uint8_t table[512] = {
 #ifdef SYS_open
-    [SYS_open] = DESCRIPTOR, [SYS_creat] = DESCRIPTOR, [SYS_dup2] = DESCRIPTOR, [SYS_pipe] = PAIR,
-    [SYS_eventfd] = DESCRIPTOR, [SYS_epoll_create] = DESCRIPTOR, [SYS_signalfd] = DESCRIPTOR,
-    [SYS_inotify_init] = DESCRIPTOR,
+    [SYS_open] = GIVES_ONE, [SYS_creat] = GIVES_ONE, [SYS_dup2] = GIVES_ONE, [SYS_pipe] = GIVES_PAIR,
+    [SYS_eventfd] = GIVES_ONE, [SYS_epoll_create] = GIVES_ONE, [SYS_signalfd] = GIVES_ONE,
+    [SYS_inotify_init] = GIVES_ONE, [SYS_unlink] = REMOVES, [SYS_rmdir] = REMOVES, [SYS_rename] = MOVES,
+    [SYS_poll] = POLLS, [SYS_select] = SELECTS,
 #endif
-    [SYS_openat] = DESCRIPTOR, [SYS_openat2] = DESCRIPTOR, [SYS_open_by_handle_at] = DESCRIPTOR,
-    [SYS_dup] = DESCRIPTOR, [SYS_dup3] = DESCRIPTOR, [SYS_fcntl] = DUPLICATE, [SYS_pipe2] = PAIR,
-    [SYS_socket] = DESCRIPTOR, [SYS_accept] = DESCRIPTOR, [SYS_accept4] = DESCRIPTOR,
-    [SYS_socketpair] = PAIR_AT_FOURTH, [SYS_eventfd2] = DESCRIPTOR, [SYS_epoll_create1] = DESCRIPTOR,
-    [SYS_signalfd4] = DESCRIPTOR, [SYS_timerfd_create] = DESCRIPTOR, [SYS_inotify_init1] = DESCRIPTOR,
-    [SYS_memfd_create] = DESCRIPTOR, [SYS_pidfd_open] = DESCRIPTOR, [SYS_pidfd_getfd] = DESCRIPTOR,
-    [SYS_userfaultfd] = DESCRIPTOR, [SYS_perf_event_open] = DESCRIPTOR, [SYS_fanotify_init] = DESCRIPTOR,
-    [SYS_io_uring_setup] = DESCRIPTOR, [SYS_mq_open] = DESCRIPTOR, [SYS_open_tree] = DESCRIPTOR,
-    [SYS_fsopen] = DESCRIPTOR, [SYS_fsmount] = DESCRIPTOR, [SYS_fspick] = DESCRIPTOR,
-    [SYS_chdir] = DIRECTORY, [SYS_fchdir] = DIRECTORY,
+    [SYS_openat] = GIVES_ONE, [SYS_openat2] = GIVES_ONE, [SYS_open_by_handle_at] = GIVES_ONE,
+    [SYS_dup] = GIVES_ONE, [SYS_dup3] = GIVES_ONE, [SYS_fcntl] = GIVES_BY_COMMAND, [SYS_pipe2] = GIVES_PAIR,
+    [SYS_socket] = GIVES_ONE, [SYS_accept] = GIVES_ONE, [SYS_accept4] = GIVES_ONE,
+    [SYS_socketpair] = GIVES_PAIR_AT_FOURTH, [SYS_eventfd2] = GIVES_ONE, [SYS_epoll_create1] = GIVES_ONE,
+    [SYS_signalfd4] = GIVES_ONE, [SYS_timerfd_create] = GIVES_ONE, [SYS_inotify_init1] = GIVES_ONE,
+    [SYS_memfd_create] = GIVES_ONE, [SYS_pidfd_open] = GIVES_ONE, [SYS_pidfd_getfd] = GIVES_ONE,
+    [SYS_userfaultfd] = GIVES_ONE, [SYS_perf_event_open] = GIVES_ONE, [SYS_fanotify_init] = GIVES_ONE,
+    [SYS_io_uring_setup] = GIVES_ONE, [SYS_mq_open] = GIVES_ONE, [SYS_open_tree] = GIVES_ONE,
+    [SYS_fsopen] = GIVES_ONE, [SYS_fsmount] = GIVES_ONE, [SYS_fspick] = GIVES_ONE,
+#ifdef SYS_landlock_create_ruleset
+    [SYS_landlock_create_ruleset] = GIVES_BY_RESULT,
+#endif
+#ifdef SYS_memfd_secret
+    [SYS_memfd_secret] = GIVES_ONE,
+#endif
+    [SYS_ioctl] = GIVES_BY_RESULT, [SYS_seccomp] = GIVES_BY_RESULT, [SYS_bpf] = GIVES_BY_RESULT,
+    [SYS_recvmsg] = GIVES_BY_MESSAGE, [SYS_recvmmsg] = GIVES_BY_MESSAGES, [SYS_sendmsg] = SENDS_MESSAGE,
+    [SYS_clone] = GIVES_PIDFD, [SYS_clone3] = GIVES_PIDFD,
+    [SYS_chdir] = CHANGES_DIRECTORY, [SYS_fchdir] = CHANGES_DIRECTORY,
+    [SYS_setns] = CHANGES_NAMESPACE, [SYS_unshare] = CHANGES_NAMESPACE,
+    [SYS_close] = CLOSES, [SYS_close_range] = CLOSES_RANGE,
+    [SYS_unlinkat] = REMOVES_AT, [SYS_renameat] = MOVES_AT, [SYS_renameat2] = MOVES_AT,
+    [SYS_umount2] = REMAKES_TREE, [SYS_pivot_root] = REMAKES_TREE, [SYS_move_mount] = REMAKES_TREE,
+    [SYS_mount] = REMAKES_TREE, [SYS_ppoll] = POLLS, [SYS_pselect6] = SELECTS,
 };
 
-/* An empty text: it is not known. */
-static void record_path(struct lr_tracer *t, const struct lr_task *task, int fd)
+static int does(const struct lr_task *task)
 {
-    struct lr_rec_path *body = lr_record_begin(t, task, LR_REC_PATH, sizeof *body);
-    char name[48], *text;
-    ssize_t len;
-
-    if (body == NULL)
-        return;
-    if (fd == WORKING_DIRECTORY)
-        snprintf(name, sizeof name, "/proc/%u/cwd", task->tid);
-    else
-        snprintf(name, sizeof name, "/proc/%u/fd/%d", task->tid, fd);
-    text = lr_record_extend(t, PATH_MAX);
-    len = readlink(name, text, PATH_MAX);
-    *body = (struct lr_rec_path) { .fd = fd, .len = len > 0 ? (uint32_t) len : 0 };
-    lr_record_shrink(t, text + body->len);
-    lr_record_end(t);
+    return task->nr < sizeof table ? table[task->nr] : NOTHING;
 }
 
-static void record_pair(struct lr_tracer *t, const struct lr_task *task, uint64_t address)
+static bool follows(const struct lr_tracer *t)
+{
+    return t->options.only == NULL;
+}
+
+static size_t read_some(const struct lr_task *task, uint64_t address, void *out, size_t len)
+{
+    struct iovec local = { out, len }, remote = { (void *) address, len };
+    ssize_t n = address != 0 && len > 0 ? process_vm_readv((pid_t) task->tid, &local, 1, &remote, 1, 0) : 0;
+
+    return n > 0 ? (size_t) n : 0;
+}
+
+static bool read_path(const struct lr_task *task, uint64_t address, char path[PATH_MAX])
+{
+    size_t got = 0, n;
+
+    do {
+        size_t piece = PATH_MAX - address % PATH_MAX;
+
+        n = read_some(task, address, path + got, piece < PATH_MAX - got ? piece : PATH_MAX - got);
+        if (memchr(path + got, 0, n) != NULL)
+            return true;
+        got += n;
+        address += n;
+    } while (n > 0 && got < PATH_MAX);
+    return false;
+}
+
+/* What clone(2) was asked to share: of the clone, clone3, fork or vfork that `task` is in. */
+uint64_t lr_clone_flags(const struct lr_task *task)
+{
+    uint64_t flags = task->nr == SYS_clone ? task->args[0] : 0;
+
+    if (task->nr == SYS_clone3 && read_some(task, task->args[0], &flags, sizeof flags) != sizeof flags)
+        return 0;
+    return flags;
+}
+
+/* ---- descriptors in memory ---- */
+
+typedef void visit(struct lr_tracer *t, struct lr_task *task, int fd);
+
+static void look(struct lr_tracer *t, struct lr_task *task, int fd)
+{
+    if (fd >= 0 || fd == AT_FDCWD)
+        lr_name_record(t, task, fd);
+}
+
+static void visit_pair(struct lr_tracer *t, struct lr_task *task, uint64_t address)
 {
     int pair[2];
-    struct iovec local = { pair, sizeof pair }, remote = { (void *) address, sizeof pair };
 
-    if (process_vm_readv((pid_t) task->tid, &local, 1, &remote, 1, 0) != sizeof pair)
-        return;
-    record_path(t, task, pair[0]);
-    record_path(t, task, pair[1]);
+    if (read_some(task, address, pair, sizeof pair) == sizeof pair) {
+        look(t, task, pair[0]);
+        look(t, task, pair[1]);
+    }
 }
 
-/* The call that `task` entered last has succeeded. */
-void lr_paths_after(struct lr_tracer *t, const struct lr_task *task, int64_t rval)
+static void visit_polled(struct lr_tracer *t, struct lr_task *task, visit *fn)
 {
-    switch (task->nr < sizeof table ? table[task->nr] : NOTHING) {
-    case DESCRIPTOR:
-        record_path(t, task, (int) rval);
+    struct pollfd polled[POLLED_MAX];
+    size_t count = task->args[1] < POLLED_MAX ? (size_t) task->args[1] : POLLED_MAX;
+
+    count = read_some(task, task->args[0], polled, count * sizeof *polled) / sizeof *polled;
+    for (size_t i = 0; i < count; i++)
+        fn(t, task, polled[i].fd);
+}
+
+static void visit_selected(struct lr_tracer *t, struct lr_task *task, visit *fn)
+{
+    int count = (int) task->args[0] < FD_SETSIZE ? (int) task->args[0] : FD_SETSIZE;
+    size_t size = count > 0 ? ((size_t) count + 63) / 64 * 8 : 0;
+
+    for (int i = 1; i <= 3; i++) {
+        fd_set set;
+
+        if (size == 0 || read_some(task, task->args[i], &set, size) != size)
+            continue;
+        for (int fd = 0; fd < count; fd++)
+            if (FD_ISSET(fd, &set))
+                fn(t, task, fd);
+    }
+}
+
+/* The descriptors in a message's SCM_RIGHTS. */
+static void visit_message(struct lr_tracer *t, struct lr_task *task, uint64_t address, visit *fn)
+{
+    union {
+        struct cmsghdr first;
+        uint8_t bytes[LR_COUNTED_MAX];
+    } control;
+    struct msghdr head;
+
+    if (read_some(task, address, &head, sizeof head) != sizeof head || head.msg_control == NULL)
+        return;
+    if (head.msg_controllen > sizeof control)
+        head.msg_controllen = sizeof control;
+    head.msg_controllen = read_some(task, (uint64_t) head.msg_control, &control, head.msg_controllen);
+    head.msg_control = &control;
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(&head); part != NULL; part = CMSG_NXTHDR(&head, part)) {
+        const uint8_t *end = (uint8_t *) part + part->cmsg_len, *limit = control.bytes + head.msg_controllen;
+
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (const uint8_t *at = CMSG_DATA(part); at + sizeof(int) <= end && at + sizeof(int) <= limit; at += sizeof(int))
+            fn(t, task, *(const int *) at);
+    }
+}
+
+static void visit_messages(struct lr_tracer *t, struct lr_task *task, uint64_t count, visit *fn)
+{
+    for (uint64_t i = 0; i < count; i++)
+        visit_message(t, task, task->args[1] + i * sizeof(struct mmsghdr), fn);
+}
+
+static void visit_arguments(struct lr_tracer *t, struct lr_task *task, visit *fn)
+{
+    for (int i = 0; i < 6; i++)
+        if (task->row->enter[i].what == LR_CAP_FD)
+            fn(t, task, (int) task->args[i]);
+}
+
+static void visit_used(struct lr_tracer *t, struct lr_task *task, visit *fn)
+{
+    if (task->row != NULL)
+        visit_arguments(t, task, fn);
+    switch (does(task)) {
+    case POLLS:
+        visit_polled(t, task, fn);
         break;
-    case PAIR:
-        record_pair(t, task, task->args[0]);
+    case SELECTS:
+        visit_selected(t, task, fn);
         break;
-    case PAIR_AT_FOURTH:
-        record_pair(t, task, task->args[3]);
-        break;
-    case DIRECTORY:
-        record_path(t, task, WORKING_DIRECTORY);
-        break;
-    case DUPLICATE:
-        if (task->args[1] == F_DUPFD || task->args[1] == F_DUPFD_CLOEXEC)
-            record_path(t, task, (int) rval);
+    case SENDS_MESSAGE:
+        visit_message(t, task, task->args[1], fn);
         break;
     default:
         break;
     }
 }
 
-/* What the command was given. */
-void lr_paths_list(struct lr_tracer *t, const struct lr_task *task)
+/* ---- calls ---- */
+
+static void close_some(struct lr_tracer *t, struct lr_task *task)
+{
+    uint32_t first = (uint32_t) task->args[0];
+
+    if (does(task) == CLOSES) {
+        lr_files_clear(task, first, first);
+        return;
+    }
+    if (task->args[2] & CLOSE_RANGE_UNSHARE)
+        lr_files_unshare(t, task, CLONE_FILES);
+    if (!(task->args[2] & CLOSE_RANGE_CLOEXEC))
+        lr_files_clear(task, first, (uint32_t) task->args[1]);
+}
+
+/* Before the record of the entry. */
+void lr_paths_before(struct lr_tracer *t, struct lr_task *task)
+{
+    if (!follows(t)) {
+        visit_used(t, task, look);
+        return;
+    }
+    if (task->files == NULL || task->directory == NULL)
+        lr_paths_list(t, task);
+    if (task->files != NULL)
+        task->files->tid = task->tid;
+    if (t->asking)
+        visit_used(t, task, lr_name_ask);
+    if (does(task) == CLOSES || does(task) == CLOSES_RANGE)
+        close_some(t, task);
+}
+
+/* Where a call puts the pidfd of what it has made. */
+static void visit_pidfd(struct lr_tracer *t, struct lr_task *task)
+{
+    uint64_t where = task->args[2];
+    int fd;
+
+    if (!(lr_clone_flags(task) & CLONE_PIDFD))
+        return;
+    if (task->nr == SYS_clone3 && read_some(task, task->args[0] + 8, &where, sizeof where) != sizeof where)
+        return;
+    if (read_some(task, where, &fd, sizeof fd) == sizeof fd)
+        look(t, task, fd);
+}
+
+/* Calls after which paths are others, of whatever process. */
+static void after_change_of_paths(struct lr_tracer *t, const struct lr_task *task)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+    int at = does(task) == REMOVES_AT || does(task) == MOVES_AT;
+
+    switch (does(task)) {
+    case REMOVES:
+    case REMOVES_AT:
+        if (read_path(task, task->args[at], from))
+            lr_names_removed(t, from);
+        break;
+    case MOVES:
+    case MOVES_AT:
+        if (read_path(task, task->args[at], from) && read_path(task, task->args[at != 0 ? 3 : 1], to))
+            lr_names_moved(t, from, to);
+        break;
+    case REMAKES_TREE:
+        lr_names_removed(t, "/");
+        break;
+    default:
+        break;
+    }
+}
+
+static void after_change_of_sharing(struct lr_tracer *t, struct lr_task *task)
+{
+    uint64_t flags = task->nr == SYS_unshare ? task->args[0] : 0;
+
+    if (flags & (CLONE_NEWNS | CLONE_NEWUSER))
+        flags |= CLONE_FS;
+    lr_files_unshare(t, task, flags);
+    if (task->nr == SYS_setns)
+        look(t, task, AT_FDCWD);
+}
+
+/* Before the record of the exit. */
+void lr_paths_after(struct lr_tracer *t, struct lr_task *task, int64_t rval, bool is_error)
+{
+    if (is_error) {
+        if (does(task) == CLOSES && rval != -EBADF && follows(t))
+            look(t, task, (int) task->args[0]);
+        return;
+    }
+    switch (does(task)) {
+    case GIVES_ONE:
+        look(t, task, (int) rval);
+        break;
+    case GIVES_PAIR:
+        visit_pair(t, task, task->args[0]);
+        break;
+    case GIVES_PAIR_AT_FOURTH:
+        visit_pair(t, task, task->args[3]);
+        break;
+    case GIVES_BY_COMMAND:
+        if (task->args[1] == F_DUPFD || task->args[1] == F_DUPFD_CLOEXEC)
+            look(t, task, (int) rval);
+        break;
+    case GIVES_BY_RESULT:
+        if (rval > 0 && rval <= INT_MAX)
+            look(t, task, (int) rval);
+        break;
+    case GIVES_BY_MESSAGE:
+        visit_message(t, task, task->args[1], look);
+        break;
+    case GIVES_BY_MESSAGES:
+        visit_messages(t, task, (uint64_t) rval, look);
+        break;
+    case GIVES_PIDFD:
+        visit_pidfd(t, task);
+        break;
+    case CHANGES_DIRECTORY:
+        look(t, task, AT_FDCWD);
+        break;
+    case CHANGES_NAMESPACE:
+        after_change_of_sharing(t, task);
+        break;
+    default:
+        if (follows(t))
+            after_change_of_paths(t, task);
+        break;
+    }
+}
+
+/* ---- tables as a whole ---- */
+
+/* Calls fn for each descriptor that /proc lists. */
+static void visit_listed(struct lr_tracer *t, struct lr_task *task, visit *fn)
 {
     char name[32];
     struct dirent *entry;
     DIR *directory;
 
-    record_path(t, task, WORKING_DIRECTORY);
     snprintf(name, sizeof name, "/proc/%u/fd", task->tid);
     directory = opendir(name);
     while (directory != NULL && (entry = readdir(directory)) != NULL)
         if (entry->d_name[0] != '.')
-            record_path(t, task, atoi(entry->d_name));
+            fn(t, task, atoi(entry->d_name));
     if (directory != NULL)
         closedir(directory);
+}
+
+/* All that a task has which was not followed from its making: the command, or one that is attached to. */
+void lr_paths_list(struct lr_tracer *t, struct lr_task *task)
+{
+    if (follows(t) && lr_files_prepare(t, task) && task->files != NULL) {
+        look(t, task, AT_FDCWD);
+        visit_listed(t, task, look);
+    }
+}
+
+#define UNSEEN 0x100u                  /* in a kind, while a listing is compared with the table */
+
+static void look_if_new(struct lr_tracer *t, struct lr_task *task, int fd)
+{
+    struct lr_fd *at = lr_files_at(task, fd);
+
+    if (at == NULL || at->kind == LR_FD_NONE)
+        look(t, task, fd);
+    else
+        at->kind &= ~UNSEEN;
+}
+
+/* A program was executed: what it has is its own, and what was to be closed is. */
+void lr_paths_exec(struct lr_tracer *t, struct lr_task *task)
+{
+    if (!follows(t))
+        return;
+    if (task->files == NULL || task->directory == NULL) {
+        lr_paths_list(t, task);
+        return;
+    }
+    lr_files_unshare(t, task, CLONE_FILES);
+    for (uint32_t fd = 0; task->files != NULL && fd < task->files->size; fd++)
+        if (task->files->fds[fd].kind != LR_FD_NONE)
+            task->files->fds[fd].kind |= UNSEEN;
+    visit_listed(t, task, look_if_new);
+    for (uint32_t fd = 0; task->files != NULL && fd < task->files->size; fd++)
+        if (task->files->fds[fd].kind & UNSEEN) {
+            task->files->fds[fd].kind = LR_FD_NONE;
+            lr_name_closed(t, task, (int) fd);
+        }
 }

@@ -200,6 +200,7 @@ void lr_tracer_free(struct lr_tracer *t)
     sem_destroy(&t->seized);
     pthread_mutex_destroy(&t->writing);
     pthread_mutex_destroy(&t->lock);
+    free(t->sockets);
     free(t->tombs);
     free(t->taken);
     free(t->buffer);

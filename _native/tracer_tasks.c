@@ -125,6 +125,7 @@ void lr_task_remove(struct lr_tracer *t, struct lr_task *task)
     if (task->held)
         t->held--;
     unlink_task(t, task);
+    lr_files_release(task);
     free(task);
 }
 

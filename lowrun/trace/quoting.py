@@ -18,7 +18,7 @@ _LONG = 0xE000
 _ESCAPES: dict[int, str] = {code: f"\\{code:o}" for code in (*range(32), *range(127, 256))}
 _ESCAPES |= {_LONG + code: f"\\{code:03o}" for code in range(256)}
 _ESCAPES |= {ord(char): "\\" + escape for char, escape in zip('"\\\f\n\r\t\v', '"\\fnrtv', strict=True)}
-_BARE = _ESCAPES | {ord("<"): "\\74", ord(">"): "\\76", ord('"'): '"'}
+_BARE = _ESCAPES | {ord("<"): "\\74", ord(">"): "\\76"}
 
 
 def _escaped(data: bytes, escapes: dict[int, str]) -> str:

@@ -23,9 +23,9 @@ HEADER = struct.Struct("<IHHIIQ")
 ENTER = struct.Struct("<7QII")
 EXIT = struct.Struct("<qQII")
 STATUS = struct.Struct("<iI")
-FORK = struct.Struct("<II")
+FORK = struct.Struct("<IIQ")
 EXEC = struct.Struct("<II")
-PATH = struct.Struct("<iI")
+PATH = struct.Struct("<iIIIQ")
 LOST = struct.Struct("<Q")
 CHUNK = struct.Struct("<BBBBI")
 SIGINFO_SIZE = 128
@@ -99,10 +99,11 @@ class Exited(Record):
 
 @dataclass(slots=True)
 class Fork(Record):
-    """A thread made a task."""
+    """A thread made a task, by clone with `flags` (0: fork)."""
 
     child: int = 0
     event: int = 0
+    flags: int = 0
 
 
 @dataclass(slots=True)
@@ -126,10 +127,15 @@ class Detached(Record):
 
 @dataclass(slots=True)
 class Path(Record):
-    """What a descriptor of the process is (AT_FDCWD, -100: its working directory)."""
+    """What a descriptor is (AT_FDCWD, -100: the working directory), for all threads that share it.
+
+    `kind` is an enum lr_path_kind, which says what `text` and `number` are; a LINK without text is closed.
+    """
 
     fd: int = 0
     text: bytes = b""
+    kind: int = 0
+    number: int = 0
 
 
 @dataclass(slots=True)
@@ -188,8 +194,8 @@ def _detached(data: Buffer, at: int, end: int, tid: int, tgid: int, time_ns: int
 
 
 def _path(data: Buffer, at: int, end: int, tid: int, tgid: int, time_ns: int) -> Record:
-    fd, size = PATH.unpack_from(data, at)
-    return Path(tid, tgid, time_ns, fd, bytes(data[at + 8 : min(at + 8 + size, end)]))
+    fd, size, kind, _, number = PATH.unpack_from(data, at)
+    return Path(tid, tgid, time_ns, fd, bytes(data[at + 24 : min(at + 24 + size, end)]), kind, number)
 
 
 def _lost(data: Buffer, at: int, end: int, tid: int, tgid: int, time_ns: int) -> Record:
@@ -200,7 +206,7 @@ Reader = Callable[[Buffer, int, int, int, int, int], Record]
 #: enum lr_record_kind -> its type, its reader, the bytes its body has at least.
 KINDS: dict[int, tuple[type[Record], Reader, int]] = {
     1: (Enter, _enter, 64), 2: (Exit, _exit, 24), 3: (Signal, _signal, SIGINFO_SIZE), 4: (Exited, _exited, 8),
-    5: (Fork, _fork, 8), 6: (Exec, _exec, 8), 7: (Stopped, _stopped, 8), 8: (Path, _path, 8), 9: (Lost, _lost, 8),
+    5: (Fork, _fork, 16), 6: (Exec, _exec, 8), 7: (Stopped, _stopped, 8), 8: (Path, _path, 24), 9: (Lost, _lost, 8),
     10: (Detached, _detached, 8),
 }  # fmt: skip
 NUMBERS = {row[0]: kind for kind, row in KINDS.items()}
@@ -255,11 +261,12 @@ def _body(record: Record) -> bytes:
         case Stopped():
             return STATUS.pack(record.signal, 0)
         case Fork():
-            return FORK.pack(record.child, record.event)
+            return FORK.pack(record.child, record.event, record.flags)
         case Exec():
             return EXEC.pack(record.former, 0)
         case Path():
-            return PATH.pack(record.fd, len(record.text)) + record.text + bytes(-len(record.text) % 8)
+            head = PATH.pack(record.fd, len(record.text), record.kind, 0, record.number)
+            return head + record.text + bytes(-len(record.text) % 8)
         case Lost():
             return LOST.pack(record.count)
     raise TypeError(record)

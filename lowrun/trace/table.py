@@ -25,11 +25,14 @@ __all__ = ["RESULT", "Argument", "Call", "call_of", "capture_plan", "numbers_of"
 RESULT = 7
 
 # enum lr_capture
-NONE, STRING, PATH, ARGV, ENVP, BUFFER, FIXED, PTRLEN, COUNTED, IOVEC, MSGHDR = range(11)
+NONE, STRING, PATH, ARGV, ENVP, BUFFER, FIXED, PTRLEN, COUNTED, IOVEC, MSGHDR, FD = range(12)
 CAPTURES = {"path": PATH, "str": STRING, "argv": ARGV, "envp": ENVP}
 
 #: Bytes copied of a buffer that is counted, not quoted: the limit of strings does not fit it.
 LIMITS = {"dirents": 0xFFF8}
+
+#: Kinds of arguments that are descriptors themselves.
+DESCRIPTORS = frozenset(("fd", "dirfd"))
 
 CLASSES = {
     "process": "clone fork vfork execve execveat exit exit_group wait4 waitid kill tkill tgkill rt_sigqueueinfo"
@@ -156,6 +159,8 @@ def call_of(number: int) -> Call:
 
 
 def _cell(argument: Argument, entry: bool) -> tuple[int, int, int]:
+    if argument.kind in DESCRIPTORS:
+        return (FD if entry else NONE, 0, 0)
     if not (argument.read if entry else argument.written):
         return (NONE, 0, 0)
     kind, size = argument.kind, argument.size
@@ -180,7 +185,7 @@ def capture_plan() -> bytes:
     row = struct.Struct("<" + "BBH" * 12)
     plan = bytearray(row.size * CALLS_MAX)
     for number, call in _table().items():
-        if any(argument.read or argument.written for argument in call.arguments):
+        if any(argument.read or argument.written or argument.kind in DESCRIPTORS for argument in call.arguments):
             cells: list[int] = []
             for entry in (True, False):
                 for argument in call.arguments:

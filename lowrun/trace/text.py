@@ -21,7 +21,7 @@ from lowrun.trace.arch import AUDIT_ARCH_X86_64
 from lowrun.trace.constants import signal_name
 from lowrun.trace.context import Context
 from lowrun.trace.decode import Format, format_of
-from lowrun.trace.descriptors import CLOSE_RANGE_CLOEXEC, Descriptors
+from lowrun.trace.descriptors import Descriptors
 from lowrun.trace.records import (
     Buffer,
     Detached,
@@ -144,7 +144,7 @@ class StraceWriter:
         number = record.number if record.arch == AUDIT_ARCH_X86_64 else record.number | FOREIGN
         form = thread.format = format_of(number)
         context = thread.context = Context(
-            record.arguments, record.chunks, self._descriptors.of(record.tgid), thread.previous
+            record.arguments, record.chunks, self._descriptors.of(record.tid, record.tgid), thread.previous
         )
         thread.entered_ns = record.time_ns
         if self._line is not None:
@@ -153,6 +153,7 @@ class StraceWriter:
         self._parts.append(begin)
         thread.column = len(begin)
         self._line = thread
+        self._descriptors.entered(form.name, record.tid, record.tgid, record.arguments)
 
     def _exit(self, record: Exit) -> None:
         thread = self._threads.get(record.tid)
@@ -171,9 +172,8 @@ class StraceWriter:
         self._line = None
         thread.previous = form.name
         thread.format = thread.context = None
-        effect = _EFFECTS.get(form.name)
-        if effect is not None and not record.failed:
-            effect(self._descriptors, record.tgid, context)
+        if not record.failed:
+            self._descriptors.left(form.name, record.tid, record.tgid, context.arguments)
 
     # -- everything else
 
@@ -194,8 +194,7 @@ class StraceWriter:
             self._print(record, f"+++ killed by {signal_name(os.WTERMSIG(status))}{core} +++")
         else:
             self._print(record, f"+++ exited with {status >> 8 & 0xFF} +++")
-        if record.tid == record.tgid:
-            self._descriptors.end(record.tgid)
+        self._descriptors.end(record.tid)
 
     def _cut(self, thread: _Thread, record: Record) -> None:
         """A call that never returns: exit_group, or death in a call."""
@@ -213,13 +212,10 @@ class StraceWriter:
             self._line = None
 
     def _fork(self, record: Fork) -> None:
-        thread = self._threads.get(record.tid)
-        flags = 0
-        if thread is not None and thread.format is not None and thread.context is not None:
-            flags = _clone_flags(thread.format.name, thread.context)
-        self._descriptors.fork(record.tgid, record.child, flags)
+        self._descriptors.fork(record.tid, record.tgid, record.child, record.flags)
 
     def _exec(self, record: Exec) -> None:
+        self._descriptors.execute(record.former or record.tid, record.tid, record.tgid)
         if record.former in (0, record.tid):
             return
         leader = self._threads.get(record.tid)
@@ -237,32 +233,10 @@ class StraceWriter:
             self._threads.pop(record.tid, None)
 
     def _path(self, record: Path) -> None:
-        self._descriptors.name(record.tgid, record.fd, record.text)
+        self._descriptors.record(record.tid, record.tgid, record.fd, record.kind, record.text, record.number)
 
     def _lost(self, record: Lost) -> None:
         self._print(record, f"+++ {record.count} records lost +++")
-
-
-def _clone_flags(name: str, context: Context) -> int:
-    if name == "clone":
-        return context.arguments[0]
-    if name == "clone3" and 0 in context.at_entry:
-        return int.from_bytes(context.at_entry[0].data[:8], "little")
-    return 0
-
-
-def _close(table: Descriptors, tgid: int, c: Context) -> None:
-    fd = c.arguments[0] & 0xFFFFFFFF
-    table.close(tgid, fd, fd)
-
-
-def _close_range(table: Descriptors, tgid: int, c: Context) -> None:
-    if not c.arguments[2] & CLOSE_RANGE_CLOEXEC:
-        table.close(tgid, c.arguments[0] & 0xFFFFFFFF, c.arguments[1] & 0xFFFFFFFF)
-
-
-#: What a call that succeeded does to the descriptors' table.
-_EFFECTS: dict[str, Callable[[Descriptors, int, Context], None]] = {"close": _close, "close_range": _close_range}
 
 
 def write_strace(records: Buffer, out: BinaryIO) -> None:
