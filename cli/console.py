@@ -12,7 +12,19 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-__all__ = ["STDERR", "STDOUT", "complain", "has_colors", "is_terminal", "paint", "say", "show", "warn", "write"]
+__all__ = [
+    "STDERR",
+    "STDOUT",
+    "Stream",
+    "complain",
+    "has_colors",
+    "is_terminal",
+    "paint",
+    "say",
+    "show",
+    "warn",
+    "write",
+]
 
 STDOUT = 1
 STDERR = 2
@@ -20,18 +32,29 @@ STDERR = 2
 COLORS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 
 
+class Stream:
+    """Writes bytes to a descriptor, whole and at once; the descriptor stays its owner's."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Write all of `data`. Raises OSError (EPIPE, ENOSPC, EBADF...)."""
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self._fd, view) :]
+            except BlockingIOError:
+                import select
+
+                select.select([], [self._fd], [])
+        return len(data)
+
+
 def write(fd: int, text: str) -> None:
     """Write all of `text`; a reader that went away is no error. Raises OSError (ENOSPC, EBADF...)."""
-    view = memoryview(text.encode("utf-8", "surrogateescape"))
-    while view:
-        try:
-            view = view[os.write(fd, view) :]
-        except BlockingIOError:
-            import select
-
-            select.select([], [fd], [])
-        except BrokenPipeError:
-            return
+    with suppress(BrokenPipeError):
+        Stream(fd).write(text.encode("utf-8", "surrogateescape"))
 
 
 def say(text: str) -> None:

@@ -34,6 +34,7 @@ class Options(NamedTuple):
     quiet: bool = False
     engine: str = "auto"
     calls: str | None = None
+    keep_binary: bool = False
     help: bool = False
     version: bool = False
     completion: str | None = None
@@ -140,6 +141,7 @@ RUN_OPTIONS = (
     Option("quiet", ("-q", "--quiet"), "do not show COMMAND's output"),
     Option("engine", ("--engine",), "how calls are traced: auto or ptrace (default auto)", "ENGINE", _engine),
     Option("calls", ("--calls",), "trace these only: names, %file %process ..., ! negates", "SET"),
+    Option("keep_binary", ("--keep-binary",), "with -ct: keep the binary records, too"),
     Option("interval", ("--interval",), "time between samples", "SEC", built=False),
     Option("interface", ("-i", "--net-interface"), "capture here only", "IFACE", built=False),
     Option("net_filter", ("--net-filter",), "capture these packets only", "EXPR", built=False),

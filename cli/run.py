@@ -97,11 +97,13 @@ def _interrupt(repeater: Repeater, info: SignalInfo) -> None:
 def _recorders(options: Options) -> list[Recorder]:
     if options.calls is not None and not options.call_trace:
         raise UsageError("--calls says what -ct traces: give -ct, too")
+    if options.keep_binary and not options.call_trace:
+        raise UsageError("--keep-binary keeps what -ct records: give -ct, too")
     recorders: list[Recorder] = []
     if options.call_trace:
         from lowrun import Calls
 
-        recorders.append(Calls(only=options.calls) if options.calls is not None else Calls())
+        recorders.append(Calls(only=options.calls, keep_binary=options.keep_binary))
     if options.log_trace:
         from lowrun import Output
 

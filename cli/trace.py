@@ -11,7 +11,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
-from typing import BinaryIO, NoReturn
+from typing import NoReturn
 
 from lowrun import Command, GoneError, Loop, SignalInfo, UsageError, trace
 from lowrun.cli import console, words
@@ -98,18 +98,30 @@ class _Output:
 
     def __init__(self, options: TraceOptions) -> None:
         self._options = options
-        self._file = _opened(options.output)
+        self._fds: list[int] = []
         plain = options.output is not None
+        self._file = console.Stream(console.STDERR if options.output is None else self._open(options.output))
         self._writer = None
         if not options.summary_only or options.summary_too:
             self._writer = trace.StraceWriter(self._file) if plain else trace.TerminalWriter(self._file)
+        self._binary = None
+        if options.keep_binary:
+            if not plain:
+                raise UsageError("--keep-binary writes beside -o FILE: give -o, too")
+            self._binary = console.Stream(self._open(f"{options.output}.records"))
+            self._binary.write(trace.file_header(options.string_limit))
         self._counts = trace.Counts() if options.summary_only or options.summary_too else None
         self._filters: list[Callable[[Iterable[trace.Record]], Iterable[trace.Record]]] = []
+        if options.paths:
+            paths = {os.fsencode(form) for path in options.paths for form in (path, os.path.realpath(path))}
+            self._filters.append(trace.PathFilter(paths))
         if options.status is not None:
             self._filters.append(trace.StatusFilter(options.status))
 
     def feed(self, data: trace.Buffer) -> None:
         """Print what `data` says, or count it. Raises OSError when it cannot be written."""
+        if self._binary is not None:
+            self._binary.write(data)
         records: Iterable[trace.Record] = trace.records_of(data)
         for select in self._filters:
             records = select(records)
@@ -135,18 +147,18 @@ class _Output:
             return error
         return None
 
+    def _open(self, path: str) -> int:
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise UsageError(f"-o {path}: {error.strerror}") from None
+        self._fds.append(fd)
+        return fd
+
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
-def _opened(path: str | None) -> BinaryIO:
-    if path is None:
-        return os.fdopen(os.dup(console.STDERR), "wb", buffering=0)
-    try:
-        return open(path, "wb", buffering=0)
-    except OSError as error:
-        raise UsageError(f"-o {path}: {error.strerror}") from None
+        """Close what was opened."""
+        while self._fds:
+            os.close(self._fds.pop())
 
 
 def _outcome(live: trace.LiveTrace, name: str) -> int:

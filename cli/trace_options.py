@@ -31,6 +31,7 @@ class TraceOptions(NamedTuple):
     string_limit: int = 2048
     environment: tuple[tuple[str, str | None], ...] = ()
     engine: str = "auto"
+    keep_binary: bool = False
     quiet: bool = False
     debug: bool = False
     help: bool = False
@@ -101,6 +102,7 @@ TRACE_OPTIONS = (
     Option("environment", ("-E", "--env"), "set a variable of COMMAND's, or unset it", "NAME[=VALUE]", _variable,
            many=True),
     Option("engine", ("--engine",), "auto or ptrace (default auto)", "ENGINE"),
+    Option("keep_binary", ("--keep-binary",), "write the binary records to FILE.records, too (with -o FILE)"),
     Option("quiet", ("-q", "--quiet"), "no word of processes attached and detached"),
     Option("debug", ("-d", "--debug"), "log each step lowrun itself takes"),
     Option("help", ("-h", "--help"), "print this"),

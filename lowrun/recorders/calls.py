@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowrun.core import kernel
-from lowrun.core.fd import UnnamedFile
+from lowrun.core.fd import UnnamedFile, write_all
 from lowrun.core.loop import Loop
 from lowrun.errors import UsageError
 from lowrun.runs.recorder import RunInfo
-from lowrun.trace.tracer import UNPRIVILEGED, Tracer
+from lowrun.trace.tracer import STRING_LIMIT, UNPRIVILEGED, Tracer
 from lowrun.values import Artifact, Usage
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Calls"]
 
 FILE_NAME = "calls.strace"
+BINARY_NAME = "calls.records"
 ENGINES = ("auto", "ptrace")
 NOTHING_KNOWN = Usage(None, None, None, None)
 
@@ -47,15 +48,18 @@ class Calls:
 
     `only` says which calls to record, as strace's -e trace= does:
     "open,close", "%file", "!%memory"; None records all. `engine` is "auto" or
-    "ptrace". Raises UsageError for a set or an engine that is not known.
+    "ptrace". With `keep_binary` the records are kept beside the text, as
+    `calls.records` (lowrun.trace.read reads them). Raises UsageError for a set or
+    an engine that is not known.
     """
 
     name = "calls"
 
-    def __init__(self, only: str | None = None, engine: str = "auto") -> None:
+    def __init__(self, only: str | None = None, engine: str = "auto", keep_binary: bool = False) -> None:
         if engine not in ENGINES:
             raise UsageError(f'no such engine: "{engine}" (there are: {", ".join(ENGINES)})')
         self._only = None if only is None else _numbers(only)
+        self._keep_binary = keep_binary
         self._run: RunInfo | None = None
         self._records: UnnamedFile | None = None
         self._tracer: Tracer | None = None
@@ -64,6 +68,7 @@ class Calls:
 
     def start(self, run: RunInfo, loop: Loop) -> None:
         """Ask for the command to be parked and seized. Raises OSError."""
+        from lowrun.trace.calls import file_header
         from lowrun.trace.table import capture_plan
 
         self.discard()
@@ -71,6 +76,7 @@ class Calls:
         self._seized = False
         self._used = NOTHING_KNOWN
         self._records = UnnamedFile(run.scratch)
+        write_all(self._records.fileno(), file_header(STRING_LIMIT))
         self._tracer = Tracer(self._records.fileno(), capture_plan(), self._only)
         run.seize(self._seize)
         run.witness(self._usage)
@@ -105,19 +111,20 @@ class Calls:
 
     def keep(self, into: Path) -> list[Artifact]:
         """Write `calls.strace` in `into`; [] when no call was recorded. Raises OSError."""
+        from lowrun.trace.calls import HEADER
         from lowrun.trace.text import write_strace
 
         assert self._tracer is not None and self._records is not None
         try:
             self._tracer.flush()
             self._report()
-            if os.fstat(self._records.fileno()).st_size == 0:
+            if os.fstat(self._records.fileno()).st_size == HEADER.size:
                 return []
             text = UnnamedFile(into)
             with (
                 text,
                 mmap.mmap(self._records.fileno(), 0, prot=mmap.PROT_READ) as mapped,
-                memoryview(mapped) as records,
+                memoryview(mapped)[HEADER.size :] as records,
                 _TextFile(io.FileIO(text.fileno(), "wb", closefd=False)) as out,
             ):
                 write_strace(records, out)
@@ -125,7 +132,10 @@ class Calls:
                     out.write(b"+++ %d records lost +++\n" % self._tracer.lost)
                 out.flush()
                 text.link(into / FILE_NAME)
-            return [Artifact(self.name, into / FILE_NAME)]
+            if not self._keep_binary:
+                return [Artifact(self.name, into / FILE_NAME)]
+            self._records.link(into / BINARY_NAME)
+            return [Artifact(self.name, into / FILE_NAME), Artifact("records", into / BINARY_NAME)]
         finally:
             self.discard()
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lowrun.trace.calls import TracedCall, file_header, read
     from lowrun.trace.counts import Counts
     from lowrun.trace.live import LiveTrace
     from lowrun.trace.records import Buffer, Record
     from lowrun.trace.records import read as records_of
-    from lowrun.trace.select import StatusFilter
+    from lowrun.trace.select import PathFilter, StatusFilter
     from lowrun.trace.table import numbers_of
     from lowrun.trace.terminal import TerminalWriter
     from lowrun.trace.text import StraceWriter
@@ -24,11 +25,15 @@ __all__ = [
     "Buffer",
     "Counts",
     "LiveTrace",
+    "PathFilter",
     "Record",
     "StatusFilter",
     "StraceWriter",
     "TerminalWriter",
+    "TracedCall",
+    "file_header",
     "numbers_of",
+    "read",
     "records_of",
 ]
 
@@ -37,11 +42,15 @@ _HOME = {
     "Buffer": ("records", "Buffer"),
     "Counts": ("counts", "Counts"),
     "LiveTrace": ("live", "LiveTrace"),
+    "PathFilter": ("select", "PathFilter"),
     "Record": ("records", "Record"),
     "StatusFilter": ("select", "StatusFilter"),
     "StraceWriter": ("text", "StraceWriter"),
     "TerminalWriter": ("terminal", "TerminalWriter"),
+    "TracedCall": ("calls", "TracedCall"),
+    "file_header": ("calls", "file_header"),
     "numbers_of": ("table", "numbers_of"),
+    "read": ("calls", "read"),
     "records_of": ("records", "read"),
 }
 

@@ -63,6 +63,10 @@ def _joined(formatters: list[Formatter]) -> Callable[[Context], str]:
     return join
 
 
+def _listed(formatters: list[Formatter]) -> Callable[[Context], list[str]]:
+    return lambda c: [text for formatter in formatters if (text := formatter(c)) is not None]
+
+
 def _nothing(c: Context) -> str:
     return ""
 
@@ -70,7 +74,7 @@ def _nothing(c: Context) -> str:
 class Format:
     """How one call is printed."""
 
-    __slots__ = ("_after", "_result", "call", "decoded", "enter", "leave", "name")
+    __slots__ = ("_after", "_result", "call", "decoded", "early_texts", "enter", "late_texts", "leave", "name")
 
     def __init__(self, call: Call) -> None:
         self.call = call
@@ -81,6 +85,8 @@ class Format:
         early, late = formatters[:first], formatters[first:]
         #: Everything is printed at entry.
         self.decoded = not late
+        #: The arguments' texts one by one: those of the entry, those of the exit.
+        self.early_texts, self.late_texts = _listed(early), _listed(late)
         self.enter = self._entry(early, late, call)
         self.leave = self._exit(early, late, call)
         self._after = AFTER.get(call.name)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
-
 from lowrun.trace.records import Detached, Exited, Fork
-from lowrun.trace.text import StraceWriter
+from lowrun.trace.text import Output, StraceWriter
 
 __all__ = ["TerminalWriter"]
 
@@ -15,7 +13,7 @@ class TerminalWriter(StraceWriter):
 
     __slots__ = ("_alive",)
 
-    def __init__(self, out: BinaryIO) -> None:
+    def __init__(self, out: Output) -> None:
         super().__init__(out)
         self._alive: set[int] = set()
 

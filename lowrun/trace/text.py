@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
-from typing import BinaryIO
+from typing import Protocol
 
 from lowrun.trace.arch import AUDIT_ARCH_X86_64
 from lowrun.trace.constants import signal_name
@@ -40,7 +40,7 @@ from lowrun.trace.records import (
 from lowrun.trace.signals import siginfo_text
 from lowrun.trace.table import FOREIGN
 
-__all__ = ["StraceWriter", "write_strace"]
+__all__ = ["Output", "StraceWriter", "write_strace"]
 
 RESULT_COLUMN = 40
 BATCH = 2000
@@ -61,6 +61,13 @@ class _Thread:
         self.column = 0
 
 
+class Output(Protocol):
+    """What lines are written to."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take all of `data`. Raises OSError."""
+
+
 class StraceWriter:
     """Turns records into lines, as they come: `feed` again and again, then `close`.
 
@@ -69,7 +76,7 @@ class StraceWriter:
 
     __slots__ = ("_descriptors", "_handlers", "_line", "_out", "_parts", "_second", "_second_text", "_threads")
 
-    def __init__(self, out: BinaryIO) -> None:
+    def __init__(self, out: Output) -> None:
         self._out = out
         self._parts: list[str] = []
         self._threads: dict[int, _Thread] = {}
@@ -239,7 +246,7 @@ class StraceWriter:
         self._print(record, f"+++ {record.count} records lost +++")
 
 
-def write_strace(records: Buffer, out: BinaryIO) -> None:
+def write_strace(records: Buffer, out: Output) -> None:
     """Write the strace text of `records` (bytes, or a memoryview of a mapped file) to `out`.
 
     Streams: memory does not grow with the number of records. Never fails on

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from lowrun.trace import read
 from tests.programs import LOWRUN, alive
 
 Lowrun = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -292,3 +293,23 @@ def test_a_closed_pipe_ends_the_lines_not_the_command(tmp_path: Path) -> None:
     )  # fmt: skip
     os.close(writer)
     assert (done.returncode, done.stdout, done.stderr) == (3, "fine\n", "")
+
+
+def test_only_what_a_path_takes_part_in(lowrun: Lowrun, tmp_path: Path) -> None:
+    """-P PATH prints the calls that name it or use a descriptor of it, as strace -P does."""
+    target = tmp_path / "target"
+    target.write_text("text\n")
+    command = ["sh", "-c", f"cat {target} /etc/hostname >/dev/null; exec 5<{target}; read line <&5; test -r {target}"]
+    lowrun("-P", str(target), "-o", "ours", *command)
+    subprocess.run(["strace", "-f", "-tt", "-T", "-y", "-P", target, "-o", tmp_path / "theirs", *command], check=True)
+    ours, theirs = (names((tmp_path / name).read_text()) for name in ("ours", "theirs"))
+    assert ours == theirs
+    assert {"openat", "read", "close"} < set(ours)
+
+
+def test_the_binary_records_are_kept_beside_the_text(lowrun: Lowrun, tmp_path: Path) -> None:
+    """--keep-binary: the same calls as values; without -o it is refused."""
+    lowrun("--keep-binary", "-o", "text", "sh", "-c", "cat /etc/hostname; (exit 3)")
+    calls = list(read(tmp_path / "text.records"))
+    assert sorted(call.name for call in calls) == sorted(names((tmp_path / "text").read_text()))
+    assert lowrun("--keep-binary", "true").returncode == 2
