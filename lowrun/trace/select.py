@@ -71,7 +71,7 @@ class StatusFilter:
 
 
 class PathFilter:
-    """Lets pass the calls that one of `paths` takes part in, by its text or by a descriptor; and all that is no call."""
+    """Lets pass the calls that one of `paths` takes part in, named or by a descriptor; and all that is no call."""
 
     __slots__ = ("_follower", "_names", "_paths", "_wanted")
 
