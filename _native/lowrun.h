@@ -114,7 +114,6 @@ int lr_tracer_await_seized(struct lr_tracer *tracer, int timeout_ms);
 void lr_tracer_abort(struct lr_tracer *tracer);
 int lr_tracer_flush(struct lr_tracer *tracer);
 void lr_tracer_usage(const struct lr_tracer *tracer, struct lr_tracer_usage *ret_usage);
-int64_t lr_tracer_lost(const struct lr_tracer *tracer);
 int lr_tracer_write_error(const struct lr_tracer *tracer);
 void lr_tracer_free(struct lr_tracer *tracer);
 

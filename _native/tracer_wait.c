@@ -37,6 +37,7 @@ void lr_stops_prepare(struct lr_tracer *t)
 pid_t lr_stop_wait(const struct lr_tracer *t, pid_t tid, int flags, struct lr_stop *ret_stop)
 {
     ret_stop->weighed = t->exiting > 0;
+    ret_stop->overtaken = false;
     ret_stop->tid = wait4(tid, &ret_stop->status, __WALL | flags, ret_stop->weighed ? &ret_stop->used : NULL);
     return ret_stop->tid;
 }
@@ -90,7 +91,7 @@ static int take_others(const struct lr_tracer *t, struct lr_stop stops[LR_BATCH]
     while (t->count > 1 && n < LR_BATCH && lr_stop_wait(t, -1, WNOHANG, &stops[n]) > 0) {
         for (int i = 0; i < n; i++)
             if (stops[i].tid == stops[n].tid)
-                stops[i].tid = 0;
+                stops[i].overtaken = true;
         n++;
     }
     return n;

@@ -22,7 +22,21 @@ from lowrun.trace.constants import signal_name
 from lowrun.trace.context import Context
 from lowrun.trace.decode import Format, format_of
 from lowrun.trace.descriptors import CLOSE_RANGE_CLOEXEC, Descriptors
-from lowrun.trace.records import Buffer, Enter, Exec, Exit, Exited, Fork, Lost, Path, Record, Signal, Stopped, read
+from lowrun.trace.records import (
+    Buffer,
+    Enter,
+    Exec,
+    Exit,
+    Exited,
+    Exiting,
+    Fork,
+    Lost,
+    Path,
+    Record,
+    Signal,
+    Stopped,
+    read,
+)
 from lowrun.trace.signals import siginfo_text
 from lowrun.trace.table import FOREIGN
 
@@ -64,6 +78,7 @@ class _Writer:
         self._handlers: dict[type[Record], Callable[..., None]] = {
             Enter: self._enter, Exit: self._exit, Signal: self._signal, Exited: self._exited, Fork: self._fork,
             Exec: self._exec, Stopped: self._stopped, Path: self._path, Lost: self._lost,
+            Exiting: self._exiting,
         }  # fmt: skip
 
     def run(self, data: Buffer) -> None:
@@ -154,10 +169,16 @@ class _Writer:
 
     def _signal(self, record: Signal) -> None:
         number = int.from_bytes(record.siginfo[:4], "little", signed=True)
-        self._print(record, f"--- {signal_name(number)} {siginfo_text(record.siginfo)} ---")
+        text = siginfo_text(record.siginfo, self._descriptors.of(record.tgid))
+        self._print(record, f"--- {signal_name(number)} {text} ---")
 
     def _stopped(self, record: Stopped) -> None:
         self._print(record, f"--- stopped by {signal_name(record.signal)} ---")
+
+    def _exiting(self, record: Exiting) -> None:
+        thread = self._threads.get(record.tid)
+        if thread is not None and thread.format is not None:
+            self._cut(thread, record)
 
     def _exited(self, record: Exited) -> None:
         thread = self._threads.pop(record.tid, None)
@@ -180,6 +201,7 @@ class _Writer:
         rest = rest.ljust(RESULT_COLUMN - column) if column < RESULT_COLUMN else rest
         self._parts.append(f"{rest}= ?\n")
         self._line = None
+        thread.format = thread.context = None
 
     def _fork(self, record: Fork) -> None:
         thread = self._threads.get(record.tid)
@@ -209,7 +231,7 @@ class _Writer:
         self._descriptors.name(record.tgid, record.fd, record.text)
 
     def _lost(self, record: Lost) -> None:
-        self._print(record, f"+++ {record.count} records lost +++")
+        self._print(record, f"+++ the rest was not recorded: {os.strerror(record.error)} +++")
 
 
 def _clone_flags(name: str, context: Context) -> int:

@@ -90,10 +90,10 @@ class Tracer:
 
     @property
     def fault(self) -> str | None:
-        """What was lost and why; None when all was recorded."""
+        """Why not all was recorded; None when all was."""
         reason = self._native.write_error
         if reason is not None:
-            return f"{self._native.lost} records lost: {reason}"
+            return f"recording ended early: {reason}"
         return None if self._error is None else f"the tracer ended early: {self._error}"
 
     def usage(self) -> Usage:
@@ -111,11 +111,6 @@ class Tracer:
     def unprivileged(self) -> int:
         """How many set-user-ID programs ran without their privilege because they were traced."""
         return self._native.unprivileged
-
-    @property
-    def lost(self) -> int:
-        """How many records could not be written."""
-        return self._native.lost
 
     def close(self) -> None:
         """Free its memory; a trace that `stop` could not end keeps it. The second time does nothing."""
