@@ -147,8 +147,8 @@ static int exec_by_thread(int argc, char **argv)
 
     (void) argc, (void) argv;
     pthread_create(&thread, NULL, execute, NULL);
-    for (;;)
-        pause();
+    pthread_join(thread, NULL);
+    return 1;
 }
 
 static void *hundred_and_exit(void *leader)

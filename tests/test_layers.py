@@ -28,7 +28,7 @@ HOUSE: list[tuple[str, str]] = [
     (
         "trace",
         "arch constants quoting rows table records context signals sockets structs scalars special pointers decode "
-        "descriptors text tracer",
+        "descriptors text denial tracer",
     ),
     ("runs", "recorder report directory usage run repeater repeat"),
     ("recorders", "output calls"),

@@ -27,11 +27,11 @@ SIZES = {
     "data": 1, "dirents": 1, "text": 1, "sockaddr": 1, "optval": 1, "raw": 1, "fdset": 1,
     "int32": 4, "uint32": 4, "fdnum": 4, "socklen": 4, "wstatus": 4, "tid": 4, "int64": 8, "uint64": 8,
     "fdpair": 8, "stat": 144, "statfs": 120, "statx": 256, "timespec": 16, "timeval": 16, "itimerval": 32,
-    "itimerspec": 32, "rlimit": 16, "rusage": 144, "sigset": 8, "sigframe": 8, "sigaction": 32, "siginfo": 128, "stack": 24,
+    "itimerspec": 32, "rlimit": 16, "rusage": 144, "sigset": 8, "sigaction": 32, "siginfo": 128, "stack": 24,
     "pollfd": 8, "epoll_event": 12, "utsname": 390, "sysinfo": 112, "clone_args": 88, "open_how": 24, "gid": 4,
     "tms": 32, "timezone": 8, "cpuset": 1, "fcntl_arg": 32, "ioctl_arg": 36,
     "prctl_arg": 16, "futex_timeout": 16, "clone_ptid": 4, "remaining": 16, "bytes": 1,
-    "sched_param": 4, "sigset_arg": 16, "timespec2": 32, "timeval2": 32, "utimbuf": 16,
+    "sched_param": 4, "sigset_arg": 16, "timespec2": 32, "timeval2": 32, "utimbuf": 16, "sigframe": 8,
 }  # fmt: skip
 
 ROWS = """

@@ -89,8 +89,8 @@ def _fault(number: int, code: int, data: bytes) -> list[str]:
     elif number == signal.SIGSEGV and code == 4:
         fields.append(f"si_pkey={third & 0xFFFFFFFF}")
     elif number == signal.SIGTRAP and code == 6:
-        fields += [f"si_perf_data={address(second) if second else '0'}",
-                   f"si_perf_type={_perf_type(third & 0xFFFFFFFF)}", f"si_perf_flags={_perf_flags(third >> 32)}"]  # fmt: skip
+        fields.append(f"si_perf_data={second:#x}" if second else "si_perf_data=0")
+        fields += [f"si_perf_type={_perf_type(third & 0xFFFFFFFF)}", f"si_perf_flags={_perf_flags(third >> 32)}"]
     return fields
 
 

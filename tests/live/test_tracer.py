@@ -369,7 +369,7 @@ def test_host_that_waits_for_any_child_takes_no_stop_away(corners: str) -> None:
 
 def test_what_is_left_is_killed(corners: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """stop with a tracee that does not end kills it and returns."""
-    monkeypatch.setattr("lowrun.trace.tracer.PATIENCE", 0.2)
+    monkeypatch.setattr("lowrun.trace.tracer.END_PATIENCE", 0.2)
     with tracing(corners, corners, "wait") as trace:
         assert trace.process.stdout is not None and trace.process.stdout.readline() == b"ready\n"
         trace.tracer.stop()
