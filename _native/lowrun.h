@@ -118,7 +118,6 @@ void lr_tracer_detach(struct lr_tracer *tracer);
 int64_t lr_tracer_take(struct lr_tracer *tracer, const uint8_t **ret_records);
 int lr_tracer_flush(struct lr_tracer *tracer);
 void lr_tracer_usage(const struct lr_tracer *tracer, struct lr_tracer_usage *ret_usage);
-int64_t lr_tracer_lost(const struct lr_tracer *tracer);
 int lr_tracer_refused(const struct lr_tracer *tracer);
 int lr_tracer_write_error(const struct lr_tracer *tracer);
 void lr_tracer_free(struct lr_tracer *tracer);

@@ -25,8 +25,9 @@ enum lr_record_kind {
     LR_REC_EXEC = 6,       /* struct lr_rec_exec: tid is the tgid from now on */
     LR_REC_STOPPED = 7,    /* struct lr_rec_status: group-stop, status = signal */
     LR_REC_PATH = 8,       /* struct lr_rec_path, bytes: what a descriptor is */
-    LR_REC_LOST = 9,       /* struct lr_rec_lost: records that could not be written */
-    LR_REC_DETACHED = 10,  /* struct lr_rec_status, 0: the thread is traced no more and goes on */
+    LR_REC_LOST = 9,       /* struct lr_rec_lost: recording ended here, the command went on */
+    LR_REC_EXITING = 10,   /* struct lr_rec_status, 0: a thread will not return from the call that it is in */
+    LR_REC_DETACHED = 11,  /* struct lr_rec_status, 0: the thread is traced no more and goes on */
 };
 
 struct lr_record {
@@ -88,7 +89,8 @@ struct lr_rec_path {
 };
 
 struct lr_rec_lost {
-    uint64_t count;
+    int32_t error;         /* errno of the write that failed */
+    uint32_t pad;
 };
 
 /* What was copied out of the tracee for one argument. */

@@ -36,34 +36,41 @@
 #include "tracer.h"
 
 #include <sched.h>
-#include <stdio.h>
+#include <stddef.h>
 #include <sys/ptrace.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
+#include <ucontext.h>
 #include <linux/audit.h>
 #include <linux/ptrace.h>
 
-/* The plan is for calls of this kind; int 0x80 in 64-bit code, say, is another. */
+/* The plan is for calls of this kind; int 0x80 in 64-bit code, say, is another.
+ * rt_sigreturn takes no argument: at its entry the signal frame is where the
+ * stack pointer is (on x86_64 its first word, the return address, is off the
+ * stack), and in it, FRAME_MASK bytes on, the mask that will be restored. It
+ * is copied as what a first argument points to. */
 #if defined(__x86_64__)
 #define NATIVE_ARCH AUDIT_ARCH_X86_64
+#define FRAME_MASK offsetof(ucontext_t, uc_sigmask)
 #elif defined(__aarch64__)
 #define NATIVE_ARCH AUDIT_ARCH_AARCH64
+#define FRAME_MASK (sizeof(siginfo_t) + offsetof(ucontext_t, uc_sigmask))
 #else
 #error "the tracer knows x86_64 and aarch64"
 #endif
 
 #define HOLD_NS 5000000                /* how long a child waits for its creator's event */
 
-/* To the next stop at a call; where a filter chooses the calls it makes the
- * entry's stop, and only the exit of one that was entered is waited for. */
+/* To the next stop at a call. Where a filter chooses the calls it makes the
+ * entry's stop, and only the exit of one that was entered is waited for; once
+ * nothing can be written none need stop. Forks, execs and ends always do. */
 static void resume(const struct lr_tracer *t, const struct lr_task *task, int signo)
 {
-    int how = t->filtered && !task->entered ? PTRACE_CONT : PTRACE_SYSCALL;
+    bool idle = t->write_error != 0 || (t->filtered && !task->entered);
 
-    ptrace(how, (pid_t) task->tid, NULL, (unsigned long) signo);
+    ptrace(idle ? PTRACE_CONT : PTRACE_SYSCALL, (pid_t) task->tid, NULL, (unsigned long) signo);
 }
 
-static uint32_t event_message(uint32_t tid)
+uint32_t lr_event_message(uint32_t tid)
 {
     unsigned long message = 0;
 
@@ -86,6 +93,8 @@ static void on_entry(struct lr_tracer *t, struct lr_task *task, const struct ptr
     task->entered = false;
     task->nr = info->arch == NATIVE_ARCH ? info->entry.nr : UINT64_MAX;
     memcpy(task->args, info->entry.args, sizeof task->args);
+    if (task->nr == SYS_rt_sigreturn)
+        task->args[0] = info->stack_pointer + FRAME_MASK;
     if (!t->recording) {
         if (task->tid != t->root)
             return;
@@ -188,12 +197,11 @@ static void on_call(struct lr_tracer *t, struct lr_task *task)
 }
 
 static void release(struct lr_tracer *t, struct lr_task *task);
-static void release_all(struct lr_tracer *t);
 
 /* The record of a fork comes before any of the child's. */
 static void on_fork(struct lr_tracer *t, const struct lr_task *task, int event)
 {
-    uint32_t child = event_message(task->tid);
+    uint32_t child = lr_event_message(task->tid);
     struct lr_task *early = lr_task_find(t, child), *made;
     uint64_t flags = lr_clone_flags(task);
     struct lr_rec_fork *body;
@@ -219,44 +227,6 @@ static void on_fork(struct lr_tracer *t, const struct lr_task *task, int event)
         release(t, early);
 }
 
-/* execve(2): a set-user-ID program that is traced by somebody without
- * privilege runs without its own. That changes what the command does. */
-static void note_privilege(struct lr_tracer *t, const struct lr_task *task)
-{
-    struct stat program;
-    char path[32];
-
-    if (geteuid() == 0)
-        return;
-    snprintf(path, sizeof path, "/proc/%u/exe", task->tid);
-    if (stat(path, &program) == 0 && ((program.st_mode & S_ISUID && program.st_uid != geteuid())
-                                      || (program.st_mode & S_ISGID && program.st_gid != getegid())))
-        t->usage.unprivileged++;
-}
-
-static void on_exec(struct lr_tracer *t, struct lr_task *task)
-{
-    uint32_t tid = task->tid, former = event_message(tid);
-    struct lr_task *caller = former != tid ? lr_task_find(t, former) : NULL;
-    struct lr_rec_exec *body;
-
-    if (caller != NULL) {
-        lr_task_remove(t, task);
-        lr_task_rename(t, caller, tid);
-        task = caller;
-        release_all(t);
-    }
-    if (tid == t->root && t->root_stopped && !t->recording)
-        t->recording = true;
-    note_privilege(t, task);
-    if (t->recording && (body = lr_record_begin(t, task, LR_REC_EXEC, sizeof *body)) != NULL) {
-        *body = (struct lr_rec_exec) { former != 0 ? former : tid, 0 };
-        lr_record_end(t);
-    }
-    if (t->recording)
-        lr_paths_exec(t, task);
-}
-
 /* Returns the signal to resume with, or -1: it has been told to stay stopped. */
 static int on_stop(struct lr_tracer *t, struct lr_task *task, int status)
 {
@@ -279,13 +249,15 @@ static int on_stop(struct lr_tracer *t, struct lr_task *task, int status)
         on_fork(t, task, event);
         return 0;
     case PTRACE_EVENT_EXEC:
-        on_exec(t, task);
+        lr_exec(t, task);
         return 0;
     case PTRACE_EVENT_EXIT:
         if (!task->exiting)
             t->exiting++;
         task->exiting = true;
         lr_process_sample(t, task->tgid);
+        if (task->entered)
+            record_status(t, task, LR_REC_EXITING, 0);
         return 0;
     case PTRACE_EVENT_STOP:
         if (signo == SIGTRAP)
@@ -321,7 +293,7 @@ static void release(struct lr_tracer *t, struct lr_task *task)
 /* A creator that is gone will not report, nor one that made a child with
  * CLONE_PTRACE | CLONE_UNTRACED: nobody is waited for any longer. Others may
  * still report; a child that is dead by then has left a tomb. */
-static void release_all(struct lr_tracer *t)
+void lr_tracer_release(struct lr_tracer *t)
 {
     for (size_t i = 0; i < LR_TABLE_SIZE && t->held > 0; i++)
         for (struct lr_task *task = t->tasks[i]; task != NULL; task = task->next)
@@ -338,12 +310,25 @@ static void on_gone(struct lr_tracer *t, uint32_t tid, const struct lr_stop *sto
     if (task == NULL)
         return;
     record_status(t, task, LR_REC_EXITED, stop->status);
-    if (task->tgid == tid)
+    if (task->tgid == tid) {
+        lr_tasks_end(t, tid);
         lr_process_end(t, tid, stop->weighed ? &stop->used : NULL);
+    }
     if (task->unannounced)
         lr_tomb_put(t, tid);
     lr_task_remove(t, task);
-    release_all(t);
+    lr_tracer_release(t);
+}
+
+/* The tracee has left this stop already, as only SIGKILL makes it (another
+ * thread's exit_group or execve is one, too): there is nothing to ask and
+ * nothing to resume. What must not be missed is that there is such a task. */
+static void on_overtaken(struct lr_tracer *t, uint32_t tid)
+{
+    struct lr_task *task = lr_task_find(t, tid);
+
+    if (task == NULL && kill((pid_t) tid, 0) == 0 && (task = lr_task_add(t, tid, 0)) != NULL)
+        task->unannounced = true;
 }
 
 static void dispatch(struct lr_tracer *t, const struct lr_stop *stop)
@@ -351,6 +336,10 @@ static void dispatch(struct lr_tracer *t, const struct lr_stop *stop)
     uint32_t tid = (uint32_t) stop->tid;
     struct lr_task *task;
 
+    if (stop->overtaken) {
+        on_overtaken(t, tid);
+        return;
+    }
     if (!WIFSTOPPED(stop->status)) {
         on_gone(t, tid, stop);
         return;
@@ -396,13 +385,12 @@ void lr_tracer_follow(struct lr_tracer *t)
 
     while ((count = t->held > 0 ? lr_stops_await(t, stops, HOLD_NS) : lr_stops_wait(t, stops)) != 0) {
         if (count < 0)
-            release_all(t);
+            lr_tracer_release(t);
         if (t->leaving && !left) {
             left = true;
             lr_leave(t);
         }
         for (int i = 0; i < count; i++)
-            if (stops[i].tid > 0)
-                dispatch(t, &stops[i]);
+            dispatch(t, &stops[i]);
     }
 }

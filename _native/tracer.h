@@ -24,6 +24,7 @@ struct lr_process {
     uint32_t tgid;
     uint32_t parent;                   /* tgid of the process that made it; 0: unknown */
     bool is_parent;                    /* it made processes */
+    uint32_t threads;                  /* of it, in the table of tasks */
     uint64_t cpu_ns;                   /* its own, sampled when a thread of it exits */
     uint64_t children_user_ns;         /* of its children that have died, with theirs */
     uint64_t children_sys_ns;
@@ -123,15 +124,15 @@ struct lr_tracer {
     uint32_t used;
     uint32_t open;                     /* offset of the record being written */
     uint32_t end;                      /* of what was put in last, without its padding */
-    int write_error;
-    uint64_t lost;
+    int write_error;                   /* nothing is recorded any more */
 
     struct lr_tracer_usage usage;
 };
 
 struct lr_stop {
-    pid_t tid;                         /* 0: overtaken by a later one of the same tid */
+    pid_t tid;
     int status;
+    bool overtaken;                    /* by a later one of the same tid, in the same batch */
     bool weighed;                      /* `used` is filled in */
     struct rusage used;
 };
@@ -141,6 +142,11 @@ struct lr_stop {
                           | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT)
 int lr_tracer_seize(struct lr_tracer *t);
 void lr_tracer_follow(struct lr_tracer *t);
+void lr_tracer_release(struct lr_tracer *t);
+uint32_t lr_event_message(uint32_t tid);
+
+/* ---- tracer_exec.c ---- */
+void lr_exec(struct lr_tracer *t, struct lr_task *task);
 
 /* ---- tracer_attach.c ---- */
 int lr_attach(struct lr_tracer *t);
@@ -159,6 +165,7 @@ struct lr_task *lr_task_find(struct lr_tracer *t, uint32_t tid);
 struct lr_task *lr_task_add(struct lr_tracer *t, uint32_t tid, uint32_t parent);
 void lr_task_rename(struct lr_tracer *t, struct lr_task *task, uint32_t tid);
 void lr_task_remove(struct lr_tracer *t, struct lr_task *task);
+void lr_tasks_end(struct lr_tracer *t, uint32_t tgid);
 void lr_tomb_put(struct lr_tracer *t, uint32_t tid);
 bool lr_tomb_take(struct lr_tracer *t, uint32_t tid);
 void lr_tasks_kill(struct lr_tracer *t);
@@ -166,6 +173,7 @@ void lr_tasks_free(struct lr_tracer *t);
 
 /* ---- tracer_usage.c ---- */
 void lr_process_add(struct lr_tracer *t, uint32_t tgid, uint32_t parent);
+struct lr_process *lr_process_find(const struct lr_tracer *t, uint32_t tgid);
 void lr_process_adopt(struct lr_tracer *t, uint32_t tgid, uint32_t parent);
 void lr_process_sample(struct lr_tracer *t, uint32_t tgid);
 void lr_process_end(struct lr_tracer *t, uint32_t tgid, const struct rusage *used);

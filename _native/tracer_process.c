@@ -180,13 +180,7 @@ void lr_tracer_usage(const struct lr_tracer *t, struct lr_tracer_usage *ret_usag
     *ret_usage = t->usage;
 }
 
-/* How many records were lost, */
-int64_t lr_tracer_lost(const struct lr_tracer *t)
-{
-    return (int64_t) t->lost;
-}
-
-/* and the errno of the write that failed, 0 without one. */
+/* The errno of the write that failed and ended the recording, 0 without one. */
 int lr_tracer_write_error(const struct lr_tracer *t)
 {
     return t->write_error;

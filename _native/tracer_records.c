@@ -8,8 +8,8 @@
  * counter `options.wake`, once for what has come since it took the last; when
  * the buffer is full before it comes, the tracees wait.
  *
- * Disk full or any other error of write(2): recording ends there, what was
- * written is cut back to whole records, and what did not get in is counted.
+ * Disk full or any other error of write(2): recording ends there, and what
+ * was written is cut back to whole records, the last of which says why.
  */
 #include "tracer.h"
 
@@ -26,20 +26,27 @@ static uint32_t size_at(const struct lr_tracer *t, uint32_t offset)
     return ((const struct lr_record *) (t->buffer + offset))->size;
 }
 
-/* The output holds `written` bytes of the buffer: leave whole records in it, count the rest. */
+/* The output holds `written` bytes of the buffer: leave whole records in it,
+ * and after them the one that says so. It goes where bytes have been written,
+ * so there is room for it even on a full disk. */
 static void give_up(struct lr_tracer *t, uint32_t written, int error)
 {
+    struct { struct lr_record head; struct lr_rec_lost body; } last = {
+        { .size = sizeof last, .kind = LR_REC_LOST, .tid = t->root, .tgid = t->root,
+          .time_ns = lr_clock_ns(CLOCK_REALTIME) },
+        { .error = error },
+    };
     uint32_t whole = 0;
-    off_t end;
+    off_t end = lseek(t->options.output, 0, SEEK_CUR);
 
     t->write_error = error;
-    while (whole < t->used && whole + size_at(t, whole) <= written)
+    while (whole < t->used && whole + size_at(t, whole) + sizeof last <= written)
         whole += size_at(t, whole);
-    for (uint32_t at = whole; at < t->used; at += size_at(t, at))
-        t->lost++;
-    end = lseek(t->options.output, 0, SEEK_CUR);
+    if (end >= 0 && lseek(t->options.output, whole - (off_t) written, SEEK_CUR) >= 0
+        && write(t->options.output, &last, sizeof last) == (ssize_t) sizeof last)
+        whole += sizeof last;
     if (end >= 0 && ftruncate(t->options.output, end - (written - whole)) < 0)
-        t->write_error = error;     /* a reader stops at a record that is cut */
+        t->write_error = error;        /* a reader stops at a record that is cut */
 }
 
 int lr_tracer_flush(struct lr_tracer *t)
@@ -116,10 +123,8 @@ void *lr_record_begin(struct lr_tracer *t, const struct lr_task *task, int kind,
     } else if (t->write_error == 0 && t->used > LR_BUFFER_SIZE - LR_RECORD_MAX) {
         lr_tracer_flush(t);
     }
-    if (t->write_error != 0) {
-        t->lost++;
+    if (t->write_error != 0)
         return NULL;
-    }
     t->open = t->used;
     record = (struct lr_record *) (t->buffer + t->open);
     *record = (struct lr_record) {

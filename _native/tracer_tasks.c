@@ -94,6 +94,14 @@ bool lr_tomb_take(struct lr_tracer *t, uint32_t tid)
 
 /* Adds a thread, and its process when it is a new one. `parent` is its creator's
  * thread group, 0 when the creator has not reported it yet. NULL: no memory. */
+static void count_thread(struct lr_tracer *t, const struct lr_task *task, int change)
+{
+    struct lr_process *process = lr_process_find(t, task->tgid);
+
+    if (process != NULL)
+        process->threads += (uint32_t) change;
+}
+
 struct lr_task *lr_task_add(struct lr_tracer *t, uint32_t tid, uint32_t parent)
 {
     struct lr_task *task = calloc(1, sizeof *task);
@@ -107,6 +115,7 @@ struct lr_task *lr_task_add(struct lr_tracer *t, uint32_t tid, uint32_t parent)
     link_task(t, task);
     if (task->tgid == tid)
         lr_process_add(t, tid, parent);
+    count_thread(t, task, 1);
     return task;
 }
 
@@ -124,9 +133,29 @@ void lr_task_remove(struct lr_tracer *t, struct lr_task *task)
         t->exiting--;
     if (task->held)
         t->held--;
+    count_thread(t, task, -1);
     unlink_task(t, task);
     lr_files_release(task);
     free(task);
+}
+
+/* A process is gone, so all its threads are: also one whose end went by
+ * unseen, as when SIGKILL ends the stop that tells of its execve. */
+void lr_tasks_end(struct lr_tracer *t, uint32_t tgid)
+{
+    const struct lr_process *process = lr_process_find(t, tgid);
+
+    for (size_t i = 0; i < LR_TABLE_SIZE && process != NULL && process->threads > 1; i++) {
+        struct lr_task *task = t->tasks[i];
+
+        while (task != NULL) {
+            struct lr_task *next = task->next;
+
+            if (task->tgid == tgid && task->tid != tgid)
+                lr_task_remove(t, task);
+            task = next;
+        }
+    }
 }
 
 /* From any thread: a task in the table is not reaped, or was a moment ago. */

@@ -20,7 +20,7 @@
 
 #define SLACK_NS 2000000               /* teardown, and rusage's rounding down to microseconds */
 
-static struct lr_process *find(struct lr_tracer *t, uint32_t tgid)
+struct lr_process *lr_process_find(const struct lr_tracer *t, uint32_t tgid)
 {
     struct lr_process *process = t->processes[tgid % LR_TABLE_SIZE];
 
@@ -31,7 +31,7 @@ static struct lr_process *find(struct lr_tracer *t, uint32_t tgid)
 
 void lr_process_add(struct lr_tracer *t, uint32_t tgid, uint32_t parent)
 {
-    struct lr_process *process = calloc(1, sizeof *process), *creator = find(t, parent);
+    struct lr_process *process = calloc(1, sizeof *process), *creator = lr_process_find(t, parent);
 
     t->usage.processes++;
     if (creator != NULL)
@@ -47,7 +47,7 @@ void lr_process_add(struct lr_tracer *t, uint32_t tgid, uint32_t parent)
 /* Its creator is known only now. */
 void lr_process_adopt(struct lr_tracer *t, uint32_t tgid, uint32_t parent)
 {
-    struct lr_process *process = find(t, tgid), *creator = find(t, parent);
+    struct lr_process *process = lr_process_find(t, tgid), *creator = lr_process_find(t, parent);
 
     if (process == NULL || creator == NULL || process == creator)
         return;
@@ -58,7 +58,7 @@ void lr_process_adopt(struct lr_tracer *t, uint32_t tgid, uint32_t parent)
 /* A thread of it is about to exit. */
 void lr_process_sample(struct lr_tracer *t, uint32_t tgid)
 {
-    struct lr_process *process = find(t, tgid);
+    struct lr_process *process = lr_process_find(t, tgid);
     struct timespec now;
     clockid_t clock;
 
@@ -120,7 +120,7 @@ void lr_process_end(struct lr_tracer *t, uint32_t tgid, const struct rusage *use
     }
     user = ns_of(&used->ru_utime);
     sys = ns_of(&used->ru_stime);
-    parent = find(t, process->parent);
+    parent = lr_process_find(t, process->parent);
     if (parent != NULL) {
         parent->children_user_ns += user;
         parent->children_sys_ns += sys;

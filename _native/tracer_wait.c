@@ -19,6 +19,7 @@
 #include <sched.h>
 
 #define POLL_NS 50000                  /* poll for so long, then sleep */
+#define LOST_NS 100000                 /* who yields to others for longer had better sleep, and be woken up before them */
 #define LONG_NS 200000                 /* a wait that is longer is the tracee's own business */
 #define WINDOW 32                      /* waits in one way */
 #define WINDOWS 32                     /* of which one in the other way */
@@ -37,19 +38,26 @@ void lr_stops_prepare(struct lr_tracer *t)
 pid_t lr_stop_wait(const struct lr_tracer *t, pid_t tid, int flags, struct lr_stop *ret_stop)
 {
     ret_stop->weighed = t->exiting > 0;
+    ret_stop->overtaken = false;
     ret_stop->tid = wait4(tid, &ret_stop->status, __WALL | flags, ret_stop->weighed ? &ret_stop->used : NULL);
     return ret_stop->tid;
 }
 
-static pid_t poll_and_sleep(const struct lr_tracer *t, uint64_t began, struct lr_stop *ret_stop)
+static pid_t poll_and_sleep(struct lr_tracer *t, uint64_t began, struct lr_stop *ret_stop)
 {
+    uint64_t now = began, before;
+
     do {
         pid_t tid = lr_stop_wait(t, -1, WNOHANG, ret_stop);
 
         if (tid != 0)
             return tid;
         sched_yield();                 /* the tracee may be waiting for this processor */
-    } while (lr_clock_ns(CLOCK_MONOTONIC) - began < POLL_NS);
+        before = now;
+        now = lr_clock_ns(CLOCK_MONOTONIC);
+        if (now - before > LOST_NS)
+            t->window_ns += now - before;
+    } while (now - began < POLL_NS);
     return lr_stop_wait(t, -1, 0, ret_stop);
 }
 
@@ -82,15 +90,16 @@ static pid_t wait_quickly(struct lr_tracer *t, struct lr_stop *ret_stop)
 }
 
 /* Takes all that have stopped before any goes on: the kernel looks through
- * the newest first, and two busy ones would starve the others. */
+ * the newest first, and two busy ones would starve the others. No tracee is
+ * left to ask for when as many as there are have stopped. */
 static int take_others(const struct lr_tracer *t, struct lr_stop stops[LR_BATCH])
 {
     int n = 1;
 
-    while (t->count > 1 && n < LR_BATCH && lr_stop_wait(t, -1, WNOHANG, &stops[n]) > 0) {
+    while ((uint32_t) n < t->count && n < LR_BATCH && lr_stop_wait(t, -1, WNOHANG, &stops[n]) > 0) {
         for (int i = 0; i < n; i++)
             if (stops[i].tid == stops[n].tid)
-                stops[i].tid = 0;
+                stops[i].overtaken = true;
         n++;
     }
     return n;

@@ -3,6 +3,8 @@
  *   parked FD PROGRAM...  waits for a byte (or the end) on FD, then executes PROGRAM
  *   single                a fixed row of calls in one thread
  *   loop N                N times open, read, close; prints the seconds it took
+ *   getppid N             N times getppid; prints the seconds it took
+ *   contended THREADS N   THREADS threads of N getppid each, at once; prints the seconds it took
  *   threads N             N threads of 100 getppid each
  *   exec-by-thread        a thread that is not the leader executes `single`
  *   leader-first          the leader ends, a thread makes 100 getppid and then ends with 7
@@ -11,7 +13,7 @@
  *   children N            N children, one after the other, each exits with 0
  *   wait                  waits on its standard input, then exits with 5
  *
- * Each prints `ready` first, but for `parked` and `loop`.
+ * Each prints `ready` first, but for `parked` and those that print how long they took.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -53,9 +55,17 @@ static int single(int argc, char **argv)
     return getppid() > 0 ? 0 : 1;
 }
 
+static void print_seconds_since(const struct timespec *began)
+{
+    struct timespec ended;
+
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    printf("%.6f\n", (double) (ended.tv_sec - began->tv_sec) + (double) (ended.tv_nsec - began->tv_nsec) / 1e9);
+}
+
 static int loop(int argc, char **argv)
 {
-    struct timespec began, ended;
+    struct timespec began;
     char bytes[64];
 
     clock_gettime(CLOCK_MONOTONIC, &began);
@@ -66,8 +76,43 @@ static int loop(int argc, char **argv)
             return 1;
         close(fd);
     }
-    clock_gettime(CLOCK_MONOTONIC, &ended);
-    printf("%.6f\n", (double) (ended.tv_sec - began.tv_sec) + (double) (ended.tv_nsec - began.tv_nsec) / 1e9);
+    print_seconds_since(&began);
+    return 0;
+}
+
+static int count;
+
+static void *ask_parent(void *unused)
+{
+    for (int left = count; left > 0; left--)
+        syscall(SYS_getppid);
+    return unused;
+}
+
+static int getppids(int argc, char **argv)
+{
+    struct timespec began;
+
+    count = argc > 0 ? atoi(argv[0]) : 1000;
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    ask_parent(NULL);
+    print_seconds_since(&began);
+    return 0;
+}
+
+static int contended(int argc, char **argv)
+{
+    struct timespec began;
+    pthread_t all[64];
+    int threads = argc > 0 ? atoi(argv[0]) : 4;
+
+    count = argc > 1 ? atoi(argv[1]) : 1000;
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    for (int i = 0; i < threads && i < 64; i++)
+        pthread_create(&all[i], NULL, ask_parent, NULL);
+    for (int i = 0; i < threads && i < 64; i++)
+        pthread_join(all[i], NULL);
+    print_seconds_since(&began);
     return 0;
 }
 
@@ -102,8 +147,8 @@ static int exec_by_thread(int argc, char **argv)
 
     (void) argc, (void) argv;
     pthread_create(&thread, NULL, execute, NULL);
-    for (;;)
-        pause();
+    pthread_join(thread, NULL);
+    return 1;
 }
 
 static void *hundred_and_exit(void *leader)
@@ -178,7 +223,8 @@ static const struct {
     int (*run)(int argc, char **argv);
     int quiet;
 } corners[] = {
-    { "parked", parked, 1 }, { "single", single, 0 }, { "loop", loop, 1 }, { "threads", threads, 0 },
+    { "parked", parked, 1 }, { "single", single, 0 }, { "loop", loop, 1 }, { "getppid", getppids, 1 },
+    { "contended", contended, 1 }, { "threads", threads, 0 },
     { "exec-by-thread", exec_by_thread, 0 }, { "leader-first", leader_first, 0 }, { "vfork", vforks, 0 },
     { "signals", signals, 0 }, { "children", children, 0 }, { "wait", waits, 0 },
 };

@@ -28,7 +28,7 @@ HOUSE: list[tuple[str, str]] = [
     (
         "trace",
         "arch constants quoting rows table records context signals sockets structs scalars special pointers decode "
-        "naming descriptors follow calls text terminal counts select tracer live",
+        "naming descriptors follow calls text terminal counts select denial tracer live",
     ),
     ("runs", "recorder report directory usage run repeater repeat"),
     ("recorders", "output calls"),

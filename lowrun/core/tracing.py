@@ -101,13 +101,8 @@ class NativeTracer:
         check(lib.lr_tracer_flush(self._open()), "write")
 
     @property
-    def lost(self) -> int:
-        """How many records could not be written."""
-        return int(lib.lr_tracer_lost(self._open()))
-
-    @property
     def write_error(self) -> str | None:
-        """Why records were lost, None without an error."""
+        """Why recording ended before the command did, None without an error."""
         error = int(lib.lr_tracer_write_error(self._open()))
         return os.strerror(error) if error else None
 

@@ -128,8 +128,6 @@ class Calls:
                 _TextFile(io.FileIO(text.fileno(), "wb", closefd=False)) as out,
             ):
                 write_strace(records, out)
-                if self._tracer.lost:
-                    out.write(b"+++ %d records lost +++\n" % self._tracer.lost)
                 out.flush()
                 text.link(into / FILE_NAME)
             if not self._keep_binary:

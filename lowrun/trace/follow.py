@@ -11,7 +11,7 @@ from lowrun.trace.arch import AUDIT_ARCH_X86_64
 from lowrun.trace.context import Context
 from lowrun.trace.decode import Format, format_of
 from lowrun.trace.descriptors import Descriptors
-from lowrun.trace.records import Detached, Enter, Exec, Exit, Exited, Fork, Path, Record
+from lowrun.trace.records import Detached, Enter, Exec, Exit, Exited, Exiting, Fork, Path, Record
 from lowrun.trace.table import FOREIGN
 
 __all__ = ["Follower", "OpenCall"]
@@ -80,6 +80,9 @@ class Follower:
                 self._descriptors.fork(record.tid, record.tgid, record.child, record.flags)
             case Exec():
                 yield from self._execute(record)
+            case Exiting():
+                if record.tid in self._open:
+                    yield self._open.pop(record.tid)
             case Exited() | Detached():
                 self._descriptors.end(record.tid)
                 self._previous.pop(record.tid, None)

@@ -147,7 +147,7 @@ READERS: dict[str, Reader] = {
     "bytes": lambda c, i, chunk: hexed(chunk.data, chunk.cut),
     "text": lambda c, i, chunk: quoted(chunk.data.partition(b"\0")[0], chunk.cut),
     "pollfd": lambda c, i, chunk: pollfds_text(c, chunk.data),
-    "siginfo": lambda c, i, chunk: siginfo_text(chunk.data),
+    "siginfo": lambda c, i, chunk: siginfo_text(chunk.data, c.descriptors),
     "sockaddr": lambda c, i, chunk: sockaddr_text(chunk.data),
     "iovec": _iovec,
     "msghdr": _msghdr,

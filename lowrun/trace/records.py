@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 
 from lowrun.trace.arch import AUDIT_ARCH_X86_64
 
-__all__ = ["LAYOUT", "Buffer", "Chunk", "Detached", "Enter", "Exec", "Exit", "Exited", "Fork", "Lost", "Path", "Record",
-           "Signal", "Stopped", "encode", "read"]  # fmt: skip
+__all__ = [
+    "LAYOUT", "Buffer", "Chunk", "Detached", "Enter", "Exec", "Exit", "Exited", "Exiting", "Fork", "Lost", "Path",
+    "Record", "Signal", "Stopped", "encode", "read",
+]  # fmt: skip
 
 Buffer = bytes | bytearray | memoryview
 
@@ -26,7 +28,7 @@ STATUS = struct.Struct("<iI")
 FORK = struct.Struct("<IIQ")
 EXEC = struct.Struct("<II")
 PATH = struct.Struct("<iIIIQ")
-LOST = struct.Struct("<Q")
+LOST = struct.Struct("<iI")
 CHUNK = struct.Struct("<BBBBI")
 SIGINFO_SIZE = 128
 #: C's name of the struct -> its layout here.
@@ -140,9 +142,14 @@ class Path(Record):
 
 @dataclass(slots=True)
 class Lost(Record):
-    """Records that could not be written."""
+    """Recording ended here though the command went on: a write failed with `error` (errno)."""
 
-    count: int = 0
+    error: int = 0
+
+
+@dataclass(slots=True)
+class Exiting(Record):
+    """A thread ends, by itself or killed, and will not return from the call that it is in."""
 
 
 def _chunks(data: Buffer, at: int, end: int, count: int) -> Mapping[int, Chunk]:
@@ -202,12 +209,16 @@ def _lost(data: Buffer, at: int, end: int, tid: int, tgid: int, time_ns: int) ->
     return Lost(tid, tgid, time_ns, LOST.unpack_from(data, at)[0])
 
 
+def _exiting(data: Buffer, at: int, end: int, tid: int, tgid: int, time_ns: int) -> Record:
+    return Exiting(tid, tgid, time_ns)
+
+
 Reader = Callable[[Buffer, int, int, int, int, int], Record]
 #: enum lr_record_kind -> its type, its reader, the bytes its body has at least.
 KINDS: dict[int, tuple[type[Record], Reader, int]] = {
     1: (Enter, _enter, 64), 2: (Exit, _exit, 24), 3: (Signal, _signal, SIGINFO_SIZE), 4: (Exited, _exited, 8),
     5: (Fork, _fork, 16), 6: (Exec, _exec, 8), 7: (Stopped, _stopped, 8), 8: (Path, _path, 24), 9: (Lost, _lost, 8),
-    10: (Detached, _detached, 8),
+    10: (Exiting, _exiting, 8), 11: (Detached, _detached, 8),
 }  # fmt: skip
 NUMBERS = {row[0]: kind for kind, row in KINDS.items()}
 _READERS = {kind: row[1] for kind, row in KINDS.items()}
@@ -268,7 +279,9 @@ def _body(record: Record) -> bytes:
             head = PATH.pack(record.fd, len(record.text), record.kind, 0, record.number)
             return head + record.text + bytes(-len(record.text) % 8)
         case Lost():
-            return LOST.pack(record.count)
+            return LOST.pack(record.error, 0)
+        case Exiting():
+            return STATUS.pack(0, 0)
     raise TypeError(record)
 
 

@@ -31,7 +31,7 @@ SIZES = {
     "pollfd": 8, "epoll_event": 12, "utsname": 390, "sysinfo": 112, "clone_args": 88, "open_how": 24, "gid": 4,
     "tms": 32, "timezone": 8, "cpuset": 1, "fcntl_arg": 32, "ioctl_arg": 36,
     "prctl_arg": 16, "futex_timeout": 16, "clone_ptid": 4, "remaining": 16, "bytes": 1,
-    "sched_param": 4, "sigset_arg": 16, "timespec2": 32, "timeval2": 32, "utimbuf": 16,
+    "sched_param": 4, "sigset_arg": 16, "timespec2": 32, "timeval2": 32, "utimbuf": 16, "sigframe": 8,
 }  # fmt: skip
 
 ROWS = """
@@ -50,7 +50,7 @@ munmap            addr uint
 brk               addr -> hex
 rt_sigaction      signal >sigaction <sigaction uint
 rt_sigprocmask    sigmask_how >sigset <sigset uint
-rt_sigreturn
+rt_sigreturn      >sigframe
 ioctl             fd ioctl_cmd +ioctl_arg?
 pread64           fd <data[r] uint long
 pwrite64          fd >data[2] uint long

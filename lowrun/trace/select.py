@@ -12,7 +12,7 @@ from lowrun.errors import UsageError
 from lowrun.trace.context import signed
 from lowrun.trace.follow import Follower, OpenCall
 from lowrun.trace.quoting import bare
-from lowrun.trace.records import Detached, Enter, Exec, Exit, Exited, Record
+from lowrun.trace.records import Detached, Enter, Exec, Exit, Exited, Exiting, Record
 
 __all__ = ["STATUSES", "PathFilter", "StatusFilter"]
 
@@ -52,7 +52,7 @@ class StatusFilter:
                 if record.former in self._entered:
                     entry = self._entered[record.tid] = self._entered.pop(record.former)
                     entry.tid = record.tid
-            elif isinstance(record, Exited):
+            elif isinstance(record, (Exited, Exiting)):
                 yield from self._never_returned(record.tid, "unfinished")
             elif isinstance(record, Detached):
                 yield from self._never_returned(record.tid, "detached")

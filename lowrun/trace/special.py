@@ -14,7 +14,7 @@ from lowrun.trace.context import Context, Formatter, signed
 from lowrun.trace.quoting import address, quoted
 from lowrun.trace.records import Chunk
 from lowrun.trace.scalars import open_flags_text
-from lowrun.trace.structs import STRUCTS
+from lowrun.trace.structs import STRUCTS, sigset_text
 
 __all__ = ["AFTER", "RESULTS", "SPECIAL"]
 
@@ -273,6 +273,16 @@ def _sent(i: int) -> Formatter:
     return formatter
 
 
+def _signal_frame(i: int) -> Formatter:
+    """The mask that rt_sigreturn restores; the call has no argument, the tracer found the frame."""
+
+    def formatter(c: Context) -> str | None:
+        mask = _data(c.at_entry.get(i), 8)
+        return f"{{mask={sigset_text(mask)}}}" if mask is not None else None
+
+    return formatter
+
+
 SPECIAL: dict[str, Callable[[int], Formatter]] = {
     "unused": lambda i: lambda c: None, "sent": _sent,
     "fcntl_arg": _fcntl_argument, "ioctl_cmd": _ioctl_command, "ioctl_arg": _ioctl_argument,
@@ -283,7 +293,7 @@ SPECIAL: dict[str, Callable[[int], Formatter]] = {
     "clone_ptid": _clone_parent,
     "clone_tls": lambda i: lambda c: f"tls={address(c.arguments[4])}" if c.arguments[0] & _SETTLS else None,
     "clone_ctid": lambda i: lambda c: f"child_tidptr={address(c.arguments[3])}" if c.arguments[0] & _CTID else None,
-    "clone_args": _clone3_struct, "clone3_tail": _clone3_tail,
+    "sigframe": _signal_frame, "clone_args": _clone3_struct, "clone3_tail": _clone3_tail,
 }  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from lowrun.trace.records import (
     Exec,
     Exit,
     Exited,
+    Exiting,
     Fork,
     Lost,
     Path,
@@ -88,6 +89,7 @@ class StraceWriter:
         self._handlers: dict[type[Record], Callable[..., None]] = {
             Enter: self._enter, Exit: self._exit, Signal: self._signal, Exited: self._exited, Fork: self._fork,
             Detached: self._detached, Exec: self._exec, Stopped: self._stopped, Path: self._path, Lost: self._lost,
+            Exiting: self._exiting,
         }  # fmt: skip
 
     def feed(self, data: Buffer) -> None:
@@ -186,10 +188,16 @@ class StraceWriter:
 
     def _signal(self, record: Signal) -> None:
         number = int.from_bytes(record.siginfo[:4], "little", signed=True)
-        self._print(record, f"--- {signal_name(number)} {siginfo_text(record.siginfo)} ---")
+        text = siginfo_text(record.siginfo, self._descriptors.of(record.tid, record.tgid))
+        self._print(record, f"--- {signal_name(number)} {text} ---")
 
     def _stopped(self, record: Stopped) -> None:
         self._print(record, f"--- stopped by {signal_name(record.signal)} ---")
+
+    def _exiting(self, record: Exiting) -> None:
+        thread = self._threads.get(record.tid)
+        if thread is not None and thread.format is not None:
+            self._cut(thread, record)
 
     def _exited(self, record: Exited) -> None:
         thread = self._threads.pop(record.tid, None)
@@ -211,6 +219,7 @@ class StraceWriter:
         rest = rest.ljust(RESULT_COLUMN - column) if column < RESULT_COLUMN else rest
         self._parts.append(f"{rest}= ?\n")
         self._line = None
+        thread.format = thread.context = None
 
     def _detached(self, record: Detached) -> None:
         thread = self._threads.pop(record.tid, None)
@@ -243,7 +252,7 @@ class StraceWriter:
         self._descriptors.record(record.tid, record.tgid, record.fd, record.kind, record.text, record.number)
 
     def _lost(self, record: Lost) -> None:
-        self._print(record, f"+++ {record.count} records lost +++")
+        self._print(record, f"+++ the rest was not recorded: {os.strerror(record.error)} +++")
 
 
 def write_strace(records: Buffer, out: Output) -> None:

@@ -21,6 +21,7 @@ from typing import TypeVar
 from lowrun.core import kernel
 from lowrun.core.tracing import NativeTracer
 from lowrun.errors import DeniedError, GoneError, InternalError
+from lowrun.trace.denial import Facts, reason, status_lines
 from lowrun.values import Usage
 
 __all__ = ["STRING_LIMIT", "UNPRIVILEGED", "Tracer"]
@@ -33,8 +34,11 @@ _T = TypeVar("_T")
 
 #: Bytes copied of a string or buffer, as strace -s 2048.
 STRING_LIMIT = 2048
-#: Seconds until the seizing, and the end when nothing should be left to trace, count as hung.
+#: Seconds until the seizing counts as hung.
 PATIENCE = 10.0
+#: Seconds that `stop` gives the tracer. The tree is gone by then: whoever reaped the last process of it could do so
+#: only after the tracer had (ptrace(2): a zombie is its tracer's first), so milliseconds are much.
+END_PATIENCE = 1.0
 
 
 class Tracer:
@@ -69,6 +73,10 @@ class Tracer:
 
         Raises DeniedError (with the reason and the remedy), GoneError.
         """
+        if pid == os.getpid():
+            raise DeniedError(
+                errno.EPERM, f"cannot trace process {pid}: it is lowrun itself; trace it with another one"
+            )
         self._begin(self._native.run, pid)
         try:
             self._native.await_seized(PATIENCE)
@@ -130,12 +138,15 @@ class Tracer:
         return self._native.take()
 
     def stop(self) -> None:
-        """Wait for the end of the trace: the tree is gone, or never came to be. Kills what is left of it."""
-        if not self._started or self._finished.acquire(timeout=PATIENCE):
+        """Wait for the end of the trace: the tree is gone, or never came to be. Kills what is left of it.
+
+        Takes at most twice END_PATIENCE. Raises InternalError when something could not be killed.
+        """
+        if not self._started or self._finished.acquire(timeout=END_PATIENCE):
             self._started = False
             return
         self._native.abort()
-        if not self._finished.acquire(timeout=PATIENCE):
+        if not self._finished.acquire(timeout=END_PATIENCE):
             raise InternalError("the traced processes cannot be killed")
         self._started = False
 
@@ -146,10 +157,10 @@ class Tracer:
 
     @property
     def fault(self) -> str | None:
-        """What was lost and why; None when all was recorded."""
+        """Why not all was recorded; None when all was."""
         reason = self._native.write_error
         if reason is not None:
-            return f"{self._native.lost} records lost: {reason}"
+            return f"recording ended early: {reason}"
         return None if self._error is None else f"the tracer ended early: {self._error}"
 
     def usage(self) -> Usage:
@@ -168,11 +179,6 @@ class Tracer:
         """How many set-user-ID programs ran without their privilege because they were traced."""
         return self._native.unprivileged
 
-    @property
-    def lost(self) -> int:
-        """How many records could not be written."""
-        return self._native.lost
-
     def close(self) -> None:
         """Free its memory; a trace that `stop` could not end keeps it. The second time does nothing."""
         if not self._started:
@@ -182,10 +188,45 @@ class Tracer:
 def _status_of(pid: int) -> dict[str, str]:
     """Return the lines of /proc/PID/status; {} when the process is gone."""
     try:
-        text = Path(f"/proc/{pid}/status").read_text(errors="replace")
+        return status_lines(Path(f"/proc/{pid}/status").read_text(errors="replace"))
     except OSError:
         return {}
-    return {key: value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
+
+
+def _same_namespace(pid: int) -> bool | None:
+    try:
+        return os.path.samefile(f"/proc/{pid}/ns/user", "/proc/self/ns/user")
+    except OSError:
+        return None
+
+
+def _is_descendant(pid: int) -> bool:
+    while pid > 1:
+        if pid == os.getpid():
+            return True
+        pid = int(_status_of(pid).get("PPid", "0"))
+    return False
+
+
+def _facts_of(pid: int) -> Facts:
+    theirs = _status_of(pid)
+    try:
+        scope = Path("/proc/sys/kernel/yama/ptrace_scope").read_text().strip()
+    except OSError:
+        scope = "0"
+    try:
+        owner = str(os.stat(f"/proc/{pid}/mem").st_uid)
+    except OSError:
+        owner = ""
+    return Facts(
+        theirs=theirs,
+        ours=_status_of(os.getpid()),
+        tracer=_status_of(int(theirs.get("TracerPid", "0"))),
+        same_namespace=_same_namespace(pid),
+        dumpable=owner in theirs.get("Uid", owner).split()[1:2] or "Uid" not in theirs,
+        descendant=_is_descendant(pid),
+        scope=scope,
+    )
 
 
 def _translated(error: OSError, pid: int) -> Exception:
@@ -194,22 +235,4 @@ def _translated(error: OSError, pid: int) -> Exception:
         return GoneError(errno.ESRCH, f"process {pid} has ended")
     if error.errno not in (errno.EPERM, errno.EACCES):
         return error
-    return DeniedError(error.errno, f"cannot trace process {pid}: {_reason(pid)}")
-
-
-def _reason(pid: int) -> str:
-    """Return why ptrace was refused, and the remedy."""
-    theirs, ours = _status_of(pid), _status_of(os.getpid())
-    other = theirs.get("TracerPid", "0")
-    if other != "0":
-        name = _status_of(int(other)).get("Name", "a process")
-        return f"{name} (pid {other}) traces it already; end that first"
-    if theirs.get("Uid", "").split()[:3] != ours.get("Uid", "").split()[:3]:
-        return "it belongs to another user, or changed its user; run lowrun as root"
-    try:
-        scope = Path("/proc/sys/kernel/yama/ptrace_scope").read_text().strip()
-    except OSError:
-        scope = "0"
-    if scope not in ("0", "1"):
-        return f"kernel.yama.ptrace_scope is {scope}; run lowrun as root, or set it to 1 or 0 with sysctl"
-    return "the system forbids ptrace; in a container allow it with --cap-add SYS_PTRACE"
+    return DeniedError(error.errno, f"cannot trace process {pid}: {reason(_facts_of(pid))}")

@@ -17,6 +17,7 @@ from lowrun.trace.records import (
     Exec,
     Exit,
     Exited,
+    Exiting,
     Fork,
     Lost,
     Path,
@@ -45,7 +46,8 @@ some_record: st.SearchStrategy[Record] = st.one_of(
     st.builds(Exec, *who, u32),
     st.builds(Stopped, *who, i32),
     st.builds(Path, *who, i32, st.binary(max_size=100)),
-    st.builds(Lost, *who, u64),
+    st.builds(Lost, *who, i32),
+    st.builds(Exiting, *who),
 )
 
 
@@ -83,7 +85,7 @@ def test_layouts_are_those_of_the_header(tmp_path: FilePath) -> None:
         pytest.skip("no C compiler")
     kinds = {
         "ENTER": Enter, "EXIT": Exit, "SIGNAL": Signal, "EXITED": Exited, "FORK": Fork, "EXEC": Exec,
-        "STOPPED": Stopped, "PATH": Path, "LOST": Lost,
+        "STOPPED": Stopped, "PATH": Path, "LOST": Lost, "EXITING": Exiting,
     }  # fmt: skip
     sizes = "".join(f'printf("{name} %zu\\n", sizeof(struct {name}));' for name in records.LAYOUT)
     numbers = "".join(f'printf("{name} %d\\n", LR_REC_{name});' for name in kinds)
@@ -105,7 +107,7 @@ FIELDS = {
     "lr_rec_fork": "child event",
     "lr_rec_exec": "former",
     "lr_rec_path": "fd len",
-    "lr_rec_lost": "count",
+    "lr_rec_lost": "error",
     "lr_chunk": "arg what cut bad len",
 }
 OFFSETS = {

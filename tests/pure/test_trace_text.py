@@ -277,7 +277,7 @@ def test_descriptors_are_named_for_their_life() -> None:
 
 def test_lost_records_are_told() -> None:
     """A gap in the trace shows."""
-    assert text_of(Lost(7, 7, AT, 12))[22:] == "+++ 12 records lost +++\n"
+    assert text_of(Lost(7, 7, AT, 28))[22:] == "+++ the rest was not recorded: No space left on device +++\n"
 
 
 @settings(max_examples=300)
