@@ -451,6 +451,42 @@ static void waiting(void)
     epoll_ctl(queue, EPOLL_CTL_ADD, fd, &(struct epoll_event) { .events = EPOLLIN });
 }
 
+static void *use_all(void *argument)
+{
+    for (int fd = 3; fd < 10; fd++)
+        use(fd);
+    return NULL;
+}
+
+static void *wait_and_use(void *argument)
+{
+    read(0, &byte, 1);
+    return use_all(argument);
+}
+
+/* Has made everything when it says `ready`, and uses it when told to: in a thread, in another one, in a child. */
+static void held(void)
+{
+    pthread_t id, other;
+    int pair[2];
+
+    open("/dev/null", O_RDONLY);
+    bound(AF_INET, SOCK_DGRAM, 0, "127.0.0.1");
+    socket(AF_INET, SOCK_STREAM, 0);
+    socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+    chdir("/etc");
+    pthread_create(&id, NULL, wait_and_use, NULL);
+    write(1, "ready\n", 6);
+    pthread_join(id, NULL);
+    pthread_create(&other, NULL, use_all, NULL);
+    pthread_join(other, NULL);
+    if (fork() == 0)
+        use_all(NULL);
+    else
+        wait(NULL);
+    openat(AT_FDCWD, "nowhere", O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
     const char *part = argc > 1 ? argv[1] : "";
@@ -459,7 +495,7 @@ int main(int argc, char **argv)
         { "kinds", kinds }, { "ended", ended }, { "duplicates", duplicates }, { "removed", removed },
         { "removed_by_child", removed_by_child }, { "inet", inet }, { "inet6", inet6 }, { "local", local },
         { "netlink", netlink }, { "passed", passed }, { "shared", shared }, { "after", after },
-        { "waiting", waiting }, { "changing_hands", changing_hands },
+        { "waiting", waiting }, { "changing_hands", changing_hands }, { "held", held },
     };
 
     if (strcmp(part, "executed") == 0)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import time
 from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 
 import lowrun
-from tests.compare_strace import Call, Place, by_place, read_lines
+from tests.compare_strace import Call, Place, by_place, parse, read_lines
 from tests.programs import LOWRUN
 
 MOCK = Path(__file__).parents[2] / "mock" / "descriptors.c"
@@ -119,3 +120,30 @@ def test_a_number_that_changes_hands(program: Path, tmp_path: Path) -> None:
         assert len(its) == 600
         wrong = [line for line in its if f"<{file}>" not in line]
         assert wrong == []
+
+
+def attached(program: Path, log: Path, *tracer: str | Path) -> list[str]:
+    """The uses in a program that had all before `tracer` attached to it."""
+    with subprocess.Popen([program, "held"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        with subprocess.Popen([*tracer, "-o", log, "-p", str(process.pid)], stderr=subprocess.DEVNULL) as recording:
+            tasks = Path(f"/proc/{process.pid}/task")
+            while any("TracerPid:\t0\n" in (task / "status").read_text() for task in tasks.iterdir()):
+                time.sleep(0.001)
+            process.stdin.write(b"x")
+            process.stdin.close()
+            assert recording.wait() == 0
+    return [masked(call) for its in by_thread(log) for call in its if call.name in ("fcntl", "openat")]
+
+
+def by_thread(log: Path) -> list[list[Call]]:
+    return [thread.calls for _, thread in parse(read_lines(log))[1]]
+
+
+def test_a_process_that_is_attached_to(program: Path, tmp_path: Path) -> None:
+    """What it had before is known, to its threads and to what it makes from then on."""
+    ours = attached(program, tmp_path / "lowrun.log", LOWRUN, "trace", "-q")
+    theirs = attached(program, tmp_path / "strace.log", *STRACE)
+    assert len(theirs) == 23
+    assert sorted(ours) == sorted(theirs)
