@@ -16,6 +16,7 @@
 #define LR_TABLE_SIZE 4096             /* buckets; ids are handed out in sequence, so they spread */
 #define LR_TOMBS 65536
 #define LR_BUFFER_SIZE (1024 * 1024)
+#define LR_NO_DEVICES 128
 #define LR_RECORD_MAX (512 * 1024)     /* no record is longer: capture stops at it */
 
 /* One thread group: what it used is added up when its leader is reaped. */
@@ -105,7 +106,9 @@ struct lr_tracer {
     /* what descriptors are */
     struct lr_files *files;            /* all tables */
     struct lr_socket_answer *sockets;  /* by inode number % LR_SOCKETS; NULL: none was asked for */
+    uint64_t no_devices[LR_NO_DEVICES]; /* hashes of paths that are none */
     bool asking;                       /* some descriptor may have changed when it is used */
+    uint32_t asked;                    /* calls since then */
 
     /* waiting */
     bool may_poll;
@@ -212,7 +215,8 @@ int lr_socket_describe(struct lr_tracer *t, const char *path, uint64_t inode, ch
 int lr_name_record(struct lr_tracer *t, struct lr_task *task, int fd);
 void lr_name_closed(struct lr_tracer *t, const struct lr_task *task, int fd);
 void lr_name_ask(struct lr_tracer *t, struct lr_task *task, int fd);
-void lr_names_removed(struct lr_tracer *t, const char *path);
+bool lr_names_asking(const struct lr_tracer *t);
+void lr_names_removed(struct lr_tracer *t, const char *path, bool is_file);
 void lr_names_moved(struct lr_tracer *t, const char *from, const char *to);
 
 /* ---- tracer_paths.c ---- */

@@ -80,8 +80,24 @@ static uint32_t pid_of(const struct lr_task *task, int fd)
     return line != NULL && line[6] != '-' ? (uint32_t) strtoul(line + 6, NULL, 10) : 0;
 }
 
+/* Paths that were none are remembered: where a file is, a device can come to be only by a removal, a
+ * renaming or a mount. One by a process that is not traced goes unnoticed. */
+static bool is_device(struct lr_tracer *t, const char *path, uint64_t hash, struct statx *ret_status)
+{
+    uint64_t *known = &t->no_devices[hash % LR_NO_DEVICES];
+
+    if (*known == hash)
+        return false;
+    if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, ret_status) < 0)
+        return false;
+    if (S_ISCHR(ret_status->stx_mode) || S_ISBLK(ret_status->stx_mode))
+        return true;
+    *known = hash;
+    return false;
+}
+
 /* A link to a path: is it removed, is it a device? Both are told by what is there, as strace does. */
-static struct lr_fd describe_path(struct lr_rec_path *body, const char *link, char *text)
+static struct lr_fd describe_path(struct lr_tracer *t, struct lr_rec_path *body, const char *link, char *text)
 {
     const size_t suffix = sizeof deleted - 1;
     struct lr_fd is;
@@ -92,11 +108,8 @@ static struct lr_fd describe_path(struct lr_rec_path *body, const char *link, ch
         body->kind = LR_PATH_DELETED;
         text[body->len] = 0;
     }
-    is = path_fd(text, body->len);
-    if (body->kind == LR_PATH_DELETED)
-        is.kind = LR_FD_PLAIN;
-    if (statx(AT_FDCWD, text, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &status) == 0
-        && (S_ISCHR(status.stx_mode) || S_ISBLK(status.stx_mode))) {
+    is = path_fd(text, body->len);     /* a directory above what is removed may still be renamed */
+    if (is_device(t, text, is.parts << 32 ^ hash_of(text, body->len), &status)) {
         body->kind = S_ISCHR(status.stx_mode) ? LR_PATH_CHAR : LR_PATH_BLOCK;
         body->number = (uint64_t) status.stx_rdev_major << 32 | status.stx_rdev_minor;
     }
@@ -121,7 +134,7 @@ static struct lr_fd describe(struct lr_tracer *t, const struct lr_task *task, st
     if (body->fd == AT_FDCWD)
         return path_fd(text, (size_t) len);
     if (text[0] == '/')
-        return describe_path(body, link, text);
+        return describe_path(t, body, link, text);
     if (strncmp(text, "socket:[", 8) == 0) {
         uint64_t inode = strtoull(text + 8, NULL, 10);
         int kind = lr_socket_describe(t, link, inode, text, &body->len);
@@ -183,6 +196,16 @@ void lr_name_ask(struct lr_tracer *t, struct lr_task *task, int fd)
         lr_name_record(t, task, fd);
 }
 
+/* Is there still any that has to be asked about? */
+bool lr_names_asking(const struct lr_tracer *t)
+{
+    for (const struct lr_files *files = t->files; files != NULL; files = files->next)
+        for (uint32_t fd = 0; fd < files->size; fd++)
+            if (files->fds[fd].kind == LR_FD_SOCKET || files->fds[fd].kind == LR_FD_PROCESS)
+                return true;
+    return false;
+}
+
 /* ---- what has become of paths ---- */
 
 static bool is_hit(const struct lr_fd *fd, uint32_t last, uint64_t parts)
@@ -190,9 +213,11 @@ static bool is_hit(const struct lr_fd *fd, uint32_t last, uint64_t parts)
     return fd->kind == LR_FD_PATH && (fd->last == last || (fd->parts & parts) != 0);
 }
 
-/* Looks again at all paths with this last component, or with one of the components of which `parts` has the bits. */
-static void look_again(struct lr_tracer *t, uint32_t last, uint64_t parts)
+/* Looks again at all paths with this last component, or with one of the components of which `parts` has the bits;
+ * at working directories too, unless it was a file. */
+static void look_again(struct lr_tracer *t, uint32_t last, uint64_t parts, bool is_file)
 {
+    memset(t->no_devices, 0, sizeof t->no_devices);
     for (struct lr_files *files = t->files; files != NULL; files = files->next) {
         struct lr_task *user = NULL;
 
@@ -203,7 +228,7 @@ static void look_again(struct lr_tracer *t, uint32_t last, uint64_t parts)
                 lr_name_record(t, user, (int) fd);
             }
     }
-    for (size_t i = 0; i < LR_TABLE_SIZE; i++)
+    for (size_t i = 0; !is_file && i < LR_TABLE_SIZE; i++)
         for (struct lr_task *task = t->tasks[i]; task != NULL; task = task->next)
             if (task->directory != NULL && is_hit(&task->directory->is, last, parts))
                 lr_name_record(t, task, AT_FDCWD);
@@ -223,14 +248,14 @@ static bool last_of(const char *path, uint32_t *ret_hash)
 }
 
 /* A directory that is removed was empty: no other path had it in the middle. */
-void lr_names_removed(struct lr_tracer *t, const char *path)
+void lr_names_removed(struct lr_tracer *t, const char *path, bool is_file)
 {
     uint32_t last;
 
     if (last_of(path, &last))
-        look_again(t, last, 0);
+        look_again(t, last, 0, is_file);
     else
-        look_again(t, 0, ~UINT64_C(0));
+        look_again(t, 0, ~UINT64_C(0), false);
 }
 
 /* What was renamed, and what was there before; with RENAME_EXCHANGE both are renamed. */
@@ -239,7 +264,7 @@ void lr_names_moved(struct lr_tracer *t, const char *from, const char *to)
     uint32_t first, second;
 
     if (last_of(from, &first) && last_of(to, &second))
-        look_again(t, first, bit_of(first) | bit_of(second));
+        look_again(t, first, bit_of(first) | bit_of(second), false);
     else
-        look_again(t, 0, ~UINT64_C(0));
+        look_again(t, 0, ~UINT64_C(0), false);
 }

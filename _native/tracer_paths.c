@@ -27,6 +27,7 @@
 #include <linux/close_range.h>
 
 #define POLLED_MAX 512
+#define ASKED_MAX 256                  /* after so many calls: is there any need to ask? */
 
 enum does {
     NOTHING,
@@ -260,6 +261,8 @@ void lr_paths_before(struct lr_tracer *t, struct lr_task *task)
         lr_paths_list(t, task);
     if (task->files != NULL)
         task->files->tid = task->tid;
+    if (t->asking && ++t->asked % ASKED_MAX == 0)
+        t->asking = lr_names_asking(t);
     if (t->asking)
         visit_used(t, task, lr_name_ask);
     if (does(task) == CLOSES || does(task) == CLOSES_RANGE)
@@ -285,12 +288,16 @@ static void after_change_of_paths(struct lr_tracer *t, const struct lr_task *tas
 {
     char from[PATH_MAX], to[PATH_MAX];
     int at = does(task) == REMOVES_AT || does(task) == MOVES_AT;
+    bool is_file = task->nr == SYS_unlinkat && !(task->args[2] & AT_REMOVEDIR);
 
+#ifdef SYS_unlink
+    is_file |= task->nr == SYS_unlink;
+#endif
     switch (does(task)) {
     case REMOVES:
     case REMOVES_AT:
         if (read_path(task, task->args[at], from))
-            lr_names_removed(t, from);
+            lr_names_removed(t, from, is_file);
         break;
     case MOVES:
     case MOVES_AT:
@@ -298,7 +305,7 @@ static void after_change_of_paths(struct lr_tracer *t, const struct lr_task *tas
             lr_names_moved(t, from, to);
         break;
     case REMAKES_TREE:
-        lr_names_removed(t, "/");
+        lr_names_removed(t, "/", false);
         break;
     default:
         break;

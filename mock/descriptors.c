@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
-#include <net/ethernet.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -68,7 +67,8 @@ static void kinds(void)
     epoll_ctl(fd, EPOLL_CTL_ADD, pair[0], &(struct epoll_event) { .events = EPOLLIN });
     fd = syscall(SYS_pidfd_open, getpid(), 0);
     use(fd);
-    use(syscall(SYS_pidfd_getfd, fd, pair[1], 0));
+    use(syscall(SYS_pidfd_getfd, fd, 99, 0));
+    use(fd);
     use(open(".", O_TMPFILE | O_RDWR, 0600));
     use(99);
     use(-1);
@@ -143,6 +143,7 @@ static void removed(void)
     use(directory);
     openat(AT_FDCWD, "x", O_RDONLY);
     rename("../moved", "../again");
+    use(deep);
     openat(AT_FDCWD, "x", O_RDONLY);
     rmdir("../again/");
     use(directory);
@@ -241,7 +242,7 @@ static void inet(void)
     other = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
     use(other);
     use(socket(AF_INET, SOCK_RAW, IPPROTO_RAW));
-    use(socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL)));
+    use(socket(AF_PACKET, SOCK_DGRAM, 0));
     use(socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP));
 }
 
@@ -400,6 +401,30 @@ static void after(void)
     openat(AT_FDCWD, "nowhere", O_RDONLY);
 }
 
+static const char *const files[] = { "/etc/hostname", "/etc/hosts", "/etc/passwd", "/etc/group" };
+
+static void *hand(void *argument)
+{
+    for (int i = 0; i < 300; i++) {
+        int fd = open(argument, O_RDONLY);
+
+        use(fd);
+        close(fd);
+    }
+    return NULL;
+}
+
+/* Threads that get each other's numbers. */
+static void changing_hands(void)
+{
+    pthread_t ids[4];
+
+    for (int i = 0; i < 4; i++)
+        pthread_create(&ids[i], NULL, hand, (void *) files[i]);
+    for (int i = 0; i < 4; i++)
+        pthread_join(ids[i], NULL);
+}
+
 static void waiting(void)
 {
     int fd = socket(AF_INET, SOCK_DGRAM, 0), queue = epoll_create1(0);
@@ -410,7 +435,7 @@ static void waiting(void)
     FD_ZERO(&set);
     FD_SET(fd, &set);
     FD_SET(0, &set);
-    poll((struct pollfd[]) { { fd, POLLIN, 0 }, { 0, POLLIN, 0 }, { -1, 0, 0 } }, 3, 0);
+    poll((struct pollfd[]) { { fd, POLLIN, 0 }, { 0, POLLIN, 0 } }, 2, 0);
     select(fd + 1, &set, NULL, NULL, &now);
     bind(fd, (struct sockaddr *) &address, sizeof address);
     poll((struct pollfd[]) { { fd, POLLIN, 0 } }, 1, 0);
@@ -426,6 +451,42 @@ static void waiting(void)
     epoll_ctl(queue, EPOLL_CTL_ADD, fd, &(struct epoll_event) { .events = EPOLLIN });
 }
 
+static void *use_all(void *argument)
+{
+    for (int fd = 3; fd < 10; fd++)
+        use(fd);
+    return NULL;
+}
+
+static void *wait_and_use(void *argument)
+{
+    read(0, &byte, 1);
+    return use_all(argument);
+}
+
+/* Has made everything when it says `ready`, and uses it when told to: in a thread, in another one, in a child. */
+static void held(void)
+{
+    pthread_t id, other;
+    int pair[2];
+
+    open("/dev/null", O_RDONLY);
+    bound(AF_INET, SOCK_DGRAM, 0, "127.0.0.1");
+    socket(AF_INET, SOCK_STREAM, 0);
+    socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+    chdir("/etc");
+    pthread_create(&id, NULL, wait_and_use, NULL);
+    write(1, "ready\n", 6);
+    pthread_join(id, NULL);
+    pthread_create(&other, NULL, use_all, NULL);
+    pthread_join(other, NULL);
+    if (fork() == 0)
+        use_all(NULL);
+    else
+        wait(NULL);
+    openat(AT_FDCWD, "nowhere", O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
     const char *part = argc > 1 ? argv[1] : "";
@@ -434,7 +495,7 @@ int main(int argc, char **argv)
         { "kinds", kinds }, { "ended", ended }, { "duplicates", duplicates }, { "removed", removed },
         { "removed_by_child", removed_by_child }, { "inet", inet }, { "inet6", inet6 }, { "local", local },
         { "netlink", netlink }, { "passed", passed }, { "shared", shared }, { "after", after },
-        { "waiting", waiting },
+        { "waiting", waiting }, { "changing_hands", changing_hands }, { "held", held },
     };
 
     if (strcmp(part, "executed") == 0)

@@ -27,7 +27,7 @@ _UNIX_HEAD, _UNIX_PATH = 16, 108
 _netlink = enum_text("netlink")
 
 
-def _inet(data: bytes, family: socket.AddressFamily) -> str:
+def _inet(data: bytes, family: int) -> str:
     source, target = struct.unpack_from(">HH", data, 4)
     size = 4 if family == socket.AF_INET else 16
     here, there = data[8 : 8 + size], data[24 : 24 + size]
@@ -66,7 +66,7 @@ def _socket(text: bytes, inode: int) -> str:
     address = f"{inode}"
     family = data[0] if data else 0
     if family in (socket.AF_INET, socket.AF_INET6) and len(data) >= 40:
-        address = _inet(data, socket.AddressFamily(family))
+        address = _inet(data, family)
     elif family == socket.AF_UNIX:
         address = _unix(data, inode)
     elif family == socket.AF_NETLINK and len(data) >= 8:

@@ -82,7 +82,7 @@ def test_what_points_to_memory_has_a_size() -> None:
 
 
 def test_the_plan_says_what_to_copy_and_when() -> None:
-    """execve: path, argv and envp at entry; read: as many bytes as the result says, at exit; wait4: two structs."""
+    """execve: path, argv and envp at entry; read: a descriptor, and bytes by the result, at exit; wait4."""
     plan = capture_plan()
     assert len(plan) == 512 * 48
 
@@ -92,7 +92,7 @@ def test_the_plan_says_what_to_copy_and_when() -> None:
 
     nothing = (table.NONE, 0, 0)
     assert cells(59)[:6] == [(table.PATH, 0, 0), (table.ARGV, 0, 0), (table.ENVP, 0, 0)] + [nothing] * 3
-    assert cells(0) == [nothing] * 7 + [(table.BUFFER, 7, 0)] + [nothing] * 4
+    assert cells(0) == [(table.FD, 0, 0)] + [nothing] * 6 + [(table.BUFFER, 7, 0)] + [nothing] * 4
     assert cells(61)[6:] == [nothing, (table.FIXED, 0, 4), nothing, (table.FIXED, 0, 144)] + [nothing] * 2
     assert cells(39) == [nothing] * 12
 
@@ -109,7 +109,7 @@ def compiled(tmp_path: Path, text: str) -> None:
 
 def test_captures_and_cells_are_those_of_the_header(tmp_path: Path) -> None:
     """enum lr_capture and struct lr_capture_row are as the plan has them."""
-    words = "NONE STRING PATH ARGV ENVP BUFFER FIXED PTRLEN COUNTED IOVEC MSGHDR"
+    words = "NONE STRING PATH ARGV ENVP BUFFER FIXED PTRLEN COUNTED IOVEC MSGHDR FD"
     checks = [f"_Static_assert(LR_CAP_{word} == {getattr(table, word)}, {word!r});" for word in words.split()]
     checks.append("_Static_assert(sizeof(struct lr_capture_row) == 48 && sizeof(struct lr_capture_cell) == 4, 'x');")
     compiled(tmp_path, f'#include "{HEADER}"\n' + "\n".join(checks).replace("'", '"'))
