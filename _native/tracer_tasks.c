@@ -124,8 +124,10 @@ void lr_task_remove(struct lr_tracer *t, struct lr_task *task)
         t->exiting--;
     if (task->held)
         t->held--;
+    lr_tamper_undelay(t, task);
     unlink_task(t, task);
     lr_files_release(task);
+    free(task->counts);
     free(task);
 }
 
