@@ -169,7 +169,9 @@ class StraceWriter:
         seconds, micro = divmod(max(duration, 0) // 1000, 1_000_000)
         rest = rest.ljust(RESULT_COLUMN - column) if column < RESULT_COLUMN else rest
         marks = (" (INJECTED)" if record.injected else "") + (" (DELAYED)" if record.delayed else "")
-        self._parts.append(f"{rest}= {form.result(context)}{marks} <{seconds}.{micro:06d}>\n")
+        injected_end = record.injected and form.call.result == "none" and not record.failed
+        result = record.value if injected_end else form.result(context)
+        self._parts.append(f"{rest}= {result}{marks} <{seconds}.{micro:06d}>\n")
         self._line = None
         thread.previous = form.name
         thread.format = thread.context = None
