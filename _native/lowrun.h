@@ -91,6 +91,22 @@ int lr_pump_move(struct lr_pump *pump, uint64_t limit);
 
 /* ---- the tracer of system calls: tracer*.c, its records: records.h ---- */
 struct lr_tracer;
+struct lr_inject {                      /* what is done to a call */
+    uint32_t first, last, step;         /* to these of a thread's invocations, from 1; step 0: to the first alone */
+    uint32_t replace;                   /* 1: `call` is executed instead, -1 none, */
+    int32_t call;
+    int32_t signo;                      /* sent at the entry; 0: none */
+    int64_t result;                     /* and this is the result, -errno too */
+    uint64_t delay_enter_ns, delay_exit_ns;
+};
+struct lr_hook {                        /* a call at its entry or its exit, for lr_tracer_options.hook */
+    const uint8_t *record;              /* ENTER or EXIT; lasts as long as the call of the hook */
+    uint32_t size;
+    uint32_t answer;                    /* LR_HOOK_*: what the hook wants */
+    int64_t value;
+};
+#define LR_HOOK_SKIP 1                  /* at an entry: do not execute it, `value` is its result */
+#define LR_HOOK_RESULT 2                /* at an exit: `value` is its result */
 struct lr_tracer_options {
     int output;                         /* where records are written to; -1: they are taken while the command runs, */
     int wake;                           /* and this counter is raised when there are some */
@@ -99,6 +115,12 @@ struct lr_tracer_options {
     uint32_t rows;
     uint32_t only_bits;
     const uint8_t *only;                /* bit nr set: record the call; NULL: all */
+    const struct lr_inject *injections;
+    const uint8_t *injected;            /* `rows` of them, by call number: index in `injections` + 1, 0: none; NULL */
+    const uint8_t *hooked;              /* bit nr set: `hook` is called for the recorded call */
+    uint32_t hooked_bits;
+    void (*hook)(void *handle, struct lr_hook *hook);  /* on the parked thread, in the tracer's process; or NULL */
+    void *handle;
 };
 struct lr_tracer_usage {
     uint64_t user_ns;

@@ -49,9 +49,12 @@ struct lr_rec_enter {
 struct lr_rec_exit {
     int64_t rval;          /* the return value, -errno when is_error */
     uint64_t duration_ns;  /* CLOCK_MONOTONIC from the entry stop; ~0 when unknown */
-    uint32_t is_error;
+    uint16_t is_error;
+    uint16_t marks;        /* LR_EXIT_* */
     uint32_t chunks;
 };
+#define LR_EXIT_INJECTED 1 /* the call was not executed as it was made, or the result is not the kernel's */
+#define LR_EXIT_DELAYED 2
 
 struct lr_rec_status {
     int32_t status;        /* raw wait status; for STOPPED the signal */

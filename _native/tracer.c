@@ -63,9 +63,11 @@
 /* To the next stop at a call. Where a filter chooses the calls it makes the
  * entry's stop, and only the exit of one that was entered is waited for; once
  * nothing can be written none need stop. Forks, execs and ends always do. */
-static void resume(const struct lr_tracer *t, const struct lr_task *task, int signo)
+void lr_resume(const struct lr_tracer *t, const struct lr_task *task, int signo)
 {
-    bool idle = t->write_error != 0 || (t->filtered && !task->entered);
+    bool exit_matters = task->entered || task->tamper.replaced || task->tamper.exit_pause_ns > 0;
+    bool idle = t->write_error != 0 || (t->filtered && !exit_matters);
+
 
     ptrace(idle ? PTRACE_CONT : PTRACE_SYSCALL, (pid_t) task->tid, NULL, (unsigned long) signo);
 }
@@ -86,22 +88,11 @@ static bool wanted(const struct lr_tracer *t, uint32_t arch, uint64_t nr)
     return t->options.only == NULL || arch != NATIVE_ARCH || (nr < t->options.only_bits && (t->options.only[nr / 8] >> (nr % 8) & 1));
 }
 
-static void on_entry(struct lr_tracer *t, struct lr_task *task, const struct ptrace_syscall_info *info)
+static void record_entry(struct lr_tracer *t, struct lr_task *task, const struct ptrace_syscall_info *info)
 {
     struct lr_rec_enter *enter;
+    struct lr_record *shown;
 
-    task->entered = false;
-    task->nr = info->arch == NATIVE_ARCH ? info->entry.nr : UINT64_MAX;
-    memcpy(task->args, info->entry.args, sizeof task->args);
-    if (task->nr == SYS_rt_sigreturn)
-        task->args[0] = info->stack_pointer + FRAME_MASK;
-    if (!t->recording) {
-        if (task->tid != t->root)
-            return;
-        lr_record_restart(t);
-    }
-    if (!wanted(t, info->arch, info->entry.nr))
-        return;
     task->entered = true;
     task->row = task->nr < t->options.rows ? &t->options.plan[task->nr] : NULL;
     if (t->recording)
@@ -114,7 +105,29 @@ static void on_entry(struct lr_tracer *t, struct lr_task *task, const struct ptr
     memcpy(enter->args, info->entry.args, sizeof enter->args);
     enter->arch = info->arch;
     enter->chunks = task->row != NULL ? lr_capture(t, task, task->row->enter, NULL) : 0;
+    shown = t->recording ? lr_hook_prepare(t, task) : NULL;
     lr_record_end(t);
+    if (shown != NULL)
+        lr_hook_enter(t, task, shown);
+}
+
+static void on_entry(struct lr_tracer *t, struct lr_task *task, const struct ptrace_syscall_info *info)
+{
+    task->entered = task->hooked = false;
+    task->tamper = (struct lr_tamper) { 0 };
+    task->nr = info->arch == NATIVE_ARCH ? info->entry.nr : UINT64_MAX;
+    memcpy(task->args, info->entry.args, sizeof task->args);
+    if (task->nr == SYS_rt_sigreturn)
+        task->args[0] = info->stack_pointer + FRAME_MASK;
+    if (!t->recording) {
+        if (task->tid != t->root)
+            return;
+        lr_record_restart(t);
+    }
+    if (wanted(t, info->arch, info->entry.nr))
+        record_entry(t, task, info);
+    if (t->recording)
+        lr_tamper_enter(t, task);
 }
 
 /* A child that asked not to be followed is not: then the number of processes is not known. */
@@ -126,10 +139,10 @@ static void note_untraced(struct lr_tracer *t, const struct lr_task *task)
         t->usage.untraced++;
 }
 
-static void on_exit_of_call(struct lr_tracer *t, struct lr_task *task, const struct ptrace_syscall_info *info)
+static void on_exit_of_call(struct lr_tracer *t, struct lr_task *task, struct ptrace_syscall_info *info)
 {
     struct lr_rec_exit *leave;
-    int64_t rval = info->exit.rval;
+    int64_t rval;
     uint64_t now = lr_clock_ns(CLOCK_MONOTONIC);
 
     if (!t->recording) {
@@ -140,9 +153,11 @@ static void on_exit_of_call(struct lr_tracer *t, struct lr_task *task, const str
         }
         return;
     }
+    lr_tamper_leave(task, info);
+    rval = info->exit.rval;
     if (task->entered || t->options.only == NULL)
-        lr_paths_after(t, task, rval, info->exit.is_error);
-    if (rval > 0)
+        lr_paths_after(t, task, rval, info->exit.is_error || task->tamper.replaced);
+    if (rval > 0 && !task->tamper.replaced)
         note_untraced(t, task);
     task->nr = UINT64_MAX;
     if (!task->entered)
@@ -153,10 +168,14 @@ static void on_exit_of_call(struct lr_tracer *t, struct lr_task *task, const str
         return;
     *leave = (struct lr_rec_exit) {
         .rval = rval, .duration_ns = now - task->entered_ns, .is_error = info->exit.is_error,
+        .marks = task->tamper.marks,
     };
     if (task->row != NULL && !info->exit.is_error)
         leave->chunks = lr_capture(t, task, task->row->leave, &rval);
-    lr_record_end(t);
+    if (task->hooked)
+        lr_hook_leave(t, task, info);
+    else
+        lr_record_end(t);
 }
 
 static void record_status(struct lr_tracer *t, const struct lr_task *task, int kind, int status)
@@ -184,16 +203,18 @@ static void record_signal(struct lr_tracer *t, const struct lr_task *task)
 
 /* ---- stops ---- */
 
-static void on_call(struct lr_tracer *t, struct lr_task *task)
+/* Returns as on_stop. */
+static int on_call(struct lr_tracer *t, struct lr_task *task)
 {
     struct ptrace_syscall_info info;
 
     if (ptrace(PTRACE_GET_SYSCALL_INFO, (pid_t) task->tid, sizeof info, &info) <= 0)
-        return;
+        return 0;
     if (info.op == PTRACE_SYSCALL_INFO_ENTRY || info.op == PTRACE_SYSCALL_INFO_SECCOMP)
         on_entry(t, task, &info);      /* both begin with number and arguments */
     else if (info.op == PTRACE_SYSCALL_INFO_EXIT)
         on_exit_of_call(t, task, &info);
+    return lr_tamper_go(t, task);
 }
 
 static void release(struct lr_tracer *t, struct lr_task *task);
@@ -238,11 +259,9 @@ static int on_stop(struct lr_tracer *t, struct lr_task *task, int status)
             record_signal(t, task);
             return signo;
         }
-        on_call(t, task);
-        return 0;
+        return on_call(t, task);
     case PTRACE_EVENT_SECCOMP:
-        on_call(t, task);
-        return 0;
+        return on_call(t, task);
     case PTRACE_EVENT_FORK:
     case PTRACE_EVENT_VFORK:
     case PTRACE_EVENT_CLONE:
@@ -273,12 +292,15 @@ static int on_stop(struct lr_tracer *t, struct lr_task *task, int status)
 static void let_go(struct lr_tracer *t, struct lr_task *task, int status)
 {
     uint32_t tid = task->tid;
-    int signo = on_stop(t, task, status);
+    int signo;
+
+    lr_tamper_undelay(t, task);        /* it was killed meanwhile */
+    signo = on_stop(t, task, status);
 
     if (tid == t->root)                /* PTRACE_INTERRUPT gives way to any other stop */
         t->root_stopped = true;
     if (signo >= 0 && (task = lr_task_find(t, tid)) != NULL)
-        resume(t, task, signo);
+        lr_resume(t, task, signo);
 }
 
 static void release(struct lr_tracer *t, struct lr_task *task)
@@ -390,6 +412,8 @@ void lr_tracer_follow(struct lr_tracer *t)
             left = true;
             lr_leave(t);
         }
+        if (t->delayed > 0)
+            lr_tamper_awake(t);
         for (int i = 0; i < count; i++)
             dispatch(t, &stops[i]);
     }

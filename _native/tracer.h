@@ -61,6 +61,16 @@ struct lr_directory {
     struct lr_fd is;
 };
 
+/* What is done to one call. */
+struct lr_tamper {
+    bool replaced;                     /* at the exit `value` becomes the result */
+    uint16_t marks;                    /* LR_EXIT_* */
+    int signo;                         /* sent when the present stop ends */
+    int64_t value;
+    uint64_t pause_ns;                 /* before the present stop ends, */
+    uint64_t exit_pause_ns;            /* or that of the exit */
+};
+
 /* One thread. */
 struct lr_task {
     struct lr_task *next;              /* in the bucket */
@@ -76,6 +86,11 @@ struct lr_task {
     const struct lr_capture_row *row;  /* NULL: nothing to copy */
     struct lr_files *files;            /* NULL: not known yet */
     struct lr_directory *directory;
+    struct lr_tamper tamper;           /* with the call that it is in */
+    bool hooked;                       /* its exit is for a hook */
+    uint32_t *counts;                  /* of its calls that are injected into, by number; NULL: none yet */
+    uint64_t due_ns;                   /* CLOCK_MONOTONIC: it stays in its stop until then; 0: it goes */
+    int due_signo;                     /* with this signal */
 };
 
 struct lr_tracer {
@@ -89,6 +104,7 @@ struct lr_tracer {
     uint32_t count;                    /* of tasks */
     uint32_t exiting;                  /* of those, seen in PTRACE_EVENT_EXIT */
     uint32_t held;                     /* of those, waiting for their creator's stop */
+    uint32_t delayed;                  /* of those, staying in a stop for a while */
     struct lr_process *processes[LR_TABLE_SIZE];
     uint32_t *tombs;                   /* tids that died unannounced, by tid % LR_TOMBS */
     uint32_t root;                     /* the command's first process */
@@ -151,6 +167,24 @@ uint32_t lr_event_message(uint32_t tid);
 /* ---- tracer_exec.c ---- */
 void lr_exec(struct lr_tracer *t, struct lr_task *task);
 
+void lr_resume(const struct lr_tracer *t, const struct lr_task *task, int signo);
+
+/* ---- tracer_tamper.c ---- */
+#define LR_ERRNO_MAX 4095
+struct ptrace_syscall_info;
+void lr_tamper_enter(struct lr_tracer *t, struct lr_task *task);
+void lr_tamper_leave(struct lr_task *task, struct ptrace_syscall_info *info);
+void lr_tamper_replace(struct lr_task *task, int64_t nr, int64_t value);
+void lr_tamper_result(const struct lr_task *task, struct ptrace_syscall_info *info, int64_t value);
+int lr_tamper_go(struct lr_tracer *t, struct lr_task *task);
+void lr_tamper_undelay(struct lr_tracer *t, struct lr_task *task);
+void lr_tamper_awake(struct lr_tracer *t);
+
+/* ---- tracer_hooks.c ---- */
+struct lr_record *lr_hook_prepare(struct lr_tracer *t, struct lr_task *task);
+void lr_hook_enter(struct lr_tracer *t, struct lr_task *task, struct lr_record *record);
+void lr_hook_leave(struct lr_tracer *t, struct lr_task *task, struct ptrace_syscall_info *info);
+
 /* ---- tracer_attach.c ---- */
 int lr_attach(struct lr_tracer *t);
 void lr_leave(struct lr_tracer *t);
@@ -186,6 +220,7 @@ void lr_processes_free(struct lr_tracer *t);
 uint64_t lr_clock_ns(clockid_t clock);
 void *lr_record_begin(struct lr_tracer *t, const struct lr_task *task, int kind, size_t body);
 void lr_record_end(struct lr_tracer *t);
+void lr_record_drop(struct lr_tracer *t);
 void lr_record_restart(struct lr_tracer *t);
 void *lr_record_extend(struct lr_tracer *t, size_t len);
 void lr_record_shrink(struct lr_tracer *t, void *end);

@@ -15,7 +15,9 @@
  *   the loop's thread:         lr_tracer_await_seized ...../
  *
  * The tracer lives on the parked thread's thread-local storage, so that
- * thread must be parked. It dies when that thread does (PR_SET_PDEATHSIG),
+ * thread must be parked. Where Python is called back it lives on that thread's
+ * stack, too, below what that needs itself: Python knows the bounds of its
+ * threads' stacks. The thread's signals are all blocked, no handler runs there. It dies when that thread does (PR_SET_PDEATHSIG),
  * the tracees with it (PTRACE_O_EXITKILL), unless they were attached to. All its signals are blocked but SIGUSR1.
  */
 #include "tracer.h"
@@ -26,6 +28,7 @@
 #include <sys/prctl.h>
 
 #define STACK_SIZE (256 * 1024)
+#define OWN_FRAMES (16 * 1024)         /* what the parked thread itself needs below host() */
 
 int lr_tracer_create(const struct lr_tracer_options *options, struct lr_tracer **ret_tracer)
 {
@@ -57,15 +60,17 @@ static void on_wake(int signo)
     (void) signo;
 }
 
-/* SIGUSR1 ends a wait4: for lr_tracer_detach. The handlers of this process are its own. */
+/* SIGUSR1 ends a wait4: for lr_tracer_detach; so does SIGALRM, for delays. The handlers of this process are its own. */
 static void prepare_signals(void)
 {
     const struct sigaction wake = { .sa_handler = on_wake };
     sigset_t set;
 
     sigaction(SIGUSR1, &wake, NULL);
+    sigaction(SIGALRM, &wake, NULL);
     sigemptyset(&set);
     sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGALRM);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
@@ -96,13 +101,18 @@ static void set_pid(struct lr_tracer *t, pid_t pid)
 /* Makes the tracer's process and waits for its end. */
 static int host(struct lr_tracer *t)
 {
-    char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    char *stack = NULL, *top = (char *) ((uintptr_t) __builtin_frame_address(0) / 64 * 64 - OWN_FRAMES);
     int result = -ENOMEM, status = 0;
+
+    if (t->options.hook == NULL) {
+        stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+        top = stack + STACK_SIZE;
+    }
 
     t->owner = getpid();
     t->seize_result = -ECHILD;
     if (stack != MAP_FAILED) {
-        pid_t tracer = clone(trace, stack + STACK_SIZE, CLONE_VM | CLONE_FILES | CLONE_FS, t);
+        pid_t tracer = clone(trace, top, CLONE_VM | CLONE_FILES | CLONE_FS, t);
 
         result = tracer < 0 ? -errno : 0;
         set_pid(t, tracer > 0 ? tracer : 0);
@@ -111,7 +121,8 @@ static int host(struct lr_tracer *t)
         set_pid(t, 0);                 /* before it is reaped: the pid is not yet another's */
         while (tracer > 0 && waitpid(tracer, &status, __WCLONE) < 0 && errno == EINTR)
             ;
-        munmap(stack, STACK_SIZE);
+        if (stack != NULL)
+            munmap(stack, STACK_SIZE);
     }
     if (result < 0)
         t->seize_result = result;

@@ -143,6 +143,14 @@ void lr_record_end(struct lr_tracer *t)
     }
 }
 
+/* Takes the open record back. */
+void lr_record_drop(struct lr_tracer *t)
+{
+    t->used = t->open;
+    if (t->taken != NULL)
+        pthread_mutex_unlock(&t->writing);
+}
+
 /* Before the first execve only the latest entry counts: forget the former. */
 void lr_record_restart(struct lr_tracer *t)
 {

@@ -134,8 +134,10 @@ void lr_task_remove(struct lr_tracer *t, struct lr_task *task)
     if (task->held)
         t->held--;
     count_thread(t, task, -1);
+    lr_tamper_undelay(t, task);
     unlink_task(t, task);
     lr_files_release(task);
+    free(task->counts);
     free(task);
 }
 

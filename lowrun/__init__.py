@@ -30,6 +30,8 @@ from lowrun.runs.recorder import Recorder, RunInfo
 from lowrun.runs.repeat import repeat, run
 from lowrun.runs.repeater import Repeater
 from lowrun.runs.report import result_dict, summary_dict, to_json
+from lowrun.trace.hooks import TracedCall
+from lowrun.trace.inject import Inject
 from lowrun.values import Artifact, Command, ExitStatus, Result, Summary, Usage
 from lowrun.version import VERSION as __version__
 
@@ -45,6 +47,7 @@ __all__ = [
     "DeniedError",
     "ExitStatus",
     "GoneError",
+    "Inject",
     "InternalError",
     "IoSource",
     "Loop",
@@ -61,6 +64,7 @@ __all__ = [
     "SpawnError",
     "Summary",
     "Timer",
+    "TracedCall",
     "UnnamedFile",
     "UnsupportedError",
     "Usage",

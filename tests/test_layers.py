@@ -28,7 +28,7 @@ HOUSE: list[tuple[str, str]] = [
     (
         "trace",
         "arch constants quoting rows table records context signals sockets structs scalars special pointers decode "
-        "naming descriptors follow calls text terminal counts select denial tracer live",
+        "naming descriptors follow calls text terminal counts select inject hooks denial tracer live",
     ),
     ("runs", "recorder report directory usage run repeater repeat"),
     ("recorders", "output calls"),
@@ -40,7 +40,7 @@ STRANGERS = {"recorders"}
 PURE = (
     "version errors values core.procfs trace.constants trace.quoting trace.rows trace.table trace.records "
     "trace.context trace.signals trace.sockets trace.structs trace.scalars trace.special trace.pointers trace.decode "
-    "trace.naming trace.descriptors trace.text runs.report runs.usage"
+    "trace.naming trace.descriptors trace.text trace.inject runs.report runs.usage"
 ).split()
 #: A pure module does not import these at all ...
 WAITING = "asyncio multiprocessing pty selectors subprocess threading tty".split()

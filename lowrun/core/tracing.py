@@ -8,14 +8,19 @@ for other threads meanwhile, the rest is for when `run` has returned.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from lowrun._native import ffi, lib
 from lowrun.core.kernel import check
 from lowrun.errors import ClosedError
 
-__all__ = ["NativeTracer", "TracedUsage"]
+__all__ = ["RESULT", "SKIP", "Answer", "NativeTracer", "Tampering", "TracedUsage"]
+
+#: What a hook wants: at an entry SKIP, at an exit RESULT; with the call's result.
+Answer = tuple[int, int]
+SKIP: int = lib.LR_HOOK_SKIP
+RESULT: int = lib.LR_HOOK_RESULT
 
 #: (user ns, system ns, KiB of the largest process, number of processes, of those: what they used is not known)
 TracedUsage = tuple[int, int, int, int, int, int]
@@ -27,6 +32,27 @@ def bitmap_of(numbers: Iterable[int]) -> bytes:
     for number in numbers:
         bits |= 1 << number
     return bits.to_bytes(bits.bit_length() // 8 + 1, "little")
+
+
+class Tampering(NamedTuple):
+    """What is done to calls while they are traced."""
+
+    #: `struct lr_inject` each, field by field.
+    injections: Sequence[tuple[int, ...]] = ()
+    #: Call number -> index in `injections`.
+    places: Mapping[int, int] = {}
+    #: Gets the ENTER, then the EXIT record of a call; must not raise. In the tracer's process, on the thread of `run`.
+    hook: Callable[[bytes], Answer | None] | None = None
+    #: The numbers of the calls that it is called for.
+    hooked: frozenset[int] = frozenset()
+
+
+@ffi.def_extern()  # type: ignore[untyped-decorator]
+def lr_python_hook(handle: Any, hook: Any) -> None:
+    """The one function that C calls: see _native/tracer_hooks.c."""
+    answer = ffi.from_handle(handle)(bytes(ffi.buffer(hook.record, hook.size)))
+    if answer is not None:
+        hook.answer, hook.value = answer
 
 
 class NativeTracer:
@@ -42,7 +68,13 @@ class NativeTracer:
     __slots__ = ("_keep", "_tracer")
 
     def __init__(
-        self, output: int, plan: bytes, only: frozenset[int] | None, string_limit: int, wake: int = -1
+        self,
+        output: int,
+        plan: bytes,
+        only: frozenset[int] | None,
+        string_limit: int,
+        wake: int = -1,
+        tampering: Tampering | None = None,
     ) -> None:
         bits = b"" if only is None else bitmap_of(only)
         rows = ffi.from_buffer("struct lr_capture_row[]", plan)
@@ -51,10 +83,28 @@ class NativeTracer:
         options.plan, options.rows = rows, len(rows)
         if only is not None:
             options.only, options.only_bits = ffi.from_buffer("uint8_t[]", bits), len(bits) * 8
+        tampered = None if tampering is None else self._tamper(options, tampering)
         out = ffi.new("struct lr_tracer **")
         check(lib.lr_tracer_create(options, out), "lr_tracer_create")
         self._tracer = out[0]
-        self._keep = (plan, rows, bits, options)  # C holds pointers to them
+        self._keep = (plan, rows, bits, options, tampered)  # C holds pointers to them
+
+    @staticmethod
+    def _tamper(options: Any, tampering: Tampering) -> tuple[Any, ...]:
+        """Fill in what is done to calls; returns what C will hold pointers to."""
+        injections = ffi.new("struct lr_inject[]", list(tampering.injections))
+        injected = ffi.new("uint8_t[]", options.rows)
+        for number, index in tampering.places.items():
+            injected[number] = index + 1
+        if tampering.places:
+            options.injections, options.injected = injections, injected
+        if tampering.hook is None:
+            return injections, injected
+        bits = ffi.from_buffer("uint8_t[]", bitmap_of(tampering.hooked))
+        handle = ffi.new_handle(tampering.hook)
+        options.hooked, options.hooked_bits = bits, len(bits) * 8
+        options.hook, options.handle = lib.lr_python_hook, handle
+        return injections, injected, bits, handle
 
     def _open(self) -> Any:
         if self._tracer == ffi.NULL:

@@ -11,6 +11,7 @@ import errno
 import io
 import mmap
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ from lowrun.core.fd import UnnamedFile, write_all
 from lowrun.core.loop import Loop
 from lowrun.errors import UsageError
 from lowrun.runs.recorder import RunInfo
+from lowrun.trace.hooks import HookFunction, Hooks, tampering_of
+from lowrun.trace.inject import Inject, stops_of
 from lowrun.trace.tracer import STRING_LIMIT, UNPRIVILEGED, Tracer
 from lowrun.values import Artifact, Usage
 
@@ -48,23 +51,56 @@ class Calls:
 
     `only` says which calls to record, as strace's -e trace= does:
     "open,close", "%file", "!%memory"; None records all. `engine` is "auto" or
-    "ptrace". With `keep_binary` the records are kept beside the text, as
-    `calls.records` (lowrun.trace.read reads them). Raises UsageError for a set or
-    an engine that is not known.
+    "ptrace". `inject` is done to calls, recorded or not. With `keep_binary` the
+    records are kept beside the text, as `calls.records` (lowrun.trace.read reads
+    them).
+
+    Before a recorded call of the set `hook` (None: any) is executed,
+    `on_call(call, process)` is called with it and a python-ptrace
+    `PtraceProcess` of the thread, and when it returns, `on_return(call,
+    process)`: on the tracer's thread, while the tracee is stopped (docs/hooks.md).
+
+    Raises UsageError for a set or an engine that is not known, and UnsupportedError
+    for hooks without python-ptrace.
     """
 
     name = "calls"
 
-    def __init__(self, only: str | None = None, engine: str = "auto", keep_binary: bool = False) -> None:
+    def __init__(
+        self,
+        only: str | None = None,
+        engine: str = "auto",
+        keep_binary: bool = False,
+        *,
+        on_call: HookFunction | None = None,
+        on_return: HookFunction | None = None,
+        hook: str | None = None,
+        inject: Sequence[Inject] = (),
+    ) -> None:
         if engine not in ENGINES:
             raise UsageError(f'no such engine: "{engine}" (there are: {", ".join(ENGINES)})')
         self._only = None if only is None else _numbers(only)
+        self._on_call, self._on_return = on_call, on_return
+        self._hooked = self._hook_numbers(hook)
+        self._inject = tuple(inject)
         self._keep_binary = keep_binary
+        self._hooks: Hooks | None = None
         self._run: RunInfo | None = None
         self._records: UnnamedFile | None = None
         self._tracer: Tracer | None = None
         self._seized = False
         self._used = NOTHING_KNOWN
+
+    def _hook_numbers(self, hook: str | None) -> frozenset[int] | None:
+        """Return the calls that have a hook; None: all that are recorded."""
+        if hook is None:
+            return self._only
+        if self._on_call is None and self._on_return is None:
+            raise UsageError("hook= names calls, but neither on_call nor on_return is given")
+        numbers = _numbers(hook)
+        if self._only is not None and not numbers <= self._only:
+            raise UsageError(f"a hook is for calls that are recorded; only= leaves out some of {hook!r}")
+        return numbers
 
     def start(self, run: RunInfo, loop: Loop) -> None:
         """Ask for the command to be parked and seized. Raises OSError."""
@@ -77,7 +113,11 @@ class Calls:
         self._used = NOTHING_KNOWN
         self._records = UnnamedFile(run.scratch)
         write_all(self._records.fileno(), file_header(STRING_LIMIT))
-        self._tracer = Tracer(self._records.fileno(), capture_plan(), self._only)
+        self._hooks = None
+        if self._on_call is not None or self._on_return is not None:
+            self._hooks = Hooks(self._on_call, self._on_return)
+        tampering = tampering_of(self._inject, self._hooks, self._hooked)
+        self._tracer = Tracer(self._records.fileno(), capture_plan(), self._only, tampering=tampering)
         run.seize(self._seize)
         run.witness(self._usage)
 
@@ -85,7 +125,7 @@ class Calls:
         assert self._tracer is not None
         self._tracer.seize(pid)
         self._seized = True
-        return self._only
+        return stops_of(self._only, self._inject)
 
     def _usage(self) -> Usage:
         return self._used
@@ -98,6 +138,9 @@ class Calls:
             self._used = self._tracer.usage()
             if self._tracer.unprivileged and self._run is not None:
                 self._run.fault(f"system calls: {UNPRIVILEGED}")
+        if self._hooks is not None and self._run is not None:
+            for text in self._hooks.faults:
+                self._run.fault(text)
         self._report()
 
     def _report(self) -> None:

@@ -19,6 +19,8 @@ from lowrun.core.launch import Launch, failed_exec_status
 from lowrun.core.loop import IoSource, Loop, Timer
 from lowrun.core.process import Process, open_standard_fds
 from lowrun.errors import BusyError, GoneError, InternalError, LowrunError
+from lowrun.trace.hooks import tampering_of
+from lowrun.trace.inject import Inject, stops_of
 from lowrun.trace.records import Buffer
 from lowrun.trace.table import capture_plan
 from lowrun.trace.tracer import STRING_LIMIT, UNPRIVILEGED, Tracer
@@ -39,7 +41,7 @@ class LiveTrace:
     when nothing is traced any more and the sink has had all: then `status` is
     the command's, `error` why it could not be brought to its exec, `sink_error`
     why the sink got no more. `only` holds the call numbers to trace (None: all);
-    `string_limit` bytes are copied of a string. Close it (a context manager): a
+    `string_limit` bytes are copied of a string; `inject` is done to calls. Close it (a context manager): a
     command that is still there is killed, attached processes are let go.
     """
 
@@ -51,15 +53,19 @@ class LiveTrace:
         *,
         only: frozenset[int] | None = None,
         string_limit: int = STRING_LIMIT,
+        inject: Sequence[Inject] = (),
     ) -> None:
         self.status: ExitStatus | None = None
         self.error: LowrunError | None = None
         self.sink_error: OSError | None = None
         #: Why the command is not traced, or not to its end.
         self.faults: list[str] = []
-        self._loop, self._sink, self._on_end, self._only = loop, sink, on_end, only
+        self._loop, self._sink, self._on_end = loop, sink, on_end
         self._wake = OwnedFd(kernel.counter_create())
-        self._tracer = Tracer(-1, capture_plan(), only, string_limit, wake=self._wake.fileno())
+        self._stops = stops_of(only, inject)
+        self._tracer = Tracer(
+            -1, capture_plan(), only, string_limit, wake=self._wake.fileno(), tampering=tampering_of(inject)
+        )
         self._source: IoSource = loop.add_io(self._wake.fileno(), kernel.READ, self._woken)
         self._gathering: Timer | None = None
         self._leaving: Timer | None = None
@@ -109,7 +115,7 @@ class LiveTrace:
             self.faults.append(str(error))
             return None
         self._traced = True
-        return self._only
+        return self._stops
 
     # -- the end
 

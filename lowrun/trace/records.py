@@ -23,7 +23,7 @@ Buffer = bytes | bytearray | memoryview
 
 HEADER = struct.Struct("<IHHIIQ")
 ENTER = struct.Struct("<7QII")
-EXIT = struct.Struct("<qQII")
+EXIT = struct.Struct("<qQHHI")
 STATUS = struct.Struct("<iI")
 FORK = struct.Struct("<IIQ")
 EXEC = struct.Struct("<II")
@@ -38,6 +38,8 @@ LAYOUT = {
 }  # fmt: skip
 
 UNKNOWN_DURATION = (1 << 64) - 1
+# LR_EXIT_*
+INJECTED, DELAYED = 1, 2
 
 
 @dataclass(slots=True)
@@ -83,6 +85,10 @@ class Exit(Record):
     duration_ns: int | None = None
     failed: bool = False
     chunks: Mapping[int, Chunk] = field(default_factory=dict)
+    #: An injection or a hook kept the call from being executed as it was made, or changed its result;
+    injected: bool = False
+    #: or held it up.
+    delayed: bool = False
 
 
 @dataclass(slots=True)
@@ -171,9 +177,10 @@ def _enter(data: Buffer, at: int, end: int, tid: int, tgid: int, time_ns: int) -
 
 
 def _exit(data: Buffer, at: int, end: int, tid: int, tgid: int, time_ns: int) -> Record:
-    value, duration, failed, count = EXIT.unpack_from(data, at)
+    value, duration, failed, marks, count = EXIT.unpack_from(data, at)
     chunks = _chunks(data, at + 24, end, count) if count else NO_CHUNKS
-    return Exit(tid, tgid, time_ns, value, None if duration == UNKNOWN_DURATION else duration, failed != 0, chunks)
+    known = None if duration == UNKNOWN_DURATION else duration
+    return Exit(tid, tgid, time_ns, value, known, failed != 0, chunks, marks & INJECTED != 0, marks & DELAYED != 0)
 
 
 def _signal(data: Buffer, at: int, end: int, tid: int, tgid: int, time_ns: int) -> Record:
@@ -261,7 +268,8 @@ def _body(record: Record) -> bytes:
             return head + _encode_chunks(record.chunks)
         case Exit():
             duration = UNKNOWN_DURATION if record.duration_ns is None else record.duration_ns
-            head = EXIT.pack(record.value, duration, record.failed, len(record.chunks))
+            marks = INJECTED * record.injected | DELAYED * record.delayed
+            head = EXIT.pack(record.value, duration, record.failed, marks, len(record.chunks))
             return head + _encode_chunks(record.chunks)
         case Signal():
             return record.siginfo.ljust(SIGINFO_SIZE, b"\0")

@@ -177,11 +177,14 @@ class StraceWriter:
         duration = record.time_ns - thread.entered_ns if record.duration_ns is None else record.duration_ns
         seconds, micro = divmod(max(duration, 0) // 1000, 1_000_000)
         rest = rest.ljust(RESULT_COLUMN - column) if column < RESULT_COLUMN else rest
-        self._parts.append(f"{rest}= {form.result(context)} <{seconds}.{micro:06d}>\n")
+        marks = (" (INJECTED)" if record.injected else "") + (" (DELAYED)" if record.delayed else "")
+        injected_end = record.injected and form.call.result == "none" and not record.failed
+        result = record.value if injected_end else form.result(context)
+        self._parts.append(f"{rest}= {result}{marks} <{seconds}.{micro:06d}>\n")
         self._line = None
         thread.previous = form.name
         thread.format = thread.context = None
-        if not record.failed:
+        if not record.failed and not record.injected:
             self._descriptors.left(form.name, record.tid, record.tgid, context.arguments)
 
     # -- everything else

@@ -11,6 +11,7 @@ no moment in which the host's signals could be delivered to it.
 from __future__ import annotations
 
 import _thread
+import atexit
 import contextlib
 import errno
 import os
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lowrun.core import kernel
-from lowrun.core.tracing import NativeTracer
+from lowrun.core.tracing import NativeTracer, Tampering
 from lowrun.errors import DeniedError, GoneError, InternalError
 from lowrun.trace.denial import Facts, reason, status_lines
 from lowrun.values import Usage
@@ -50,9 +51,10 @@ class Tracer:
 
     With `output` -1 there are no files: the records are taken by `take`. The
     eventfd `wake` is raised when there are new ones, and at the end.
+    `tampering` says what is done to calls.
     """
 
-    __slots__ = ("_error", "_finished", "_native", "_over", "_started", "_wake")
+    __slots__ = ("_error", "_finished", "_hooked", "_native", "_over", "_started", "_wake")
 
     def __init__(
         self,
@@ -61,8 +63,10 @@ class Tracer:
         only: frozenset[int] | None = None,
         string_limit: int = STRING_LIMIT,
         wake: int = -1,
+        tampering: Tampering | None = None,
     ) -> None:
-        self._native = NativeTracer(output, plan, only, string_limit, wake)
+        self._native = NativeTracer(output, plan, only, string_limit, wake, tampering)
+        self._hooked = tampering is not None and tampering.hook is not None
         self._wake = wake
         self._error: OSError | None = None
         self._finished = _thread.allocate_lock()
@@ -101,9 +105,22 @@ class Tracer:
         self._started = True
         former = kernel.signals_block(range(1, 65))
         try:
-            _thread.start_new_thread(self._trace, (trace, what))
+            if self._hooked:
+                self._start_known_thread(trace, what)
+            else:
+                _thread.start_new_thread(self._trace, (trace, what))
         finally:
             kernel.signals_restore(former)
+
+    def _start_known_thread(self, trace: Callable[[_T], None], what: _T) -> None:
+        """Start a thread that Python code can run on, such as the logging module, which asks for its name.
+
+        No hook is called once the interpreter ends: it takes no thread of a callback for one of its own then.
+        """
+        import threading
+
+        atexit.register(self._native.abort)
+        threading.Thread(target=self._trace, args=(trace, what), name="lowrun-tracer", daemon=True).start()
 
     def _trace(self, trace: Callable[[_T], None], what: _T) -> None:
         """The thread."""
@@ -113,6 +130,8 @@ class Tracer:
             self._error = error
         finally:
             self._over = True
+            if self._hooked:
+                atexit.unregister(self._native.abort)
             if self._wake >= 0:
                 kernel.counter_add(self._wake)
             self._finished.release()
@@ -147,7 +166,9 @@ class Tracer:
             return
         self._native.abort()
         if not self._finished.acquire(timeout=END_PATIENCE):
-            raise InternalError("the traced processes cannot be killed")
+            raise InternalError(
+                "the traced processes cannot be killed" if not self._hooked else "a hook does not return"
+            )
         self._started = False
 
     def flush(self) -> None:
