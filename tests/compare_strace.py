@@ -259,7 +259,7 @@ def by_strace(command: Sequence[str], log: Path) -> list[str]:
 def by_lowrun(command: Sequence[str], log: Path) -> list[str]:
     """Return the command line that records `command` in LOG.kept/run-0001/calls.strace with lowrun."""
     lowrun = shutil.which("lowrun", path=str(Path(sys.executable).parent)) or "lowrun"
-    return [lowrun, "-q", "-ct", "--keep", "all", "-o", f"{log}.kept", "--", *command]
+    return [lowrun, "-ct", "--keep", "all", "-o", f"{log}.kept", "--", *command]
 
 
 def run_quietly(argv: Sequence[str]) -> None:
