@@ -7,6 +7,9 @@ BIN     := $(VENV)/bin
 BENCH   := build/bench
 SOURCES := setup.py pyproject.toml $(wildcard _native/* _native/keeper/*)
 TESTS   ?= tests
+# Programs that tests trace beside those that every Debian has (tests/corpus).
+CORPUS  := bash:bash busybox:busybox curl:curl git:git ip:iproute2 lighttpd:lighttpd make:make openssl:openssl \
+	perl:perl rsync:rsync sqlite3:sqlite3 ssh-keygen:openssh-client wget:wget xz:xz-utils
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
@@ -72,7 +75,7 @@ $(VENV)/.installed: $(VENV)/.created $(SOURCES)
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.installed pyproject.toml
-	@.ci/packages $(PYTHON) strace:strace vi:vim-tiny ps:procps
+	@.ci/packages $(PYTHON) strace:strace vi:vim-tiny ps:procps $(CORPUS)
 	$(BIN)/pip install -q --no-build-isolation -e '.[test,dev]'
 	@touch $@
 

@@ -105,11 +105,13 @@ struct lr_chunk {
     uint32_t len;          /* bytes that follow, then padding to 8 */
 };
 
-/* Of a vector (argv, iovec) at most this many elements are copied, as strace
- * prints them; of COUNTED at most LR_COUNTED_MAX bytes, whole elements. */
-#define LR_VECTOR_MAX 32
+/* Of a vector (argv, iovec) no more elements are copied than bytes of a string, and
+ * at most this many; of COUNTED at most LR_COUNTED_MAX bytes, whole elements. */
+#define LR_VECTOR_MAX 2048
 #define LR_COUNTED_MAX 4096
 #define LR_PATH_MAX 4096
+#define LR_CONTROL_MAX 20480           /* of control messages: as net.core.optmem_max has it unless it was raised */
+#define LR_NETLINK_MAX 65536           /* of a message whose sender or receiver is netlink: that is decoded to its end */
 
 /* The capture plan: what to copy for one argument of a call, at entry, at
  * exit, or both (two cells). Yielded by the table in lowrun/trace/table.py. */
@@ -125,8 +127,9 @@ enum lr_capture {
     LR_CAP_FIXED = 6,      /* `size` bytes (a struct) */
     LR_CAP_PTRLEN = 7,     /* bytes; size = the u32 that argument `of` points to (socklen_t *) */
     LR_CAP_COUNTED = 8,    /* argument `of` elements (7: return value) of `size` bytes each */
-    LR_CAP_IOVEC = 9,      /* iovec array of argument `of` elements: raw iovecs, then per element u32 len, u32 cut, bytes
-                            * padded to 8; at exit no more bytes in all than the return value. cut of the chunk: more elements */
+    LR_CAP_IOVEC = 9,      /* iovec array of argument `of` elements: u64 count of those copied, raw iovecs, then per element
+                            * u32 len, u32 cut, bytes padded to 8; at exit no more bytes in all than the return value.
+                            * Fewer than there are without cut of the chunk: the rest could not be read */
     LR_CAP_MSGHDR = 10,    /* struct msghdr: raw 56 bytes, then name (u32 len, u32 0, bytes), control (same), iovecs as IOVEC */
     LR_CAP_FD = 11,        /* nothing: the argument itself is a descriptor */
 };

@@ -149,6 +149,12 @@ static int capture_string_part(const struct source *s, uint64_t address)
     return 0;
 }
 
+/* Strace prints no more elements of a vector than bytes of a string. */
+static uint64_t elements_max(const struct source *s)
+{
+    return s->tracer->options.string_limit < LR_VECTOR_MAX ? s->tracer->options.string_limit : LR_VECTOR_MAX;
+}
+
 /* Counts a NULL-terminated vector of pointers and keeps the first ones. Returns -EFAULT for a bad one. */
 static int64_t read_pointers(const struct source *s, uint64_t address, uint64_t first[LR_VECTOR_MAX])
 {
@@ -173,45 +179,69 @@ static int64_t read_pointers(const struct source *s, uint64_t address, uint64_t 
 static int capture_vector(const struct source *s, uint64_t address, bool with_strings)
 {
     uint64_t first[LR_VECTOR_MAX], *out = lr_record_extend(s->tracer, sizeof *out);
-    int64_t count = read_pointers(s, address, first);
+    int64_t count = read_pointers(s, address, first), kept = (int64_t) elements_max(s);
 
     if (out == NULL || count < 0)
         return -EFAULT;
     *out = (uint64_t) count;
-    for (int64_t i = 0; with_strings && i < count && i < LR_VECTOR_MAX; i++)
+    if (!with_strings)
+        return 0;
+    if (kept > count)
+        kept = count;
+    for (int64_t i = 0; i < kept; i++)
         if (capture_string_part(s, first[i]) < 0)
-            return -E2BIG;
-    return with_strings && count > LR_VECTOR_MAX;
+            return 1;
+    return count > kept;
 }
 
-static int capture_iovec(const struct source *s, uint64_t address, uint64_t count)
+static int capture_iovec(const struct source *s, uint64_t address, uint64_t count, size_t limit)
 {
-    size_t kept = count > LR_VECTOR_MAX ? LR_VECTOR_MAX : (size_t) count;
-    struct iovec *vector = lr_record_extend(s->tracer, kept * sizeof *vector);
+    uint64_t max = elements_max(s), *kept = lr_record_extend(s->tracer, sizeof *kept);
     uint64_t left = s->rval == NULL ? UINT64_MAX : *s->rval > 0 ? (uint64_t) *s->rval : 0;
+    struct iovec *vector;
+    ssize_t n;
 
-    if (vector == NULL || !read_whole(s, address, vector, kept * sizeof *vector))
+    if (kept == NULL)
+        return -E2BIG;
+    *kept = count < max ? count : max;
+    vector = lr_record_extend(s->tracer, *kept * sizeof *vector);
+    n = vector == NULL ? -E2BIG : *kept == 0 ? 0 : read_memory(s, address, vector, *kept * sizeof *vector);
+    if (n < 0 || address == 0 || (*kept > 0 && (size_t) n < sizeof *vector))
         return -EFAULT;
-    for (size_t i = 0; i < kept; i++) {
+    *kept = (size_t) n / sizeof *vector;
+    lr_record_shrink(s->tracer, vector + *kept);
+    for (size_t i = 0; i < *kept; i++) {
         uint64_t len = vector[i].iov_len < left ? vector[i].iov_len : left;
 
-        if (capture_part(s, (uint64_t) vector[i].iov_base, len, s->tracer->options.string_limit) < 0)
-            return -E2BIG;
+        if (capture_part(s, (uint64_t) vector[i].iov_base, len, limit) < 0)
+            break;
         left -= len;
     }
-    return count > LR_VECTOR_MAX;
+    return count > max;
 }
 
 static int capture_msghdr(const struct source *s, uint64_t address)
 {
     struct msghdr *head = lr_record_extend(s->tracer, sizeof *head);
+    size_t limit = s->tracer->options.string_limit;
+    uint16_t family = AF_UNSPEC;
+    uint8_t *vector;
+    int cut;
 
     if (head == NULL || !read_whole(s, address, head, sizeof *head))
         return -EFAULT;
     if (capture_part(s, (uint64_t) head->msg_name, head->msg_namelen, 128) < 0
-        || capture_part(s, (uint64_t) head->msg_control, head->msg_controllen, LR_COUNTED_MAX) < 0)
+        || capture_part(s, (uint64_t) head->msg_control, head->msg_controllen, LR_CONTROL_MAX) < 0)
         return -E2BIG;
-    return capture_iovec(s, (uint64_t) head->msg_iov, head->msg_iovlen);
+    if (head->msg_namelen >= sizeof family)
+        read_whole(s, (uint64_t) head->msg_name, &family, sizeof family);
+    if (family == AF_NETLINK)
+        limit = LR_NETLINK_MAX;
+    vector = s->tracer->buffer + s->tracer->end;
+    cut = capture_iovec(s, (uint64_t) head->msg_iov, head->msg_iovlen, limit);
+    if (cut < 0)                       /* all else is there */
+        lr_record_shrink(s->tracer, vector);
+    return cut > 0;
 }
 
 static int capture_cell(const struct source *s, const struct lr_capture_cell *cell, uint64_t address)
@@ -241,7 +271,7 @@ static int capture_cell(const struct source *s, const struct lr_capture_cell *ce
             return -EFAULT;
         return capture_bytes(s, address, size_of(s, cell) * cell->size, LR_COUNTED_MAX / cell->size * cell->size);
     case LR_CAP_IOVEC:
-        return capture_iovec(s, address, size_of(s, cell));
+        return capture_iovec(s, address, size_of(s, cell), s->tracer->options.string_limit);
     case LR_CAP_MSGHDR:
         return capture_msghdr(s, address);
     default:

@@ -27,8 +27,9 @@ HOUSE: list[tuple[str, str]] = [
     ("core", "kernel fd pump loop procfs launch keeper process tracing"),
     (
         "trace",
-        "arch constants quoting rows table records context signals sockets structs scalars special pointers decode "
-        "naming descriptors follow calls text terminal counts select inject hooks denial tracer live",
+        "arch names_netlink constants quoting rows table records context signals netlink netlink_route "
+        "netlink_diag sockets structs messages scalars special pointers decode naming descriptors follow calls text "
+        "terminal counts select inject hooks denial tracer live",
     ),
     ("runs", "recorder report directory usage run repeater repeat"),
     ("recorders", "output calls"),
@@ -39,8 +40,9 @@ STRANGERS = {"recorders"}
 #: Bytes or values in, bytes or values out: no clock, process or descriptor.
 PURE = (
     "version errors values core.procfs trace.constants trace.quoting trace.rows trace.table trace.records "
-    "trace.context trace.signals trace.sockets trace.structs trace.scalars trace.special trace.pointers trace.decode "
-    "trace.naming trace.descriptors trace.text trace.inject runs.report runs.usage"
+    "trace.context trace.names_netlink trace.netlink_route trace.netlink_diag trace.signals trace.sockets "
+    "trace.messages trace.structs trace.scalars trace.special trace.pointers trace.decode trace.naming "
+    "trace.descriptors trace.text trace.inject runs.report runs.usage"
 ).split()
 #: A pure module does not import these at all ...
 WAITING = "asyncio multiprocessing pty selectors subprocess threading tty".split()

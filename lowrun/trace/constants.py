@@ -22,7 +22,9 @@ import termios
 import time
 from collections.abc import Callable
 
-__all__ = ["ENUMS", "ERRNO", "FLAGS", "IOCTLS", "enum_text", "errno_name", "flags_text", "signal_name"]
+from lowrun.trace import names_netlink
+
+__all__ = ["ENUMS", "ERRNO", "FLAGS", "IOCTLS", "enum_text", "errno_name", "flags_text", "names_of", "signal_name"]
 
 _MODULES = (os, fcntl, mmap, resource, select, signal, socket, stat, termios, time, errno)
 
@@ -194,6 +196,9 @@ ENUMS = {
 #: ioctl commands whose third argument is not memory.
 IOCTLS = frozenset(("FIOCLEX", "FIONCLEX", "TIOCNOTTY", "TIOCEXCL", "TIOCNXCL"))
 
+FLAGS |= names_netlink.FLAGS
+ENUMS |= names_netlink.ENUMS
+
 _RESTART = {
     512: "ERESTARTSYS (To be restarted if SA_RESTART is set)",
     513: "ERESTARTNOINTR (To be restarted)",
@@ -216,6 +221,11 @@ def _value(word: str) -> tuple[int, str]:
 def _set(row: str) -> tuple[str, tuple[tuple[int, str], ...]]:
     unknown, _, words = row.partition(":")
     return unknown, tuple(pair for pair in map(_value, words.split()) if pair[0] >= 0)
+
+
+def names_of(name: str) -> tuple[tuple[int, str], ...]:
+    """Return the pairs (value, name) of a set, in the order in which they are printed."""
+    return _set(FLAGS.get(name) or ENUMS[name])[1]
 
 
 def flags_text(name: str) -> Callable[[int], str]:
@@ -247,7 +257,7 @@ def enum_text(name: str) -> Callable[[int], str]:
         names.setdefault(value, text)
 
     def text_of(value: int) -> str:
-        return names.get(value) or f"{value:#x} /* {unknown} */"
+        return names.get(value) or (f"{value:#x} /* {unknown} */" if value else f"0 /* {unknown} */")
 
     return text_of
 

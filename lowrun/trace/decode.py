@@ -24,7 +24,7 @@ __all__ = ["Format", "format_of"]
 #: Kinds that bring their own separator.
 _TAILS = frozenset(("clone3_tail", "sent"))
 #: Kinds printed at exit, though read by the kernel too.
-_AT_EXIT = frozenset(("ioctl_arg", "msghdr", *_TAILS))
+_AT_EXIT = frozenset(("ioctl_arg", "iovec", "msghdr", "mmsghdr", *_TAILS))
 
 
 def _is_late(argument: Argument) -> bool:

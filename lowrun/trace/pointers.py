@@ -12,11 +12,12 @@ from collections.abc import Callable
 
 from lowrun.trace.constants import flags_text
 from lowrun.trace.context import Context, Formatter, signed
+from lowrun.trace.messages import content_of, iovecs_text, mmsghdrs_text, msghdr_text
 from lowrun.trace.quoting import address, hexed, octal, quoted
 from lowrun.trace.records import Chunk
 from lowrun.trace.scalars import descriptor_text, open_flags_text
 from lowrun.trace.signals import siginfo_text
-from lowrun.trace.sockets import iovecs_text, msghdr_text, sockaddr_text
+from lowrun.trace.sockets import sockaddr_text
 from lowrun.trace.structs import STRUCTS, sigset_text
 from lowrun.trace.table import RESULT, Argument
 
@@ -26,7 +27,6 @@ __all__ = ["pointer_formatter", "pollfds_text"]
 Reader = Callable[[Context, int, Chunk], str]
 
 _poll_events = flags_text("poll_events")
-_EVERYTHING = 1 << 62
 
 
 def _string(c: Context, i: int, chunk: Chunk) -> str:
@@ -82,7 +82,8 @@ def _socklen(c: Context, i: int, chunk: Chunk) -> str:
 
 def _sockaddr(c: Context, i: int, chunk: Chunk) -> str:
     entry = c.at_entry.get(i + 1)
-    return sockaddr_text(chunk.data, int.from_bytes(entry.data[:4], "little") if entry and entry.data else None)
+    room = int.from_bytes(entry.data[:4], "little") if entry and entry.data else None
+    return sockaddr_text(chunk.data, room) or address(c.arguments[i])
 
 
 def pollfds_text(c: Context, data: bytes) -> str:
@@ -123,15 +124,46 @@ def _remaining(c: Context, i: int, chunk: Chunk) -> str:
 
 
 def _iovec(c: Context, i: int, chunk: Chunk) -> str:
-    return iovecs_text(chunk.data, c.arguments[2], c.value if c.at_exit else _EVERYTHING)
+    return iovecs_text(chunk.data, c.arguments[2], c.arguments[i], chunk.cut)
+
+
+def _iovec_unread(c: Context, i: int) -> str:
+    """Iovecs that the kernel has not filled: where they are."""
+    chunk = c.at_entry.get(i)
+    if chunk is None or chunk.bad:
+        return address(c.arguments[i])
+    pairs = struct.iter_unpack("<QQ", chunk.data[: len(chunk.data) & ~15])
+    texts = [f"{{iov_base={address(base)}, iov_len={size}}}" for base, size in pairs]
+    return "[" + ", ".join([*texts, "..."] if chunk.cut else texts) + "]"
+
+
+def _rooms(c: Context, i: int) -> list[int]:
+    """What there was for the names of a call's message headers before it."""
+    entry = c.at_entry.get(i)
+    if not c.at_exit or entry is None:
+        return []
+    return [int.from_bytes(entry.data[at : at + 4], "little") for at in range(8, len(entry.data) - 3, 64)]
 
 
 def _msghdr(c: Context, i: int, chunk: Chunk) -> str:
-    entry = c.at_entry.get(i)
-    if not c.at_exit or entry is None:
-        return msghdr_text(chunk.data, _EVERYTHING, c.descriptors)
-    room = int.from_bytes(entry.data[8:12], "little") if len(entry.data) >= 12 else None
-    return msghdr_text(chunk.data, c.value, c.descriptors, room)
+    room = next(iter(_rooms(c, i)), None)
+    descriptor = signed(c.arguments[0])
+    return msghdr_text(chunk.data, c.descriptors, descriptor, room, chunk.cut) or address(c.arguments[i])
+
+
+def _msghdr_unread(c: Context, i: int) -> str:
+    chunk = c.at_entry.get(i)
+    if chunk is None or chunk.bad or len(chunk.data) < 12:
+        return address(c.arguments[i])
+    return f"{{msg_namelen={struct.unpack_from('<i', chunk.data, 8)[0]}}}"
+
+
+def _mmsghdrs(c: Context, i: int, chunk: Chunk) -> str:
+    return mmsghdrs_text(chunk.data, c.descriptors, signed(c.arguments[0]), _rooms(c, i), chunk.cut)
+
+
+def _sent(c: Context, i: int, chunk: Chunk) -> str:
+    return content_of(c.descriptors.get(c.arguments[0] & 0xFFFFFFFF, ""))(chunk.data, chunk.cut)
 
 
 def _wstatus_or_usage(kind: str) -> Reader:
@@ -148,11 +180,14 @@ READERS: dict[str, Reader] = {
     "text": lambda c, i, chunk: quoted(chunk.data.partition(b"\0")[0], chunk.cut),
     "pollfd": lambda c, i, chunk: pollfds_text(c, chunk.data),
     "siginfo": lambda c, i, chunk: siginfo_text(chunk.data, c.descriptors),
-    "sockaddr": lambda c, i, chunk: sockaddr_text(chunk.data),
-    "iovec": _iovec,
-    "msghdr": _msghdr,
+    "sockaddr": lambda c, i, chunk: sockaddr_text(chunk.data) or address(c.arguments[i]),
+    "iovec": _iovec, "msghdr": _msghdr, "mmsghdr": _mmsghdrs, "sockbuf": _sent,
     "sigset": lambda c, i, chunk: sigset_text(chunk.data),
 }  # fmt: skip
+
+
+#: Kind -> its text when the call failed, before the kernel wrote anything.
+UNREAD: dict[str, Callable[[Context, int], str]] = {"iovec": _iovec_unread, "msghdr": _msghdr_unread}
 
 
 def _reader_of(argument: Argument) -> Reader | None:
@@ -189,8 +224,9 @@ def pointer_formatter(argument: Argument, index: int, leaving: bool) -> Formatte
             return reader(c, index, chunk)
 
         return entered
-    empty = argument.of == RESULT and argument.kind in ("data", "epoll_event", "gid", "dirents", "bytes")
-    blank = {"data": '""', "bytes": '""', "dirents": ""}.get(argument.kind, "[]")
+    empty = argument.of == RESULT and argument.kind in ("data", "sockbuf", "epoll_event", "gid", "dirents", "bytes")
+    blank = {"data": '""', "sockbuf": '""', "bytes": '""', "dirents": ""}.get(argument.kind, "[]")
+    unread = UNREAD.get(argument.kind)
     always = argument.kind == "remaining"
     same = argument.kind == "socklen"
 
@@ -199,6 +235,8 @@ def pointer_formatter(argument: Argument, index: int, leaving: bool) -> Formatte
         if chunk is None or chunk.bad or (c.failed and not always) or not c.arguments[index]:
             if empty and c.value == 0 and not c.failed and c.arguments[index]:
                 return blank or f"{c.arguments[index]:#x} /* 0 entries */"
+            if unread is not None:
+                return unread(c, index)
             if same and (chunk := c.at_entry.get(index)) is not None and not chunk.bad:
                 return reader(c, index, chunk)
             return address(c.arguments[index])

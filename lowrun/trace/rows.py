@@ -24,7 +24,7 @@ __all__ = ["ROWS", "SIZES"]
 
 #: Bytes of what a kind points to (of one element where it is counted).
 SIZES = {
-    "data": 1, "dirents": 1, "text": 1, "sockaddr": 1, "optval": 1, "raw": 1, "fdset": 1,
+    "data": 1, "sockbuf": 1, "iovec": 16, "dirents": 1, "text": 1, "sockaddr": 1, "optval": 1, "raw": 1, "fdset": 1,
     "int32": 4, "uint32": 4, "fdnum": 4, "socklen": 4, "wstatus": 4, "tid": 4, "int64": 8, "uint64": 8,
     "fdpair": 8, "stat": 144, "statfs": 120, "statx": 256, "timespec": 16, "timeval": 16, "itimerval": 32,
     "itimerspec": 32, "rlimit": 16, "rusage": 144, "sigset": 8, "sigaction": 32, "siginfo": 128, "stack": 24,
@@ -54,7 +54,7 @@ rt_sigreturn      >sigframe
 ioctl             fd ioctl_cmd +ioctl_arg?
 pread64           fd <data[r] uint long
 pwrite64          fd >data[2] uint long
-readv             fd <iovec[2] int
+readv             fd +iovec[2] int
 writev            fd >iovec[2] int
 access            path access_mode
 pipe              <fdpair
@@ -78,8 +78,8 @@ sendfile          fd fd +int64 sent
 socket            family socktype protocol -> fd
 connect           fd >sockaddr[2] int
 accept            fd <sockaddr[*2] +socklen -> fd
-sendto            fd >data[2] uint msg_flags >sockaddr[5] uint
-recvfrom          fd <data[r] uint msg_flags <sockaddr[*5] +socklen
+sendto            fd >sockbuf[2] uint msg_flags >sockaddr[5] uint
+recvfrom          fd <sockbuf[r] uint msg_flags <sockaddr[*5] +socklen
 sendmsg           fd >msghdr msg_flags
 recvmsg           fd +msghdr msg_flags
 shutdown          fd shutdown
@@ -293,7 +293,7 @@ epoll_create1     epoll_flags -> fd
 dup3              fd fd fd_flags -> fd
 pipe2             <fdpair fd_flags
 inotify_init1     inotify_init_flags -> fd
-preadv            fd <iovec[2] int long
+preadv            fd +iovec[2] int long
 pwritev           fd >iovec[2] int long
 rt_tgsigqueueinfo int int signal >siginfo
 perf_event_open   addr int int fd hex -> fd
@@ -325,7 +325,7 @@ userfaultfd       hex -> fd
 membarrier        membarrier_cmd hex int
 mlock2            addr uint hex
 copy_file_range   fd +int64 fd +int64 uint hex
-preadv2           fd <iovec[2] int long unused? rwf_flags
+preadv2           fd +iovec[2] int long unused? rwf_flags
 pwritev2          fd >iovec[2] int long unused? rwf_flags
 pkey_mprotect     addr uint prot int
 pkey_alloc        hex hex

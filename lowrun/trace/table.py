@@ -169,7 +169,7 @@ def _cell(argument: Argument, entry: bool) -> tuple[int, int, int]:
     if kind == "msghdr":
         return (FIXED, 0, 16) if entry and argument.written else (MSGHDR, 0, 0)
     if kind == "iovec":
-        return (IOVEC, argument.of, 0)
+        return (COUNTED, argument.of, size) if entry and argument.written else (IOVEC, argument.of, 0)
     if argument.indirect:
         return (PTRLEN, argument.of, 0)
     if argument.of < 0:

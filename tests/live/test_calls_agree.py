@@ -1,43 +1,36 @@
-"""lowrun's call trace has the calls that strace has: same calls, same order, per thread."""
+"""lowrun's call trace has the lines that strace has: the same, in the same order, per thread."""
 
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests import compare_strace
-from tests.programs import LOWRUN, mock
+from tests import corpus
+from tests.compare_strace import report
+from tests.programs import LOWRUN
 
-HELLO = '#include <stdio.h>\nint main(void) { puts("hello"); return 0; }\n'
-PROGRAMS = {
-    "ls -l": ["ls", "-l", "/usr/share"],
-    "eight threads": [sys.executable, "-S", mock("eight_threads.py")],
-    "pipeline": ["sh", "-c", "ls /usr/share | sort -r | head -3 | wc -c"],
-    "gcc -c": ["gcc", "-c", "-o", "/dev/null", "hello.c"],
-}
+#: What two recordings of strace agree on by chance a third need not have (mostly what threads do to each other).
+SHARE = 0.97
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_the_same_calls_as_strace(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From execve to exit every call is there, as far as two recordings of strace agree with each other.
+@pytest.mark.slow
+@pytest.mark.parametrize("name", corpus.PROGRAMS)
+def test_the_same_lines_as_strace(name: str, tmp_path: Path) -> None:
+    """At least 97 % of the lines on which two recordings of strace agree are there.
 
-    Two that agree by chance (on how many SIGCHLD came apart, say) need not agree with a third, so what
-    is missing is recorded again; what lowrun does not see is missing every time.
+    The better of two tries counts: a third recording of strace has not always that many either.
     """
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "hello.c").write_text(HELLO)
-    verdicts = []
-    for _ in range(3):
-        verdict = compare_strace.compare(*compare_strace.record(PROGRAMS[name]))
-        print(f"{name}: {verdict.agreed}/{verdict.total}, left out {verdict.by_chance}")
-        assert verdict.total > 50
-        verdicts.append(verdict.missing)
-        if not verdict.missing:
+    if corpus.missing_tool(name):
+        pytest.skip("not installed")
+    for _ in range(2):
+        verdict, third = corpus.verdicts_of(name, tmp_path)
+        print(corpus.HEADER, corpus.row(name, (verdict, third)), report(verdict, 3), sep="\n")
+        assert verdict.total >= 20
+        if verdict.share >= SHARE:
             break
-    assert [] in verdicts, verdicts
+    assert verdict.share >= SHARE
 
 
 @pytest.mark.parametrize("code", ["0", "1"])

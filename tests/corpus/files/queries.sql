@@ -1,0 +1,10 @@
+PRAGMA journal_mode = wal;
+CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT);
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO t SELECT i, 'row ' || i FROM n;
+CREATE INDEX tb ON t (b);
+BEGIN;
+UPDATE t SET b = upper(b) WHERE a % 3 = 0;
+ROLLBACK;
+DELETE FROM t WHERE a > 1500;
+VACUUM;
+SELECT count(*), max(b) FROM t;
