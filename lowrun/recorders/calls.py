@@ -8,16 +8,13 @@ ours is followed from its own execve on, with all its descendants.
 from __future__ import annotations
 
 import errno
-import io
-import mmap
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowrun.core import kernel
-from lowrun.core.fd import UnnamedFile, write_all
-from lowrun.core.loop import Loop
+from lowrun.core.fd import OwnedFd, UnnamedFile, write_all
+from lowrun.core.loop import IoSource, Loop
 from lowrun.errors import UsageError
 from lowrun.runs.recorder import RunInfo
 from lowrun.trace.hooks import HookFunction, Hooks, tampering_of
@@ -26,24 +23,16 @@ from lowrun.trace.tracer import STRING_LIMIT, UNPRIVILEGED, Tracer
 from lowrun.values import Artifact, Usage
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
+    from lowrun.trace.textfile import TextFile
 
 __all__ = ["Calls"]
 
 FILE_NAME = "calls.strace"
 BINARY_NAME = "calls.records"
+#: Text is made for so long at a time; seconds.
+SLICE = 0.01
 ENGINES = ("auto", "ptrace")
 NOTHING_KNOWN = Usage(None, None, None, None)
-
-
-class _TextFile(io.BufferedWriter):
-    """Takes the text as long as nobody asks for lowrun's end: that of millions of calls takes a while."""
-
-    def write(self, data: Buffer, /) -> int:
-        """Write `data`. Raises InterruptedError when an end is asked for."""
-        if kernel.end_is_asked():
-            raise InterruptedError(errno.EINTR, "a signal came while the text was made; the calls are not kept")
-        return super().write(data)
 
 
 class Calls:
@@ -86,7 +75,14 @@ class Calls:
         self._keep_binary = keep_binary
         self._hooks: Hooks | None = None
         self._run: RunInfo | None = None
+        self._loop: Loop | None = None
         self._records: UnnamedFile | None = None
+        #: Raised at the trace's end.
+        self._wake = OwnedFd(-1)
+        self._end_of_trace: IoSource | None = None
+        self._text: TextFile | None = None
+        #: To be called when the text is made.
+        self._settled: Callable[[], None] | None = None
         self._tracer: Tracer | None = None
         self._seized = False
         self._used = NOTHING_KNOWN
@@ -108,7 +104,7 @@ class Calls:
         from lowrun.trace.table import capture_plan
 
         self.discard()
-        self._run = run
+        self._run, self._loop = run, loop
         self._seized = False
         self._used = NOTHING_KNOWN
         self._records = UnnamedFile(run.scratch)
@@ -117,8 +113,12 @@ class Calls:
         if self._on_call is not None or self._on_return is not None:
             self._hooks = Hooks(self._on_call, self._on_return)
         tampering = tampering_of(self._inject, self._hooks, self._hooked)
-        self._tracer = Tracer(self._records.fileno(), capture_plan(), self._only, tampering=tampering)
+        self._wake = OwnedFd(kernel.counter_create())
+        self._tracer = Tracer(
+            self._records.fileno(), capture_plan(), self._only, wake=self._wake.fileno(), tampering=tampering
+        )
         run.seize(self._seize)
+        run.settle(self._settle)
         run.witness(self._usage)
 
     def _seize(self, pid: int) -> frozenset[int] | None:
@@ -132,6 +132,7 @@ class Calls:
 
     def stop(self) -> None:
         """Wait for the tracer's end."""
+        self._settled = None
         assert self._tracer is not None
         self._tracer.stop()
         if self._seized:
@@ -152,27 +153,59 @@ class Calls:
             if text not in self._run.faults:
                 self._run.fault(text)
 
-    def keep(self, into: Path) -> list[Artifact]:
-        """Write `calls.strace` in `into`; [] when no call was recorded. Raises OSError."""
-        from lowrun.trace.calls import HEADER
-        from lowrun.trace.text import write_strace
+    # -- the text
 
-        assert self._tracer is not None and self._records is not None
+    def _settle(self, done: Callable[[], None]) -> None:
+        """Make the text in the loop, a slice at a time, if the run is to be kept: others go on meanwhile."""
+        assert self._tracer is not None and self._run is not None and self._loop is not None
+        if not (self._run.kept and self._seized):
+            done()
+            return
+        self._settled = done
+        if self._tracer.finished:
+            self._make_slice()
+        else:
+            self._end_of_trace = self._loop.add_io(self._wake.fileno(), kernel.READ, lambda _events: self._make_slice())
+
+    def _make_slice(self) -> None:
+        """Go on with the text, unless the run was cut short."""
+        done = self._settled
+        if done is None or self._loop is None:
+            return
         try:
+            whole = self._opened_text().step(SLICE)
+        except OSError:
+            whole = True  # keep() meets it again, and says so
+        if whole:
+            self._settled = None
+            done()
+        else:
+            self._loop.call_soon(self._make_slice)
+
+    def _opened_text(self) -> TextFile:
+        from lowrun.trace.textfile import TextFile
+
+        assert self._tracer is not None and self._records is not None and self._run is not None
+        if self._end_of_trace is not None:
+            self._end_of_trace.close()
+            self._end_of_trace = None
+        if self._text is None:
             self._tracer.flush()
+            self._text = TextFile(self._records.fileno(), self._run.scratch)
+        return self._text
+
+    def keep(self, into: Path) -> list[Artifact]:
+        """Name `calls.strace` in `into`; [] when no call was recorded. Raises OSError."""
+        assert self._records is not None and self._run is not None
+        try:
+            text = self._opened_text()
             self._report()
-            if os.fstat(self._records.fileno()).st_size == HEADER.size:
+            while not text.step(SLICE):
+                if self._run.interrupted or kernel.end_is_asked():
+                    raise InterruptedError(errno.EINTR, "a signal came while the text was made; the calls are not kept")
+            if text.empty:
                 return []
-            text = UnnamedFile(into)
-            with (
-                text,
-                mmap.mmap(self._records.fileno(), 0, prot=mmap.PROT_READ) as mapped,
-                memoryview(mapped)[HEADER.size :] as records,
-                _TextFile(io.FileIO(text.fileno(), "wb", closefd=False)) as out,
-            ):
-                write_strace(records, out)
-                out.flush()
-                text.link(into / FILE_NAME)
+            text.link(into / FILE_NAME)
             if not self._keep_binary:
                 return [Artifact(self.name, into / FILE_NAME)]
             self._records.link(into / BINARY_NAME)
@@ -182,12 +215,11 @@ class Calls:
 
     def discard(self) -> None:
         """Forget the records."""
-        tracer, self._tracer = self._tracer, None
-        records, self._records = self._records, None
-        if tracer is not None:
-            tracer.close()
-        if records is not None:
-            records.close()
+        self._settled = None
+        for closable in (self._end_of_trace, self._text, self._tracer, self._records, self._wake):
+            if closable is not None:
+                closable.close()
+        self._end_of_trace = self._text = self._tracer = self._records = None
 
 
 def _numbers(only: str) -> frozenset[int]:

@@ -56,6 +56,8 @@ class RunInfo:
     quiet: bool = False
     #: Set by the run, before `stop`, when it is cut short by a signal to lowrun: wait for nobody then.
     interrupted: bool = False
+    #: Set by the run, before recorders settle: its artifacts are to be kept.
+    kept: bool = False
     #: descriptor in the command -> descriptor here (filled by `redirect`).
     redirects: dict[int, int] = field(default_factory=dict)
     seizers: list[Callable[[int], frozenset[int] | None]] = field(default_factory=list)

@@ -77,7 +77,7 @@ class Repeater:
         self.command = command
         self.error: BaseException | None = None
         self._count, self._failed_count, self._jobs, self._warmup = count, failed_count, jobs, warmup
-        self._keep, self._recorders = keep, list(record)
+        self._recorders = list(record)
         self._on_result, self._on_end = on_result, on_end
         self._directory = OutputDirectory(None if output is None else Path(output), command.name)
         self._owned: list[OwnedFd] = []
@@ -93,6 +93,7 @@ class Repeater:
             kill_after=kill_after,
             quiet=quiet,
             scratch=self._directory.scratch() if self._recorders else Path("/"),
+            keep=keep,
         )
         self._started = datetime.now(timezone.utc)
         self._begun_ns = time.monotonic_ns()
@@ -293,9 +294,7 @@ class Repeater:
             self._on_result(result)
 
     def _kept(self, run: Run) -> Result:
-        failed = not run.ok and not run.interrupted
-        wanted = self._keep == "all" or (self._keep == "failed" and failed)
-        if not (wanted and self._recorders):
+        if not (run.kept and self._recorders):
             return run.finish(None)
         try:
             into = self._directory.for_run(run.index)

@@ -49,6 +49,7 @@ class RunPlan:
         kill_after: float,
         quiet: bool,
         scratch: Path,
+        keep: str,
     ) -> None:
         self.launch = launch
         self.command = launch.command
@@ -58,6 +59,8 @@ class RunPlan:
         self.kill_after = kill_after
         self.quiet = quiet
         self.scratch = scratch
+        #: "failed", "all" or "none".
+        self.keep = keep
 
 
 class Run:
@@ -85,6 +88,7 @@ class Run:
         self._process: Process | None = None
         #: How many recorders are not through yet, when the tree is gone.
         self._settling = 0
+        self._cut_short = False
         self._usage, self._usage_faults = nothing_known("the run has not ended")
         try:
             for recorder in recorders:
@@ -166,14 +170,15 @@ class Run:
     @property
     def interrupted(self) -> bool:
         """True when the run is cut short from outside and does not count."""
-        return self._info.interrupted
+        return self._cut_short
 
     def mark_interrupted(self) -> None:
-        """From now on the run does not count."""
+        """From now on the run does not count, unless its tree was gone already; recorders wait for nobody."""
         self._info.interrupted = True
+        self._cut_short = self._cut_short or self._settling == 0
 
     def interrupt(self, kill_after: float) -> None:
-        """End the run; it is marked interrupted. Again: with the new, shorter time."""
+        """End the run; see `mark_interrupted`. Again: with the new, shorter time."""
         self.mark_interrupted()
         tell("run", "run %d: interrupted; SIGKILL in %g s", self.index, kill_after)
         if self._process is None:
@@ -196,6 +201,7 @@ class Run:
             self.error = InternalError("the keeper of the run was killed; how the run ended is not known")
         if process.undying:
             self.fault(f"pid {process.pid} or what it started has gained privileges and may not be killed; it goes on")
+        self._info.kept = self.kept
         settlers = [] if self.interrupted else self._info.settlers
         self._settling = len(settlers)
         for settle in settlers:
@@ -260,6 +266,12 @@ class Run:
     def ok(self) -> bool:
         """True when its code counts as success."""
         return not self.timed_out and not self.interrupted and self.status.code in self._plan.success
+
+    @property
+    def kept(self) -> bool:
+        """True when what was recorded is to be kept."""
+        failed = not self.ok and not self.interrupted
+        return self.error is None and (self._plan.keep == "all" or (self._plan.keep == "failed" and failed))
 
     def finish(self, into: Path | None) -> Result:
         """Keep what was recorded in the directory `into` (or nothing: None) and return the Result."""
