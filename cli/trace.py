@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from typing import NoReturn
 
-from lowrun import Command, GoneError, Loop, SignalInfo, UsageError, trace
+from lowrun import Command, GoneError, Inject, Loop, SignalInfo, UsageError, trace
 from lowrun.cli import console, words
 from lowrun.cli.trace_options import TraceOptions
 
@@ -45,6 +45,7 @@ def run(options: TraceOptions, command_words: Sequence[str]) -> int:
                 lambda _: loop.stop(),
                 only=None if options.only is None else trace.numbers_of(options.only),
                 string_limit=options.string_limit,
+                inject=[Inject.parse(text, fault=name == "fault") for name, text in options.injections],
             )
         )
         taken = {number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN}

@@ -48,9 +48,10 @@ class TraceOptions(NamedTuple):
         given = [value for name, value in self.expressions if name == "status"]
         return given[-1] if given else "successful" if self.successful else "failed" if self.failed else None
 
-    def of(self, name: str) -> tuple[str, ...]:
-        """The values of all `-e name=value`."""
-        return tuple(value for key, value in self.expressions if key == name)
+    @property
+    def injections(self) -> list[tuple[str, str]]:
+        """All `-e inject=WHAT` and `-e fault=WHAT`, in their order."""
+        return [(name, value) for name, value in self.expressions if name in ("inject", "fault")]
 
 
 #: What -e knows; strace's other names change what is printed in ways that lowrun does not.

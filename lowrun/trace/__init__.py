@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lowrun.trace.calls import TracedCall, file_header, read
+    from lowrun.trace.calls import RecordedCall, file_header, read
     from lowrun.trace.counts import Counts
     from lowrun.trace.live import LiveTrace
     from lowrun.trace.records import Buffer, Record
@@ -30,7 +30,7 @@ __all__ = [
     "StatusFilter",
     "StraceWriter",
     "TerminalWriter",
-    "TracedCall",
+    "RecordedCall",
     "file_header",
     "numbers_of",
     "read",
@@ -47,7 +47,7 @@ _HOME = {
     "StatusFilter": ("select", "StatusFilter"),
     "StraceWriter": ("text", "StraceWriter"),
     "TerminalWriter": ("terminal", "TerminalWriter"),
-    "TracedCall": ("calls", "TracedCall"),
+    "RecordedCall": ("calls", "RecordedCall"),
     "file_header": ("calls", "file_header"),
     "numbers_of": ("table", "numbers_of"),
     "read": ("calls", "read"),

@@ -18,7 +18,7 @@ from lowrun.trace.follow import Follower, OpenCall
 from lowrun.trace.records import Enter, Exit, Record
 from lowrun.trace.records import read as read_records
 
-__all__ = ["HEADER", "MAGIC", "VERSION", "TracedCall", "calls_of", "file_header", "read", "records_in"]
+__all__ = ["HEADER", "MAGIC", "VERSION", "RecordedCall", "calls_of", "file_header", "read", "records_in"]
 
 MAGIC = b"lowrun\0\1"
 #: Of the records (LR_RECORDS_VERSION in records.h; a test compares).
@@ -28,7 +28,7 @@ HEADER = struct.Struct("<8s4I")
 
 
 @dataclass(frozen=True, slots=True)
-class TracedCall:
+class RecordedCall:
     """One system call of one thread. `str(call)` is how strace writes it."""
 
     #: The process (thread group) and the thread.
@@ -58,7 +58,7 @@ def _texts(call: OpenCall, leaving: bool) -> list[str]:
     return (call.form.late_texts if leaving else call.form.early_texts)(call.context)
 
 
-def _value(call: OpenCall, early: list[str]) -> TracedCall:
+def _value(call: OpenCall, early: list[str]) -> RecordedCall:
     record, leave, form, context = call.record, call.leave, call.form, call.context
     if leave is None:
         result, text, error, duration = None, "?", None, None
@@ -67,7 +67,7 @@ def _value(call: OpenCall, early: list[str]) -> TracedCall:
         result, text, duration = leave.value, form.result(context), leave.duration_ns
         error = ERRNO.get(-leave.value, str(-leave.value)) if leave.failed else None
         early = _with_tails(early)
-    return TracedCall(
+    return RecordedCall(
         record.tgid, record.tid, record.time_ns, record.number, form.name, tuple(early), record.arguments,
         result, text, error, duration,
     )  # fmt: skip
@@ -84,7 +84,7 @@ def _with_tails(texts: list[str]) -> list[str]:
     return joined
 
 
-def calls_of(records: Iterable[Record]) -> Iterator[TracedCall]:
+def calls_of(records: Iterable[Record]) -> Iterator[RecordedCall]:
     """Yield the calls in `records` as they return, or when it is clear that they never will."""
     follower = Follower()
     early: dict[OpenCall, list[str]] = {}
@@ -120,7 +120,7 @@ def records_in(data: memoryview) -> Iterator[Record]:
     yield from read_records(data[size:])
 
 
-def read(path: str | os.PathLike[str]) -> Iterator[TracedCall]:
+def read(path: str | os.PathLike[str]) -> Iterator[RecordedCall]:
     """Yield the calls in the file `path`, in the order in which they returned.
 
     Memory does not grow with the file. A file that was cut short (a full disk,

@@ -313,3 +313,26 @@ def test_the_binary_records_are_kept_beside_the_text(lowrun: Lowrun, tmp_path: P
     calls = list(read(tmp_path / "text.records"))
     assert sorted(call.name for call in calls) == sorted(names((tmp_path / "text").read_text()))
     assert lowrun("--keep-binary", "true").returncode == 2
+
+
+def test_faults_are_injected(lowrun: Lowrun, tmp_path: Path) -> None:
+    """-e inject= does as strace's: the chosen call fails, the line says that it was injected; -e fault= is error=ENOSYS."""
+    for word, error in (("inject=openat:error=ENOSPC:when=3+2", "ENOSPC"), ("fault=openat:when=3", "ENOSYS")):
+        lowrun("-e", word, "-e", "trace=openat", "-o", "ours", "cat", "/etc/hostname")
+        subprocess.run(
+            ["strace", "-f", "-e", word, "-e", "trace=openat", "-o", tmp_path / "theirs", "cat", "/etc/hostname"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+        ours, theirs = ((tmp_path / name).read_text().splitlines() for name in ("ours", "theirs"))
+        assert ["(INJECTED)" in line for line in ours] == ["(INJECTED)" in line for line in theirs]
+        assert f"= -1 {error} " in ours[2]
+        assert "(INJECTED)" in ours[2]
+
+
+@pytest.mark.parametrize(
+    "word", ["inject=openat", "inject=openat:errr=EIO", "inject=nosuch:error=EIO", "inject=open:when=0"]
+)
+def test_a_wrong_injection_is_wrong_usage(lowrun: Lowrun, word: str) -> None:
+    """Exit 2 with one line, and nothing is run."""
+    done = lowrun("-e", word, "touch", "made")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)

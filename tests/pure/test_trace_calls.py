@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lowrun import ProtocolError
-from lowrun.trace.calls import HEADER, MAGIC, VERSION, TracedCall, calls_of, file_header, read
+from lowrun.trace.calls import HEADER, MAGIC, VERSION, RecordedCall, calls_of, file_header, read
 from lowrun.trace.records import Chunk, Enter, Exec, Exit, Exited, Fork, Record, encode
 from lowrun.trace.records import Path as PathRecord
 from lowrun.trace.table import numbers_of
@@ -37,7 +37,7 @@ def opened(tid: int = 7) -> list[Record]:
 def test_a_call_is_its_entry_and_its_exit() -> None:
     """Names, texts of the arguments, result, error, times: what strace would have shown of each call."""
     first, second, third = calls_of(opened())
-    assert first == TracedCall(
+    assert first == RecordedCall(
         7, 7, 1000, OPENAT, "openat", ("AT_FDCWD", '"/etc/hosts"', "O_RDONLY"),
         ((1 << 64) - 100, 0x100, 0, 0, 0, 0), 3, "3</etc/hosts>", None, 500,
     )  # fmt: skip
