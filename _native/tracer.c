@@ -214,6 +214,10 @@ static int on_call(struct lr_tracer *t, struct lr_task *task)
         on_entry(t, task, &info);      /* both begin with number and arguments */
     else if (info.op == PTRACE_SYSCALL_INFO_EXIT)
         on_exit_of_call(t, task, &info);
+    if (info.op == PTRACE_SYSCALL_INFO_EXIT) {
+        task->tamper.replaced = false; /* or its next stop would be awaited at an entry, beside the filter's */
+        task->tamper.exit_pause_ns = 0;
+    }
     return lr_tamper_go(t, task);
 }
 

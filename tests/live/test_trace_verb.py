@@ -316,7 +316,7 @@ def test_the_binary_records_are_kept_beside_the_text(lowrun: Lowrun, tmp_path: P
 
 
 def test_faults_are_injected(lowrun: Lowrun, tmp_path: Path) -> None:
-    """-e inject= does as strace's: the chosen call fails, the line says that it was injected; -e fault= is error=ENOSYS."""
+    """-e inject= does as strace's: the chosen call fails and its line says so; -e fault= is error=ENOSYS."""
     for word, error in (("inject=openat:error=ENOSPC:when=3+2", "ENOSPC"), ("fault=openat:when=3", "ENOSYS")):
         lowrun("-e", word, "-e", "trace=openat", "-o", "ours", "cat", "/etc/hostname")
         subprocess.run(
