@@ -121,6 +121,8 @@ struct lr_tracer_options {
     uint32_t hooked_bits;
     void (*hook)(void *handle, struct lr_hook *hook);  /* on the parked thread, in the tracer's process; or NULL */
     void *handle;
+    int (*engine)(void *engine_handle, int pid);  /* in our place: seizes `pid`, 0 or -errno; then follows, with 0 */
+    void *engine_handle;
 };
 struct lr_tracer_usage {
     uint64_t user_ns;

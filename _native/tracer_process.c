@@ -84,10 +84,15 @@ static int trace(void *argument)
     lr_stops_prepare(t);
     if (getppid() != t->owner)
         t->seize_result = -ESRCH;
+    else if (t->options.engine != NULL)
+        t->seize_result = t->options.engine(t->options.engine_handle, (int) t->root);
     else
         t->seize_result = t->attached != NULL ? lr_attach(t) : lr_tracer_seize(t);
     sem_post(&t->seized);
-    lr_tracer_follow(t);
+    if (t->options.engine == NULL)
+        lr_tracer_follow(t);
+    else if (t->seize_result == 0)
+        t->options.engine(t->options.engine_handle, 0);
     _exit(0);
 }
 
@@ -104,7 +109,7 @@ static int host(struct lr_tracer *t)
     char *stack = NULL, *top = (char *) ((uintptr_t) __builtin_frame_address(0) / 64 * 64 - OWN_FRAMES);
     int result = -ENOMEM, status = 0;
 
-    if (t->options.hook == NULL) {
+    if (t->options.hook == NULL && t->options.engine == NULL) {
         stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
         top = stack + STACK_SIZE;
     }

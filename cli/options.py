@@ -117,7 +117,7 @@ def _one_of(*names: str) -> Callable[[str], str]:
 def _engine(text: str) -> str:
     if text == "bpf":
         raise ValueError("not in this version yet")
-    return _one_of("auto", "ptrace")(text)
+    return _one_of("auto", "ptrace", "python")(text)
 
 
 RUN_OPTIONS = (
@@ -139,7 +139,7 @@ RUN_OPTIONS = (
            _one_of("failed", "all", "none")),
     Option("json", ("--json",), "write the summary as JSON; - is standard output, without COMMAND's", "FILE", _path),
     Option("quiet", ("-q", "--quiet"), "do not show COMMAND's output"),
-    Option("engine", ("--engine",), "how calls are traced: auto or ptrace (default auto)", "ENGINE", _engine),
+    Option("engine", ("--engine",), "how calls are traced: auto, ptrace or python (default auto)", "ENGINE", _engine),
     Option("calls", ("--calls",), "trace these only: names, %file %process ..., ! negates", "SET"),
     Option("keep_binary", ("--keep-binary",), "with -ct: keep the binary records, too"),
     Option("interval", ("--interval",), "time between samples", "SEC", built=False),

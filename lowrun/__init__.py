@@ -30,7 +30,7 @@ from lowrun.runs.recorder import Recorder, RunInfo
 from lowrun.runs.repeat import repeat, run
 from lowrun.runs.repeater import Repeater
 from lowrun.runs.report import result_dict, summary_dict, to_json
-from lowrun.trace.hooks import TracedCall
+from lowrun.trace.hooks import HookedCall
 from lowrun.trace.inject import Inject
 from lowrun.values import Artifact, Command, ExitStatus, Result, Summary, Usage
 from lowrun.version import VERSION as __version__
@@ -47,6 +47,7 @@ __all__ = [
     "DeniedError",
     "ExitStatus",
     "GoneError",
+    "HookedCall",
     "Inject",
     "InternalError",
     "IoSource",
@@ -64,7 +65,6 @@ __all__ = [
     "SpawnError",
     "Summary",
     "Timer",
-    "TracedCall",
     "UnnamedFile",
     "UnsupportedError",
     "Usage",

@@ -29,7 +29,7 @@ HOUSE: list[tuple[str, str]] = [
         "trace",
         "arch names_netlink constants quoting rows table records context signals netlink netlink_route "
         "netlink_diag sockets structs messages scalars special pointers decode naming descriptors follow calls text "
-        "textfile terminal counts select inject hooks denial tracer live",
+        "textfile terminal counts select inject hooks pycapture pynames pyengine denial tracer live",
     ),
     ("runs", "recorder report directory usage run repeater repeat"),
     ("recorders", "output calls"),
@@ -42,7 +42,7 @@ PURE = (
     "version errors values core.procfs trace.constants trace.quoting trace.rows trace.table trace.records "
     "trace.context trace.names_netlink trace.netlink_route trace.netlink_diag trace.signals trace.sockets "
     "trace.messages trace.structs trace.scalars trace.special trace.pointers trace.decode trace.naming "
-    "trace.descriptors trace.text trace.inject runs.report runs.usage"
+    "trace.descriptors trace.text trace.inject trace.pycapture runs.report runs.usage"
 ).split()
 #: A pure module does not import these at all ...
 WAITING = "asyncio multiprocessing pty selectors subprocess threading tty".split()

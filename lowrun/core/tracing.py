@@ -7,20 +7,31 @@ for other threads meanwhile, the rest is for when `run` has returned.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from lowrun._native import ffi, lib
 from lowrun.core.kernel import check
 from lowrun.errors import ClosedError
 
-__all__ = ["RESULT", "SKIP", "Answer", "NativeTracer", "Tampering", "TracedUsage"]
+__all__ = ["RESULT", "SKIP", "Answer", "Engine", "NativeTracer", "Tampering", "TracedUsage"]
+
 
 #: What a hook wants: at an entry SKIP, at an exit RESULT; with the call's result.
 Answer = tuple[int, int]
 SKIP: int = lib.LR_HOOK_SKIP
 RESULT: int = lib.LR_HOOK_RESULT
+#: Of ptrace(2), what python-ptrace lacks.
+PTRACE_SEIZE: int = lib.PTRACE_SEIZE
+PTRACE_INTERRUPT: int = lib.PTRACE_INTERRUPT
+PTRACE_LISTEN: int = lib.PTRACE_LISTEN
+PTRACE_GET_SYSCALL_INFO: int = lib.PTRACE_GET_SYSCALL_INFO
+PTRACE_SYSCALL_INFO_ENTRY: int = lib.PTRACE_SYSCALL_INFO_ENTRY
+PTRACE_SYSCALL_INFO_EXIT: int = lib.PTRACE_SYSCALL_INFO_EXIT
+PTRACE_EVENT_STOP: int = lib.PTRACE_EVENT_STOP
+PTRACE_O_EXITKILL: int = lib.PTRACE_O_EXITKILL
 
 #: (user ns, system ns, KiB of the largest process, number of processes, of those: what they used is not known)
 TracedUsage = tuple[int, int, int, int, int, int]
@@ -55,6 +66,26 @@ def lr_python_hook(handle: Any, hook: Any) -> None:
         hook.answer, hook.value = answer
 
 
+class Engine(Protocol):
+    """Traces in the native loop's place, in the process that is made for it; neither method may raise."""
+
+    def seize(self, pid: int) -> int:
+        """Trace `pid`; returns 0, or -errno."""
+
+    def follow(self) -> None:
+        """Trace until nothing is left."""
+
+
+@ffi.def_extern(error=-errno.EINVAL)  # type: ignore[untyped-decorator]
+def lr_python_engine(handle: Any, pid: int) -> int:
+    """What C calls in the place of its own loop: see _native/tracer_process.c."""
+    engine: Engine = ffi.from_handle(handle)
+    if pid:
+        return engine.seize(pid)
+    engine.follow()
+    return 0
+
+
 class NativeTracer:
     """Follows processes and all that they make; writes records (records.h) to `output`.
 
@@ -75,6 +106,7 @@ class NativeTracer:
         string_limit: int,
         wake: int = -1,
         tampering: Tampering | None = None,
+        engine: Engine | None = None,
     ) -> None:
         bits = b"" if only is None else bitmap_of(only)
         rows = ffi.from_buffer("struct lr_capture_row[]", plan)
@@ -84,10 +116,13 @@ class NativeTracer:
         if only is not None:
             options.only, options.only_bits = ffi.from_buffer("uint8_t[]", bits), len(bits) * 8
         tampered = None if tampering is None else self._tamper(options, tampering)
+        handle = None if engine is None else ffi.new_handle(engine)
+        if handle is not None:
+            options.engine, options.engine_handle = lib.lr_python_engine, handle
         out = ffi.new("struct lr_tracer **")
         check(lib.lr_tracer_create(options, out), "lr_tracer_create")
         self._tracer = out[0]
-        self._keep = (plan, rows, bits, options, tampered)  # C holds pointers to them
+        self._keep = (plan, rows, bits, options, tampered, handle)  # C holds pointers to them
 
     @staticmethod
     def _tamper(options: Any, tampering: Tampering) -> tuple[Any, ...]:

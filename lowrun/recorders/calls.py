@@ -19,7 +19,7 @@ from lowrun.errors import UsageError
 from lowrun.runs.recorder import RunInfo
 from lowrun.trace.hooks import HookFunction, Hooks, tampering_of
 from lowrun.trace.inject import Inject, stops_of
-from lowrun.trace.tracer import STRING_LIMIT, UNPRIVILEGED, Tracer
+from lowrun.trace.tracer import ENGINES, STRING_LIMIT, UNPRIVILEGED, Tracer
 from lowrun.values import Artifact, Usage
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ FILE_NAME = "calls.strace"
 BINARY_NAME = "calls.records"
 #: Text is made for so long at a time; seconds.
 SLICE = 0.01
-ENGINES = ("auto", "ptrace")
 NOTHING_KNOWN = Usage(None, None, None, None)
 
 
@@ -39,10 +38,10 @@ class Calls:
     """Keeps `calls.strace`: what `strace -f -tt -T -y -yy -s 2048` would have written.
 
     `only` says which calls to record, as strace's -e trace= does:
-    "open,close", "%file", "!%memory"; None records all. `engine` is "auto" or
-    "ptrace". `inject` is done to calls, recorded or not. With `keep_binary` the
-    records are kept beside the text, as `calls.records` (lowrun.trace.read reads
-    them).
+    "open,close", "%file", "!%memory"; None records all. `engine` is "auto",
+    "ptrace" or "python" (wholly on python-ptrace: slow, no injections). `inject`
+    is done to calls, recorded or not. With `keep_binary` the records are kept
+    beside the text, as `calls.records` (lowrun.trace.read reads them).
 
     Before a recorded call of the set `hook` (None: any) is executed,
     `on_call(call, process)` is called with it and a python-ptrace
@@ -69,6 +68,7 @@ class Calls:
         if engine not in ENGINES:
             raise UsageError(f'no such engine: "{engine}" (there are: {", ".join(ENGINES)})')
         self._only = None if only is None else _numbers(only)
+        self._engine = engine
         self._on_call, self._on_return = on_call, on_return
         self._hooked = self._hook_numbers(hook)
         self._inject = tuple(inject)
@@ -115,7 +115,12 @@ class Calls:
         tampering = tampering_of(self._inject, self._hooks, self._hooked)
         self._wake = OwnedFd(kernel.counter_create())
         self._tracer = Tracer(
-            self._records.fileno(), capture_plan(), self._only, wake=self._wake.fileno(), tampering=tampering
+            self._records.fileno(),
+            capture_plan(),
+            self._only,
+            wake=self._wake.fileno(),
+            tampering=tampering,
+            engine=self._engine,
         )
         run.seize(self._seize)
         run.settle(self._settle)
@@ -125,7 +130,7 @@ class Calls:
         assert self._tracer is not None
         self._tracer.seize(pid)
         self._seized = True
-        return stops_of(self._only, self._inject)
+        return None if self._engine == "python" else stops_of(self._only, self._inject)
 
     def _usage(self) -> Usage:
         return self._used

@@ -1,6 +1,6 @@
 """Hooks: Python functions that are called at the entry and at the exit of chosen system calls.
 
-    def on_call(call: lr.TracedCall, process: PtraceProcess) -> None:
+    def on_call(call: lr.HookedCall, process: PtraceProcess) -> None:
         if call.name == "connect":
             call.skip(error="ECONNREFUSED")
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
     from lowrun.trace.context import Context
 
-__all__ = ["HookFunction", "Hooks", "TracedCall", "tampering_of"]
+__all__ = ["HookFunction", "Hooks", "HookedCall", "tampering_of"]
 
 #: on_call and on_return.
-HookFunction = Callable[["TracedCall", "PtraceProcess"], object]
+HookFunction = Callable[["HookedCall", "PtraceProcess"], object]
 
 
-class TracedCall:
+class HookedCall:
     """A system call of a tracee at its entry, and then, the same object, at its exit."""
 
     __slots__ = ("_answer", "_enter", "_exit", "_leaving", "name", "number", "pid", "result", "tid")
@@ -118,7 +118,7 @@ class TracedCall:
         return self._answer
 
     def __repr__(self) -> str:
-        return f"<TracedCall {self.text}>"
+        return f"<HookedCall {self.text}>"
 
 
 def _result_of(result: int, error: str | int | None) -> int:
@@ -157,14 +157,14 @@ class Hooks:
         self._process_of: Callable[..., Any] = PtraceProcess
         self._debugger = _Debugger()
         #: Thread -> the call that it is in, while on_return is to come.
-        self._calls: dict[int, TracedCall] = {}
+        self._calls: dict[int, HookedCall] = {}
 
     def __call__(self, data: bytes) -> Answer | None:
         """Serve one stop; never raises."""
         try:
             record = next(read(data), None)
             if isinstance(record, Enter):
-                call: TracedCall | None = TracedCall(record)
+                call: HookedCall | None = HookedCall(record)
                 assert call is not None
                 if self._on_return is not None:
                     self._calls[record.tid] = call
@@ -178,7 +178,7 @@ class Hooks:
             self._blame("a hook", error)
         return None
 
-    def _serve(self, function: HookFunction | None, call: TracedCall) -> Answer | None:
+    def _serve(self, function: HookFunction | None, call: HookedCall) -> Answer | None:
         if function is None:
             return None
         process = self._process_of(self._debugger, call.tid, True, is_thread=call.tid != call.pid)

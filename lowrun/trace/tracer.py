@@ -17,7 +17,7 @@ import errno
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from lowrun.core import kernel
 from lowrun.core.tracing import NativeTracer, Tampering
@@ -25,11 +25,17 @@ from lowrun.errors import DeniedError, GoneError, InternalError
 from lowrun.trace.denial import Facts, reason, status_lines
 from lowrun.values import Usage
 
-__all__ = ["STRING_LIMIT", "UNPRIVILEGED", "Tracer"]
+if TYPE_CHECKING:
+    from lowrun.trace.pyengine import PythonTracer
+
+__all__ = ["ENGINES", "STRING_LIMIT", "UNPRIVILEGED", "Tracer"]
 
 UNPRIVILEGED = (
     "a set-user-ID program ran without its privilege, as under any tracer that has none itself; run lowrun as root"
 )
+
+#: What can trace; "auto" is the native loop, "ptrace", too.
+ENGINES = ("auto", "ptrace", "python")
 
 _T = TypeVar("_T")
 
@@ -51,10 +57,10 @@ class Tracer:
 
     With `output` -1 there are no files: the records are taken by `take`. The
     eventfd `wake` is raised when there are new ones, and at the end.
-    `tampering` says what is done to calls.
+    `tampering` says what is done to calls. `engine` is one of ENGINES.
     """
 
-    __slots__ = ("_error", "_finished", "_hooked", "_native", "_over", "_started", "_wake")
+    __slots__ = ("_error", "_finished", "_in_python", "_native", "_over", "_started", "_wake")
 
     def __init__(
         self,
@@ -64,9 +70,16 @@ class Tracer:
         string_limit: int = STRING_LIMIT,
         wake: int = -1,
         tampering: Tampering | None = None,
+        engine: str = "auto",
     ) -> None:
-        self._native = NativeTracer(output, plan, only, string_limit, wake, tampering)
-        self._hooked = tampering is not None and tampering.hook is not None
+        self._native: NativeTracer | PythonTracer
+        if engine == "python":
+            from lowrun.trace.pyengine import PythonTracer
+
+            self._native = PythonTracer(output, plan, only, string_limit, wake, tampering)
+        else:
+            self._native = NativeTracer(output, plan, only, string_limit, wake, tampering)
+        self._in_python = engine == "python" or (tampering is not None and tampering.hook is not None)
         self._wake = wake
         self._error: OSError | None = None
         self._finished = _thread.allocate_lock()
@@ -105,7 +118,7 @@ class Tracer:
         self._started = True
         former = kernel.signals_block(range(1, 65))
         try:
-            if self._hooked:
+            if self._in_python:
                 self._start_known_thread(trace, what)
             else:
                 _thread.start_new_thread(self._trace, (trace, what))
@@ -130,7 +143,7 @@ class Tracer:
             self._error = error
         finally:
             self._over = True
-            if self._hooked:
+            if self._in_python:
                 atexit.unregister(self._native.abort)
             if self._wake >= 0:
                 kernel.counter_add(self._wake)
@@ -167,7 +180,7 @@ class Tracer:
         self._native.abort()
         if not self._finished.acquire(timeout=END_PATIENCE):
             raise InternalError(
-                "the traced processes cannot be killed" if not self._hooked else "a hook does not return"
+                "the traced processes cannot be killed" if not self._in_python else "a hook does not return"
             )
         self._started = False
 

@@ -33,12 +33,12 @@ def test_a_hook_sees_the_call_at_its_entry_and_at_its_exit(tmp_path: Path) -> No
     """Name, numbers, process and thread, arguments as numbers, bytes and text; then the result."""
     seen: list[tuple[object, ...]] = []
 
-    def on_call(call: lr.TracedCall, process: Any) -> None:
+    def on_call(call: lr.HookedCall, process: Any) -> None:
         seen.append(
             (call.name, call.number, call.pid, call.tid, call.arguments[2], call.data[1], call.text, call.result)
         )
 
-    def on_return(call: lr.TracedCall, process: Any) -> None:
+    def on_return(call: lr.HookedCall, process: Any) -> None:
         seen.append((call.text, call.result))
 
     result, lines, _ = hooked(["cat", "/etc/hosts"], tmp_path, on_call=on_call, on_return=on_return, hook="openat")
@@ -54,7 +54,7 @@ def test_a_hook_reads_and_writes_memory_and_registers(tmp_path: Path) -> None:
     """The PtraceProcess is the tracee: what it writes is what the kernel and the program see."""
     seen = []
 
-    def on_call(call: lr.TracedCall, process: Any) -> None:
+    def on_call(call: lr.HookedCall, process: Any) -> None:
         if call.data[1] == HOSTS:
             seen.append(process.readBytes(call.arguments[1], len(HOSTS)))
             seen.append(process.getreg("rsi") == call.arguments[1])
@@ -69,7 +69,7 @@ def test_a_hook_reads_and_writes_memory_and_registers(tmp_path: Path) -> None:
 def test_a_skipped_call_is_not_executed(tmp_path: Path) -> None:
     """It fails with the error; the text says that it was injected."""
 
-    def on_call(call: lr.TracedCall, process: Any) -> None:
+    def on_call(call: lr.HookedCall, process: Any) -> None:
         if call.data[1] == HOSTS:
             call.skip(error="ENOSPC")
 
@@ -82,7 +82,7 @@ def test_a_skipped_call_is_not_executed(tmp_path: Path) -> None:
 def test_a_skipped_call_returns_what_the_hook_says(tmp_path: Path) -> None:
     """A hook can do the call's work itself."""
 
-    def on_call(call: lr.TracedCall, process: Any) -> None:
+    def on_call(call: lr.HookedCall, process: Any) -> None:
         if call.arguments[2] == 4:
             process.writeBytes(call.arguments[1], b"mine")
             call.skip(result=3)
@@ -96,7 +96,7 @@ def test_a_result_is_changed_at_the_exit(tmp_path: Path) -> None:
     """The call was executed, the command sees another result."""
     results = []
 
-    def on_return(call: lr.TracedCall, process: Any) -> None:
+    def on_return(call: lr.HookedCall, process: Any) -> None:
         results.append(call.result)
         if len(results) == 2:
             call.set_result(77)
@@ -117,7 +117,7 @@ def test_what_a_hook_raises_is_a_fault(
     """The command goes on as without a hook; each text is told once, in the result and to the log."""
     calls = []
 
-    def on_call(call: lr.TracedCall, process: Any) -> None:
+    def on_call(call: lr.HookedCall, process: Any) -> None:
         call.skip(error="EPERM")
         calls.append(call.name)
         raise kind("no good")
@@ -141,12 +141,12 @@ def test_wrong_answers_are_refused(tmp_path: Path) -> None:
         except lr.UsageError as error:
             refused.append(str(error))
 
-    def on_call(call: lr.TracedCall, process: Any) -> None:
+    def on_call(call: lr.HookedCall, process: Any) -> None:
         attempt(call.set_result, 3)
         attempt(call.skip, error="ENOTHING")
         attempt(call.skip, result=1 << 64)
 
-    def on_return(call: lr.TracedCall, process: Any) -> None:
+    def on_return(call: lr.HookedCall, process: Any) -> None:
         attempt(call.skip)
 
     result, _, _ = hooked(["true"], tmp_path, on_call=on_call, on_return=on_return, hook="openat", only="openat")
@@ -165,14 +165,14 @@ def test_hooks_of_threads_and_of_vfork_children(tmp_path: Path) -> None:
     """Each thread's calls come with its own tid; a vfork child's calls can be skipped while its parent waits."""
     tids: dict[int, int] = {}
 
-    def count(call: lr.TracedCall, process: Any) -> None:
+    def count(call: lr.HookedCall, process: Any) -> None:
         assert process.pid == call.tid
         tids[call.tid] = tids.get(call.tid, 0) + 1
 
     hooked([mock("tampered"), "threads"], tmp_path / "a", on_call=count, on_return=count, hook="geteuid")
     assert sorted(tids.values()) == [8, 8]
 
-    def full(call: lr.TracedCall, process: Any) -> None:
+    def full(call: lr.HookedCall, process: Any) -> None:
         if call.data[1] == HOSTS:
             call.skip(error="ENOSPC")
 
@@ -183,7 +183,7 @@ def test_hooks_of_threads_and_of_vfork_children(tmp_path: Path) -> None:
 def test_a_hook_and_an_injection(tmp_path: Path) -> None:
     """Both work in one run; where both speak of a call the hook is heard."""
 
-    def on_call(call: lr.TracedCall, process: Any) -> None:
+    def on_call(call: lr.HookedCall, process: Any) -> None:
         call.skip(result=7)
 
     _, _, told = hooked(
@@ -203,10 +203,10 @@ def test_many_calls_with_a_busy_host(tmp_path: Path) -> None:
 
     count = [0, 0]
 
-    def on_call(call: lr.TracedCall, process: Any) -> None:
+    def on_call(call: lr.HookedCall, process: Any) -> None:
         count[0] += 1
 
-    def on_return(call: lr.TracedCall, process: Any) -> None:
+    def on_return(call: lr.HookedCall, process: Any) -> None:
         count[1] += call.result == 1
 
     former = sys.getswitchinterval()
@@ -231,7 +231,7 @@ def test_four_runs_at_a_time(tmp_path: Path) -> None:
     """Each run's tracer calls the hooks from a process of its own; none is lost."""
     pids: dict[int, set[int]] = {}
 
-    def on_call(call: lr.TracedCall, process: Any) -> None:
+    def on_call(call: lr.HookedCall, process: Any) -> None:
         pids.setdefault(os.getpid(), set()).add(call.pid)
 
     summary = list(
@@ -248,7 +248,7 @@ def test_in_asyncio() -> None:
     """The host's loop runs on while a hook sleeps; asyncio's own children are waited for as ever."""
     ticks = []
 
-    def on_call(call: lr.TracedCall, process: Any) -> None:
+    def on_call(call: lr.HookedCall, process: Any) -> None:
         time.sleep(0.1)
 
     async def tick() -> None:
@@ -275,7 +275,7 @@ def test_the_thread_is_a_known_one(tmp_path: Path) -> None:
     """A hook can log and ask which thread it is on; nothing of that thread is left afterwards."""
     names = set()
 
-    def on_call(call: lr.TracedCall, process: Any) -> None:
+    def on_call(call: lr.HookedCall, process: Any) -> None:
         logging.getLogger("mine").debug("a call: %s", call)
         names.add(threading.current_thread().name)
 

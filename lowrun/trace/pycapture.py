@@ -1,0 +1,188 @@
+"""What the capture plan says to copy, by way of any function that reads a tracee's memory.
+
+The Python engine's counterpart of _native/tracer_capture.c: the chunks are the same. A pointer that cannot be
+read gives a chunk that says so.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+
+from lowrun.trace.records import Chunk
+from lowrun.trace.table import (
+    ARGV,
+    BUFFER,
+    COUNTED,
+    ENVP,
+    FD,
+    FIXED,
+    IOVEC,
+    MSGHDR,
+    NONE,
+    PATH,
+    PTRLEN,
+    RESULT,
+    STRING,
+)
+
+__all__ = ["CELLS", "ROW", "Cell", "Reader", "Rows", "capture", "rows_of"]
+
+#: (enum lr_capture, index of the argument that holds the size, bytes): `struct lr_capture_cell`.
+Cell = tuple[int, int, int]
+#: What a row has for an entry or an exit: a cell per argument.
+CELLS = 6
+ROW = struct.Struct("<" + "BBH" * 2 * CELLS)
+#: Call number -> cells at the entry, cells at the exit.
+Rows = Sequence[tuple[tuple[Cell, ...], tuple[Cell, ...]]]
+#: (address, size) -> the bytes before the first that cannot be read.
+Reader = Callable[[int, int], bytes]
+
+PAGE = 4096
+PATH_MAX = 4096
+VECTOR_MAX = 32
+POINTERS_MAX = 1 << 20
+COUNTED_MAX = 4096
+FIXED_MAX = 0xFFFF
+SIZE_MAX = 0xFFFFFFFF
+IOVEC_SIZE, MSGHDR_SIZE, NAME_MAX = 16, 56, 128
+
+
+class _BadPointerError(Exception):
+    """What is pointed to cannot be read."""
+
+
+def rows_of(plan: bytes) -> Rows:
+    """Return the plan (lowrun.trace.table.capture_plan) as values."""
+    rows = []
+    for numbers in ROW.iter_unpack(plan):
+        cells = [numbers[at : at + 3] for at in range(0, len(numbers), 3)]
+        rows.append((tuple(cells[:CELLS]), tuple(cells[CELLS:])))
+    return rows
+
+
+class _Source:
+    """One call's memory; each method returns (bytes, there was more)."""
+
+    def __init__(self, read: Reader, arguments: Sequence[int], value: int | None, limit: int) -> None:
+        self._read, self._arguments, self._value, self._limit = read, arguments, value, limit
+
+    def _whole(self, address: int, size: int) -> bytes:
+        data = self._read(address, size) if size and address else b""
+        if len(data) != size:
+            raise _BadPointerError
+        return data
+
+    def _string(self, address: int, limit: int) -> tuple[bytes, bool]:
+        found = b""
+        while address and len(found) <= limit:
+            at = address + len(found)
+            piece = self._read(at, min(PAGE - at % PAGE, limit + 1 - len(found)))
+            if not piece:
+                raise _BadPointerError
+            end = piece.find(b"\0")
+            if end >= 0:
+                return found + piece[:end], False
+            found += piece
+        if not address:
+            raise _BadPointerError
+        return found[:limit], True
+
+    def _bytes(self, address: int, size: int, limit: int) -> tuple[bytes, bool]:
+        return self._whole(address, min(size, limit)), size > limit
+
+    @staticmethod
+    def _part(data: bytes, cut: bool) -> bytes:
+        return struct.pack("<II", len(data), cut) + data + bytes(-len(data) % 8)
+
+    def _bytes_part(self, address: int, size: int, limit: int) -> bytes:
+        try:
+            return self._part(*self._bytes(address, size, limit))
+        except _BadPointerError:
+            return self._part(b"", True)
+
+    def _pointers(self, address: int) -> tuple[list[int], int]:
+        first: list[int] = []
+        count = 0
+        while address and count < POINTERS_MAX:
+            data = self._read(address + count * 8, PAGE - (address + count * 8) % PAGE or PAGE)
+            if len(data) < 8:
+                raise _BadPointerError
+            for (pointer,) in struct.iter_unpack("<Q", data[: len(data) & ~7]):
+                if not pointer:
+                    return first, count
+                if count < VECTOR_MAX:
+                    first.append(pointer)
+                count += 1
+        if not address:
+            raise _BadPointerError
+        return first, count
+
+    def _vector(self, address: int, with_strings: bool) -> tuple[bytes, bool]:
+        first, count = self._pointers(address)
+        data = struct.pack("<Q", count)
+        for pointer in first if with_strings else ():
+            try:
+                data += self._part(*self._string(pointer, self._limit))
+            except _BadPointerError:
+                data += self._part(b"", True)
+        return data, with_strings and count > VECTOR_MAX
+
+    def _iovec(self, address: int, count: int) -> tuple[bytes, bool]:
+        kept = min(count, VECTOR_MAX)
+        data = heads = self._whole(address, kept * IOVEC_SIZE)
+        left = 1 << 64 if self._value is None else max(self._value, 0)
+        for base, size in struct.iter_unpack("<QQ", heads):
+            size = min(size, left)
+            data += self._bytes_part(base, size, self._limit)
+            left -= size
+        return data, count > VECTOR_MAX
+
+    def _msghdr(self, address: int) -> tuple[bytes, bool]:
+        head = self._whole(address, MSGHDR_SIZE)
+        name, name_size, vector, count, control, control_size, _ = struct.unpack("<QI4xQQQQi4x", head)
+        parts = self._bytes_part(name, name_size, NAME_MAX) + self._bytes_part(control, control_size, COUNTED_MAX)
+        data, cut = self._iovec(vector, count)
+        return head + parts + data, cut
+
+    def _size(self, of: int) -> int:
+        return self._arguments[of] if of != RESULT else max(self._value or 0, 0)
+
+    def copy(self, cell: Cell, address: int) -> tuple[bytes, bool]:
+        """Copy what `cell` says. Raises _BadPointerError."""
+        what, of, size = cell
+        if what in (STRING, PATH):
+            return self._string(address, PATH_MAX if what == PATH else self._limit)
+        if what in (ARGV, ENVP):
+            return self._vector(address, what == ARGV)
+        if what == BUFFER:
+            return self._bytes(address, self._size(of), size or self._limit)
+        if what == FIXED:
+            return self._bytes(address, size, FIXED_MAX)
+        if what == PTRLEN:
+            return self._bytes(address, int.from_bytes(self._whole(self._size(of), 4), "little"), self._limit)
+        if what == COUNTED and size and self._size(of) <= SIZE_MAX:
+            return self._bytes(address, self._size(of) * size, COUNTED_MAX // size * size)
+        if what == IOVEC:
+            return self._iovec(address, self._size(of))
+        if what == MSGHDR:
+            return self._msghdr(address)
+        raise _BadPointerError
+
+
+def capture(
+    read: Reader, cells: Sequence[Cell], arguments: Sequence[int], value: int | None, limit: int
+) -> dict[int, Chunk]:
+    """Return the chunks of one stop, by argument; `value` is the call's result, None at its entry.
+
+    `limit` bytes are copied of a string.
+    """
+    source = _Source(read, arguments, value, limit)
+    chunks = {}
+    for index, cell in enumerate(cells):
+        if cell[0] not in (NONE, FD):
+            try:
+                chunks[index] = Chunk(cell[0], *source.copy(cell, arguments[index]))
+            except _BadPointerError:
+                chunks[index] = Chunk(cell[0], bad=True)
+    return chunks
