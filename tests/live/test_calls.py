@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -85,6 +86,16 @@ def test_a_traced_command_that_traces(tmp_path: Path) -> None:
     assert any("EPERM" in line for line in kept_lines(result))
 
 
+def unnamed_files(pid: int, directory: Path) -> int:
+    """How many files without a name the process has open in `directory`."""
+    count = 0
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            link = os.readlink(f"/proc/{pid}/fd/{fd}")
+            count += link.startswith(str(directory)) and link.endswith(" (deleted)")
+    return count
+
+
 def test_a_signal_while_the_text_is_made(tmp_path: Path) -> None:
     """SIGTERM in the middle of a long text: lowrun ends soon, says what is not kept, leaves no half file.
 
@@ -97,7 +108,7 @@ def test_a_signal_while_the_text_is_made(tmp_path: Path) -> None:
     )
     assert program.stdout is not None
     pid = int(program.stdout.readline())
-    while alive(pid):
+    while alive(pid) or unnamed_files(program.pid, tmp_path) < 2:  # the records, and the text that is made of them
         assert program.poll() is None
     program.send_signal(signal.SIGTERM)
     _, words = program.communicate(timeout=5)
