@@ -11,6 +11,7 @@
  *   children         children that exit, are killed, dump core, are stopped and continued
  *   seccomp          dies of a seccomp filter at getppid
  *   trapped          the same, with SECCOMP_RET_TRAP and a handler
+ *   sandboxed        the same, with SECCOMP_RET_TRACE: without a tracer that asked for it getppid fails with ENOSYS
  *   abort            dies of SIGABRT; dumps core when the limit lets it
  *   traceme          PTRACE_TRACEME, with the error it gets
  *   traces           traces a child of its own: PTRACE_SEIZE, with the error it gets
@@ -343,6 +344,13 @@ static int trapped(const char *argument)
     return 0;
 }
 
+static int sandboxed(const char *argument)
+{
+    (void) argument;
+    filter_getppid(SECCOMP_RET_TRACE);
+    return getppid() == -1 && errno == ENOSYS ? 0 : 1;
+}
+
 static int aborts(const char *argument)
 {
     (void) argument;
@@ -395,7 +403,7 @@ static const struct {
 } all[] = {
     { "sleeper", sleeper }, { "stopped", stopped }, { "killed", killed }, { "restarted", restarted }, { "paused", paused },
     { "kinds", kinds }, { "faults", faults }, { "nested", nested }, { "children", children },
-    { "seccomp", seccomp }, { "trapped", trapped }, { "abort", aborts },
+    { "seccomp", seccomp }, { "trapped", trapped }, { "sandboxed", sandboxed }, { "abort", aborts },
     { "traceme", traceme }, { "traces", traces }, { "report", report },
 };
 

@@ -93,6 +93,7 @@ SIGNALS = {
     "masks that nest": "nested",
     "death by seccomp": "seccomp",
     "a seccomp trap": "trapped",
+    "a sandbox that traces": "sandboxed",
     "a core dump": "abort",
 }
 
