@@ -8,6 +8,7 @@
 #include "tracer.h"
 
 #include <stdio.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 
 /* execve(2): a set-user-ID program that is traced by somebody without
@@ -25,6 +26,16 @@ static void note_privilege(struct lr_tracer *t, const struct lr_task *task)
         t->usage.unprivileged++;
 }
 
+/* The command's own execve. A filter of ours would stand by now; without one
+ * those that the command sets up are its own: where they say SECCOMP_RET_TRACE
+ * a call fails with ENOSYS, as without a tracer. */
+static void begin(struct lr_tracer *t, const struct lr_task *task)
+{
+    t->recording = true;
+    if (!t->filtered)
+        ptrace(PTRACE_SETOPTIONS, (pid_t) task->tid, NULL, LR_TRACE_OPTIONS | PTRACE_O_EXITKILL);
+}
+
 /* `task` is in PTRACE_EVENT_EXEC; it can be another one afterwards, with the same tid. */
 void lr_exec(struct lr_tracer *t, struct lr_task *task)
 {
@@ -39,7 +50,7 @@ void lr_exec(struct lr_tracer *t, struct lr_task *task)
         lr_tracer_release(t);
     }
     if (tid == t->root && t->root_stopped && !t->recording)
-        t->recording = true;
+        begin(t, task);
     note_privilege(t, task);
     if (t->recording && (body = lr_record_begin(t, task, LR_REC_EXEC, sizeof *body)) != NULL) {
         *body = (struct lr_rec_exec) { former != 0 ? former : tid, 0 };

@@ -3,6 +3,7 @@
  *     clones ptraced           CLONE_PTRACE | CLONE_UNTRACED: traced, but its creator's tracer is not told
  *     clones untraced          CLONE_UNTRACED: not traced
  *     clones storm THREADS N   each thread makes N children, one after the other
+ *     clones cut THREADS       each thread makes children without end, until the first one exits with all of them
  *     clones vectors           writev of 40 elements to standard output
  */
 #define _GNU_SOURCE
@@ -35,6 +36,13 @@ static void *storm(void *unused)
     return unused;
 }
 
+static void *endless(void *unused)
+{
+    for (;;)
+        clone_with(0);
+    return unused;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -53,6 +61,14 @@ int main(int argc, char **argv)
         for (int i = 0; i < count && i < 64; i++)
             pthread_join(threads[i], NULL);
         return 0;
+    }
+    if (strcmp(what, "cut") == 0 && argc == 3) {
+        pthread_t thread;
+
+        for (int i = 0; i < atoi(argv[2]); i++)
+            pthread_create(&thread, NULL, endless, NULL);
+        usleep(20000);
+        _exit(0);
     }
     if (strcmp(what, "vectors") == 0) {
         struct iovec vectors[40];

@@ -137,6 +137,7 @@ static int threads(int argc, char **argv)
 
 static void *execute(void *unused)
 {
+    usleep(20000);                     /* the leader waits by then */
     execl(self, self, "single", NULL);
     return unused;
 }

@@ -1,7 +1,8 @@
 /* Signals and what they do to calls, each a short program:  signals WHAT [ARG]
  *
  *   sleeper          nanosleep of 0.2 s that a handled signal interrupts, after 0.05 s
- *   sleeping MS      nanosleep of MS milliseconds; to be stopped and continued from outside
+ *   stopped SIGNO    stops a child in its nanosleep of 0.3 s by signal SIGNO, and continues it
+ *   killed           kills a child in its read
  *   restarted        a read that a handler with SA_RESTART interrupts; the byte comes later
  *   paused           pause, until a handler without SA_RESTART ran
  *   kinds            one signal of every kind of siginfo_t that the kernel makes for an ordinary program
@@ -10,8 +11,8 @@
  *   children         children that exit, are killed, dump core, are stopped and continued
  *   seccomp          dies of a seccomp filter at getppid
  *   trapped          the same, with SECCOMP_RET_TRAP and a handler
+ *   sandboxed        the same, with SECCOMP_RET_TRACE: without a tracer that asked for it getppid fails with ENOSYS
  *   abort            dies of SIGABRT; dumps core when the limit lets it
- *   stops            stops itself by SIGTSTP; to be continued from outside
  *   traceme          PTRACE_TRACEME, with the error it gets
  *   traces           traces a child of its own: PTRACE_SEIZE, with the error it gets
  *   report           prints the Sig* lines of its status, then the dispositions that are not the default
@@ -72,9 +73,42 @@ static int sleeper(const char *argument)
     return 0;
 }
 
-static int sleeping(const char *argument)
+/* A child in a process group of its own, so that SIGTSTP stops it (an orphaned group it does not). */
+static int stopped(const char *argument)
 {
-    sleep_for(atoi(argument));
+    sigset_t told;
+    pid_t child = fork();
+
+    if (child == 0) {
+        setpgid(0, 0);
+        sleep_for(300);
+        _exit(0);
+    }
+    sigemptyset(&told);                /* whether a wait has begun when SIGCHLD comes would be chance */
+    sigaddset(&told, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &told, NULL);
+    sleep_for(100);
+    kill(child, atoi(argument));
+    waitpid(child, NULL, WUNTRACED);
+    kill(child, SIGCONT);
+    waitpid(child, NULL, 0);
+    return 0;
+}
+
+static int killed(const char *argument)
+{
+    int ends[2];
+    char byte;
+    pid_t child;
+
+    (void) argument;
+    if (pipe(ends) < 0)
+        return 1;
+    if ((child = fork()) == 0)
+        _exit(read(ends[0], &byte, 1) == 1);
+    sleep_for(50);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
     return 0;
 }
 
@@ -144,7 +178,10 @@ static void told_by_descriptor(void)
     fcntl(ends[0], F_SETFL, O_ASYNC | O_NONBLOCK);
     if (write(ends[1], "x", 1) != 1)
         _exit(1);
-    fcntl(ends[0], F_SETSIG, SIGRTMIN + 4);    /* only now does siginfo_t say which descriptor */
+    fcntl(ends[0], F_SETSIG, SIGIO);           /* only now does siginfo_t say which descriptor */
+    if (write(ends[1], "x", 1) != 1)
+        _exit(1);
+    fcntl(ends[0], F_SETSIG, SIGRTMIN + 4);
     catch(SIGRTMIN + 4, handle, 0);
     if (write(ends[1], "x", 1) != 1)
         _exit(1);
@@ -307,17 +344,17 @@ static int trapped(const char *argument)
     return 0;
 }
 
+static int sandboxed(const char *argument)
+{
+    (void) argument;
+    filter_getppid(SECCOMP_RET_TRACE);
+    return getppid() == -1 && errno == ENOSYS ? 0 : 1;
+}
+
 static int aborts(const char *argument)
 {
     (void) argument;
     abort();
-}
-
-static int stops(const char *argument)
-{
-    (void) argument;
-    raise(SIGTSTP);
-    return 0;
 }
 
 static int traceme(const char *argument)
@@ -348,7 +385,8 @@ static int report(const char *argument)
 
     (void) argument;
     while (status != NULL && fgets(line, sizeof line, status) != NULL)
-        if (strncmp(line, "Sig", 3) == 0 || strncmp(line, "Shd", 3) == 0 || strncmp(line, "NoNewPrivs", 10) == 0)
+        if (strncmp(line, "SigQ", 4) != 0 && (strncmp(line, "Sig", 3) == 0 || strncmp(line, "Shd", 3) == 0
+                                              || strncmp(line, "NoNewPrivs", 10) == 0))
             fputs(line, stdout);
     for (int signo = 1; signo < 65; signo++) {
         struct sigaction action;
@@ -363,9 +401,9 @@ static const struct {
     const char *name;
     int (*run)(const char *argument);
 } all[] = {
-    { "sleeper", sleeper }, { "sleeping", sleeping }, { "restarted", restarted }, { "paused", paused },
+    { "sleeper", sleeper }, { "stopped", stopped }, { "killed", killed }, { "restarted", restarted }, { "paused", paused },
     { "kinds", kinds }, { "faults", faults }, { "nested", nested }, { "children", children },
-    { "seccomp", seccomp }, { "trapped", trapped }, { "abort", aborts }, { "stops", stops },
+    { "seccomp", seccomp }, { "trapped", trapped }, { "sandboxed", sandboxed }, { "abort", aborts },
     { "traceme", traceme }, { "traces", traces }, { "report", report },
 };
 

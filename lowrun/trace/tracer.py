@@ -60,7 +60,7 @@ class Tracer:
     `tampering` says what is done to calls. `engine` is one of ENGINES.
     """
 
-    __slots__ = ("_error", "_finished", "_in_python", "_native", "_over", "_started", "_wake")
+    __slots__ = ("_attached", "_error", "_finished", "_in_python", "_native", "_over", "_started", "_wake")
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Tracer:
         self._wake = wake
         self._error: OSError | None = None
         self._finished = _thread.allocate_lock()
-        self._started = self._over = False
+        self._started = self._over = self._attached = False
 
     def seize(self, pid: int) -> None:
         """Trace `pid`, which waits to be let go before its execve; returns when it is traced.
@@ -105,6 +105,7 @@ class Tracer:
 
         Raises DeniedError (with the reason and the remedy), GoneError; then none is traced.
         """
+        self._attached = True
         self._begin(self._native.attach, pids)
         try:
             self._native.await_seized(PATIENCE)
@@ -172,15 +173,20 @@ class Tracer:
     def stop(self) -> None:
         """Wait for the end of the trace: the tree is gone, or never came to be. Kills what is left of it.
 
-        Takes at most twice END_PATIENCE. Raises InternalError when something could not be killed.
+        What was attached to is let go instead. Takes at most twice END_PATIENCE. Raises InternalError when
+        something could not be killed, or does not stop to be let go (it will be, when the caller ends).
         """
         if not self._started or self._finished.acquire(timeout=END_PATIENCE):
             self._started = False
             return
-        self._native.abort()
+        if self._attached:
+            self._native.detach()
+        else:
+            self._native.abort()
         if not self._finished.acquire(timeout=END_PATIENCE):
+            what = "stopped" if self._attached else "killed"
             raise InternalError(
-                "the traced processes cannot be killed" if not self._in_python else "a hook does not return"
+                "a hook does not return" if self._in_python else f"the traced processes cannot be {what}"
             )
         self._started = False
 

@@ -7,8 +7,10 @@ with its command; what the tracer wrote is read back as records.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
+import resource
 import signal
 import subprocess
 import tempfile
@@ -23,7 +25,21 @@ from pathlib import Path
 import pytest
 
 from lowrun.errors import DeniedError, GoneError
-from lowrun.trace.records import Enter, Exec, Exit, Exited, Exiting, Fork, Record, Signal, Stopped, read
+from lowrun.trace.arch import AUDIT_ARCH_X86_64
+from lowrun.trace.records import (
+    Enter,
+    Exec,
+    Exit,
+    Exited,
+    Exiting,
+    Fork,
+    Lost,
+    Record,
+    Signal,
+    Stopped,
+    encode,
+    read,
+)
 from lowrun.trace.records import Path as PathRecord
 from lowrun.trace.table import call_of, capture_plan, numbers_of
 from lowrun.trace.tracer import Tracer
@@ -42,6 +58,16 @@ def built(name: str, directory: Path) -> str:
 @pytest.fixture(scope="module")
 def corners(tmp_path_factory: pytest.TempPathFactory) -> str:
     return built("corners", tmp_path_factory.mktemp("corners"))
+
+
+@pytest.fixture(scope="module")
+def clones(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return built("clones", tmp_path_factory.mktemp("clones"))
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return built("foreign", tmp_path_factory.mktemp("foreign"))
 
 
 @pytest.fixture(scope="module")
@@ -300,6 +326,72 @@ def test_full_disk_costs_records_and_nothing_else(corners: str, calls: int) -> N
     assert trace.status == 0
     assert trace.fault == f"recording ended early: {os.strerror(errno.ENOSPC)}"
     assert trace.usage is not None and trace.usage.processes == 1 and trace.usage.user_s is not None
+
+
+def test_what_was_recorded_before_the_disk_was_full_is_whole(corners: str) -> None:
+    """A file that may not grow beyond 2 MB, in the middle of a record: whole records, and then the one that says so."""
+    size = 2_000_011
+    file = os.memfd_create("records", os.MFD_ALLOW_SEALING)
+    try:
+        os.truncate(file, size)
+        fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
+        with tracing(corners, corners, "getppid", "20000", output=file) as trace:
+            pass
+        whole = os.fstat(file).st_size
+    finally:
+        os.close(file)
+    assert trace.status == 0
+    assert trace.fault == f"recording ended early: {os.strerror(errno.EPERM)}"
+    assert trace.records[-1] == Lost(trace.process.pid, trace.process.pid, trace.records[-1].time_ns, errno.EPERM)
+    assert sum(len(encode(record)) for record in trace.records) == whole
+    assert 0 <= size - whole < 4096
+
+
+def test_nobody_is_stopped_for_calls_that_cannot_be_recorded(corners: str) -> None:
+    """After a write error, which comes within 8,000 calls, a stop at each of 200,000 would be 400,000 switches."""
+    full = os.open("/dev/full", os.O_RDWR | os.O_CLOEXEC)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_nvcsw
+    try:
+        with tracing(corners, corners, "getppid", "200000", output=full) as trace:
+            pass
+    finally:
+        os.close(full)
+    assert trace.status == 0
+    assert trace.usage is not None and trace.usage.processes == 1
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_nvcsw - before < 100_000
+
+
+def test_threads_that_are_cut_off_by_an_exit_are_told_once(corners: str, clones: str) -> None:
+    """SIGKILL moves tasks on from their stops: each has one end all the same, and each process is counted."""
+    for _ in range(10):
+        trace = traced(corners, clones, "cut", "4")
+        ended = Counter(r.tid for r in trace.of(Exited))
+        assert set(ended) == {r.tid for r in trace.records}
+        processes = {r.tgid for r in trace.records}
+        assert trace.usage is not None and trace.usage.processes == len(processes)
+
+
+def test_a_kill_around_an_execve_by_a_thread(corners: str) -> None:
+    """Whether SIGKILL comes before, in or after the execve: the trace ends, and there was one process."""
+    for step in range(40):
+        with tracing(corners, corners, "exec-by-thread") as trace:
+            assert trace.process.stdout is not None and trace.process.stdout.readline() == b"ready\n"
+            time.sleep(0.0195 + step * 0.0001)  # the thread executes after 20 ms
+            trace.process.kill()
+        assert trace.fault is None
+        assert trace.usage is not None and trace.usage.processes == 1
+
+
+def test_calls_of_another_kind_are_not_taken_for_ours(corners: str, foreign: str) -> None:
+    """What int 0x80 enters has its own architecture and number, and nothing is copied by the plan of 64-bit calls."""
+    trace = traced(corners, foreign)
+    if trace.status == 77:
+        pytest.skip("this kernel has no 32-bit calls")
+    assert trace.status == 0
+    calls = [r for r in trace.of(Enter) if isinstance(r, Enter) and r.arch != AUDIT_ARCH_X86_64]
+    assert [r.number for r in calls] == [20, 20, 64, 5, 3, 6]
+    assert {r.arch for r in calls} == {0x40000003}
+    assert not any(r.chunks for r in calls)
 
 
 def test_seizing_what_is_traced_already_is_denied(corners: str) -> None:
