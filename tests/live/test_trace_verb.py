@@ -196,7 +196,21 @@ def test_attach_and_let_go_of_a_threaded_program(tmp_path: Path) -> None:
     text = trace.read_text()
     tids = set(re.findall(r"^(\d+) ", text, re.MULTILINE))
     assert len(tids) >= 5
-    assert "<detached ...>" in text
+
+
+def test_the_line_of_a_waiting_call_ends_when_it_is_left(tmp_path: Path) -> None:
+    """A call that has not returned when its process is let go ends with `<detached ...>`, as strace has it."""
+    program = Running([sys.executable, "-c", "print('ready', flush=True); input()"])
+    trace = tmp_path / "trace"
+    tracer = subprocess.Popen([LOWRUN, "trace", "-q", "-o", trace, "-p", str(program.process.pid)])
+    until = time.monotonic() + 20
+    while not (trace.exists() and "read(0" in trace.read_text()):
+        assert time.monotonic() < until
+        select.select([], [], [], 0.01)
+    tracer.send_signal(signal.SIGINT)
+    assert tracer.wait(20) == 0
+    assert trace.read_text().endswith(" <detached ...>\n")
+    assert program.finish()[1] == 0
 
 
 def test_a_stopped_process_stays_stopped(tmp_path: Path) -> None:
