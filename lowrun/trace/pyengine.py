@@ -22,14 +22,16 @@ from typing import Any
 
 from lowrun.core import kernel, tracing
 from lowrun.core.tracing import NativeTracer, Tampering, TracedUsage
-from lowrun.errors import UnsupportedError
+from lowrun.errors import UnsupportedError, UsageError
 from lowrun.trace import pynames
+from lowrun.trace.ptracelib import load
 from lowrun.trace.pycapture import Rows, capture, rows_of
 from lowrun.trace.records import (
     Enter,
     Exec,
     Exit,
     Exited,
+    Exiting,
     Fork,
     Path,
     Record,
@@ -123,7 +125,7 @@ class _Sink:
 class PythonTracer:
     """In the place of lowrun.core.tracing.NativeTracer, with the same interface; it attaches to nothing that runs.
 
-    Raises UnsupportedError without python-ptrace, and for injections.
+    Raises UnsupportedError without python-ptrace, and UsageError for injections.
     """
 
     def __init__(
@@ -136,17 +138,15 @@ class PythonTracer:
         tampering: Tampering | None = None,
     ) -> None:
         if tampering is not None and tampering.places:
-            raise UnsupportedError("the python engine injects nothing; use hooks, or the engine ptrace")
-        try:
-            from ptrace.binding import func
-            from ptrace.debugger import PtraceDebugger, PtraceProcess
-            from ptrace.error import PtraceError
-            from ptrace.syscall import ptrace_syscall
-        except ImportError as error:
-            raise UnsupportedError(f"the engine python needs python-ptrace: {error}") from error
-        self._func, self._process_of, self._syscalls = func, PtraceProcess, ptrace_syscall
+            raise UsageError("the python engine injects nothing; use hooks, or the engine ptrace")
+        library = load("the python engine needs")
+        from ptrace.binding import func
+        from ptrace.error import PtraceError
+        from ptrace.syscall import ptrace_syscall
+
+        self._func, self._process_of, self._syscalls = func, library.PtraceProcess, ptrace_syscall
         self._ptrace_error: type[Exception] = PtraceError
-        self._debugger = PtraceDebugger()
+        self._debugger = library.PtraceDebugger()
         self._debugger.traceFork()
         self._debugger.traceExec()
         self._debugger.traceClone()
@@ -227,7 +227,7 @@ class PythonTracer:
 
     def seize(self, pid: int) -> int:
         """Trace `pid` and see it go on."""
-        options = self._debugger.options | tracing.PTRACE_O_EXITKILL
+        options = self._debugger.options | self._func.PTRACE_O_TRACEEXIT | tracing.PTRACE_O_EXITKILL
         try:
             self._func.ptrace(tracing.PTRACE_SEIZE, pid, 0, options)
             self._add(pid)
@@ -253,14 +253,22 @@ class PythonTracer:
         self._failure = f"the python engine failed: {type(error).__name__}: {error}"
 
     def _serve_next(self) -> bool:
-        flags = self._func.THREAD_TRACE_FLAGS | (os.WNOHANG if self._early else 0)
+        """Serve all that have stopped: the kernel tells of the newest first, two busy ones would starve the others."""
+        flags = self._func.THREAD_TRACE_FLAGS
+        found = []
         try:
-            tid, status = os.waitpid(-1, flags)
+            found.append(os.waitpid(-1, flags | (os.WNOHANG if self._early else 0)))
+            while found[-1][0]:
+                found.append(os.waitpid(-1, flags | os.WNOHANG))
         except ChildProcessError:
-            return False
-        if tid:
-            self._serve(tid, status)
-        elif time.monotonic() - max(self._early.values()) > HOLD_S:
+            if not found:
+                return False
+        for tid, status in found:
+            if tid:
+                self._serve(tid, status)
+        if found[0][0]:
+            return True
+        if time.monotonic() - max(self._early.values()) > HOLD_S:
             self._release_all()
         else:
             time.sleep(HOLD_S / 50)
@@ -295,6 +303,8 @@ class PythonTracer:
             self._forked(task, event)
         elif event == self._func.PTRACE_EVENT_EXEC:
             self._executed(task)
+        elif event == self._func.PTRACE_EVENT_EXIT and task.enter is not None:
+            self._put(task, Exiting(task.tid, task.tgid, time.time_ns()))
         elif event == 0 and signo == signal.SIGTRAP | SYSGOOD:
             self._call(task)
         elif event == 0:
@@ -424,7 +434,10 @@ class PythonTracer:
             for index, cell in enumerate(cells):
                 if cell[0] == FD:
                     self._name(task, _signed(arguments[index]))
-        chunks = capture(self._reader(task), cells, arguments, None, self._limit)
+        pointers = arguments
+        if native and call_of(number).name == "rt_sigreturn":
+            pointers = (task.process.getStackPointer() + tracing.FRAME_MASK, *arguments[1:])
+        chunks = capture(self._reader(task), cells, pointers, None, self._limit)
         enter = Enter(task.tid, task.tgid, time.time_ns(), number, arguments, arch, chunks)
         task.enter, task.entered_ns = enter, time.monotonic_ns()
         if not self._recording:
