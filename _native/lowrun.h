@@ -27,6 +27,7 @@
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "records.h"
@@ -90,6 +91,14 @@ struct lr_pump {
 int lr_pump_move(struct lr_pump *pump, uint64_t limit);
 
 /* ---- the tracer of system calls: tracer*.c, its records: records.h ---- */
+/* At the entry of rt_sigreturn the signal frame is where the stack pointer is
+ * (on x86_64 its first word, the return address, is off the stack), and in it,
+ * so many bytes on, the mask that will be restored. */
+#if defined(__aarch64__)
+#define LR_FRAME_MASK (sizeof(siginfo_t) + offsetof(ucontext_t, uc_sigmask))
+#else
+#define LR_FRAME_MASK offsetof(ucontext_t, uc_sigmask)
+#endif
 struct lr_tracer;
 struct lr_inject {                      /* what is done to a call */
     uint32_t first, last, step;         /* to these of a thread's invocations, from 1; step 0: to the first alone */

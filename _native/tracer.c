@@ -39,21 +39,16 @@
 #include <stddef.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
-#include <ucontext.h>
 #include <linux/audit.h>
 #include <linux/ptrace.h>
 
 /* The plan is for calls of this kind; int 0x80 in 64-bit code, say, is another.
- * rt_sigreturn takes no argument: at its entry the signal frame is where the
- * stack pointer is (on x86_64 its first word, the return address, is off the
- * stack), and in it, FRAME_MASK bytes on, the mask that will be restored. It
- * is copied as what a first argument points to. */
+ * rt_sigreturn takes no argument: the mask that it restores (LR_FRAME_MASK) is
+ * copied as what a first argument points to. */
 #if defined(__x86_64__)
 #define NATIVE_ARCH AUDIT_ARCH_X86_64
-#define FRAME_MASK offsetof(ucontext_t, uc_sigmask)
 #elif defined(__aarch64__)
 #define NATIVE_ARCH AUDIT_ARCH_AARCH64
-#define FRAME_MASK (sizeof(siginfo_t) + offsetof(ucontext_t, uc_sigmask))
 #else
 #error "the tracer knows x86_64 and aarch64"
 #endif
@@ -118,7 +113,7 @@ static void on_entry(struct lr_tracer *t, struct lr_task *task, const struct ptr
     task->nr = info->arch == NATIVE_ARCH ? info->entry.nr : UINT64_MAX;
     memcpy(task->args, info->entry.args, sizeof task->args);
     if (task->nr == SYS_rt_sigreturn)
-        task->args[0] = info->stack_pointer + FRAME_MASK;
+        task->args[0] = info->stack_pointer + LR_FRAME_MASK;
     if (!t->recording) {
         if (task->tid != t->root)
             return;

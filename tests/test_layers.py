@@ -29,7 +29,7 @@ HOUSE: list[tuple[str, str]] = [
         "trace",
         "arch names_netlink constants quoting rows table records context signals netlink netlink_route "
         "netlink_diag sockets structs messages scalars special pointers decode naming descriptors follow calls text "
-        "textfile terminal counts select inject hooks pycapture pynames pyengine denial tracer live",
+        "textfile terminal counts select ptracelib inject hooks pycapture pynames pyloop pyengine denial tracer live",
     ),
     ("runs", "recorder report directory usage run repeater repeat"),
     ("recorders", "output calls"),

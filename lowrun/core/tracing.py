@@ -23,6 +23,8 @@ __all__ = ["RESULT", "SKIP", "Answer", "Engine", "NativeTracer", "Tampering", "T
 Answer = tuple[int, int]
 SKIP: int = lib.LR_HOOK_SKIP
 RESULT: int = lib.LR_HOOK_RESULT
+#: From the stack pointer at rt_sigreturn to the mask that it restores, in bytes.
+FRAME_MASK: int = lib.LR_FRAME_MASK
 #: Of ptrace(2), what python-ptrace lacks.
 PTRACE_SEIZE: int = lib.PTRACE_SEIZE
 PTRACE_INTERRUPT: int = lib.PTRACE_INTERRUPT

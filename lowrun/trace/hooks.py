@@ -18,10 +18,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lowrun.core.tracing import RESULT, SKIP, Answer, Tampering
-from lowrun.errors import UnsupportedError, UsageError
+from lowrun.errors import UsageError
 from lowrun.steps import tell, warn
 from lowrun.trace.arch import AUDIT_ARCH_X86_64, CALLS_MAX
 from lowrun.trace.inject import Inject, compile_injections, error_number
+from lowrun.trace.ptracelib import load
 from lowrun.trace.records import Chunk, Enter, Exit, read
 
 if TYPE_CHECKING:
@@ -148,13 +149,9 @@ class Hooks:
     """
 
     def __init__(self, on_call: HookFunction | None, on_return: HookFunction | None) -> None:
-        try:
-            from ptrace.debugger import PtraceProcess
-        except ImportError as error:
-            raise UnsupportedError(f"hooks need python-ptrace: {error}") from error
         self.faults: list[str] = []
         self._on_call, self._on_return = on_call, on_return
-        self._process_of: Callable[..., Any] = PtraceProcess
+        self._process_of: Callable[..., Any] = load("hooks need").PtraceProcess
         self._debugger = _Debugger()
         #: Thread -> the call that it is in, while on_return is to come.
         self._calls: dict[int, HookedCall] = {}
