@@ -79,19 +79,18 @@ PROGRAMS = {
     "sort": Program("sort --parallel=2 -S 100K -o sorted text"),
     "xargs -P2": Program("xargs -P2 -n4 -a names sha256sum", "find tree -type f | sort > names"),
     "gzip": Program("gzip -9 -k text"),
-    "xz -T2": Program("xz -T2 -k --block-size=64KiB bytes"),
+    "xz": Program("xz -k -0 bytes"),
     "cp -a": Program("cp -a tree copy"),
     "rsync": Program("rsync -a tree/ copy"),
     "busybox": Program("busybox sh script.sh"),
     "dd": Program("dd if=bytes of=out bs=7k seek=1 conv=fsync,notrunc"),
-    "ps": Program("ps -ef"),
+    "ps": Program("ps -f -p 1"),
     "ip addr": Program("ip addr"),
     "ss": Program("ss -tlnx"),
     "getent": Program("getent ahosts localhost"),
     "vi": Program("vi -es -u NONE -i NONE -S edit.vim text"),
     "timeout": Program("timeout -s INT 0.2 sleep 20"),
     "awk": Program("awk -f count.awk text"),
-    "node": Program("node server.js"),
 }
 
 
