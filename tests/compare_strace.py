@@ -257,9 +257,9 @@ def by_strace(command: Sequence[str], log: Path) -> list[str]:
 
 
 def by_lowrun(command: Sequence[str], log: Path) -> list[str]:
-    """Return the command line that records `command` in LOG.kept/run-0001/calls.strace with lowrun."""
+    """Return the command line that records `command` in `log` with lowrun."""
     lowrun = shutil.which("lowrun", path=str(Path(sys.executable).parent)) or "lowrun"
-    return [lowrun, "-ct", "--keep", "all", "-o", f"{log}.kept", "--", *command]
+    return [lowrun, "trace", "-o", str(log), "--", *command]
 
 
 def run_quietly(argv: Sequence[str]) -> None:
@@ -280,7 +280,7 @@ def record(
         for number, recorder in enumerate((by_strace, by_strace, by_lowrun, by_strace)[: 4 if again else 3]):
             log = Path(directory, f"log-{number}")
             run(recorder(command, log))
-            logs.append(read_lines(Path(f"{log}.kept", "run-0001", "calls.strace") if recorder is by_lowrun else log))
+            logs.append(read_lines(log))
     return logs
 
 

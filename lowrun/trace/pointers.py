@@ -166,6 +166,11 @@ def _sent(c: Context, i: int, chunk: Chunk) -> str:
     return content_of(c.descriptors.get(c.arguments[0] & 0xFFFFFFFF, ""))(chunk.data, chunk.cut)
 
 
+def _names(c: Context, i: int, chunk: Chunk) -> str:
+    """Names of extended attributes: only their length is asked for with no room for them."""
+    return quoted(chunk.data, chunk.cut) if c.arguments[i + 1] else address(c.arguments[i])
+
+
 def _wstatus_or_usage(kind: str) -> Reader:
     text = STRUCTS[kind]
     return lambda c, i, chunk: text(chunk.data) if c.value > 0 else address(c.arguments[i])
@@ -176,6 +181,8 @@ READERS: dict[str, Reader] = {
     "socklen": _socklen, "fdset": _fdset, "cpuset": _cpuset, "fdpair": _fdpair, "open_how": _open_how,
     "sigset_arg": _sigset_arg, "remaining": _remaining, "wstatus": _wstatus_or_usage("wstatus"),
     "data": lambda c, i, chunk: quoted(chunk.data, chunk.cut),
+    "value": lambda c, i, chunk: quoted(chunk.data[:-1] if chunk.data[-1:] == b"\0" else chunk.data, chunk.cut),
+    "names": _names,
     "bytes": lambda c, i, chunk: hexed(chunk.data, chunk.cut),
     "text": lambda c, i, chunk: quoted(chunk.data.partition(b"\0")[0], chunk.cut),
     "pollfd": lambda c, i, chunk: pollfds_text(c, chunk.data),
@@ -224,8 +231,9 @@ def pointer_formatter(argument: Argument, index: int, leaving: bool) -> Formatte
             return reader(c, index, chunk)
 
         return entered
-    empty = argument.of == RESULT and argument.kind in ("data", "sockbuf", "epoll_event", "gid", "dirents", "bytes")
-    blank = {"data": '""', "sockbuf": '""', "bytes": '""', "dirents": ""}.get(argument.kind, "[]")
+    quotes = argument.kind in ("data", "sockbuf", "names", "value", "bytes")
+    empty = argument.of == RESULT and (quotes or argument.kind in ("epoll_event", "gid", "dirents"))
+    blank = '""' if quotes else "" if argument.kind == "dirents" else "[]"
     unread = UNREAD.get(argument.kind)
     always = argument.kind == "remaining"
     same = argument.kind == "socklen"

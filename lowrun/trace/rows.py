@@ -24,7 +24,8 @@ __all__ = ["ROWS", "SIZES"]
 
 #: Bytes of what a kind points to (of one element where it is counted).
 SIZES = {
-    "data": 1, "sockbuf": 1, "iovec": 16, "dirents": 1, "text": 1, "sockaddr": 1, "optval": 1, "raw": 1, "fdset": 1,
+    "data": 1, "sockbuf": 1, "names": 1, "value": 1, "dirents": 1, "text": 1, "sockaddr": 1, "optval": 1, "raw": 1,
+    "fdset": 1, "epoll_arg": 12, "iovec": 16,
     "int32": 4, "uint32": 4, "fdnum": 4, "socklen": 4, "wstatus": 4, "tid": 4, "int64": 8, "uint64": 8,
     "fdpair": 8, "stat": 144, "statfs": 120, "statx": 256, "timespec": 16, "timeval": 16, "itimerval": 32,
     "itimerspec": 32, "rlimit": 16, "rusage": 144, "sigset": 8, "sigaction": 32, "siginfo": 128, "stack": 24,
@@ -201,15 +202,15 @@ sethostname       >data[1] uint
 setdomainname     >data[1] uint
 gettid            -> pid
 readahead         fd long uint
-setxattr          path str >data[3] uint xattr_flags
-lsetxattr         path str >data[3] uint xattr_flags
-fsetxattr         fd str >data[3] uint xattr_flags
-getxattr          path str <data[r] uint
-lgetxattr         path str <data[r] uint
-fgetxattr         fd str <data[r] uint
-listxattr         path <data[r] uint
-llistxattr        path <data[r] uint
-flistxattr        fd <data[r] uint
+setxattr          path str >value[3] uint xattr_flags
+lsetxattr         path str >value[3] uint xattr_flags
+fsetxattr         fd str >value[3] uint xattr_flags
+getxattr          path str <value[r] uint
+lgetxattr         path str <value[r] uint
+fgetxattr         fd str <value[r] uint
+listxattr         path <names[r] uint
+llistxattr        path <names[r] uint
+flistxattr        fd <names[r] uint
 removexattr       path str
 lremovexattr      path str
 fremovexattr      fd str
@@ -238,7 +239,7 @@ clock_getres      clock <timespec
 clock_nanosleep   clock timer_flags >timespec <remaining
 exit_group        int -> none
 epoll_wait        fd <epoll_event[r] int int
-epoll_ctl         fd epoll_op fd >epoll_event
+epoll_ctl         fd epoll_op fd >epoll_arg
 tgkill            int int signal
 utimes            path >timeval2
 mbind             addr uint hex addr uint hex

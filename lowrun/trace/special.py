@@ -58,7 +58,7 @@ def _fcntl_argument(i: int) -> Formatter:
 def _fcntl_result(c: Context) -> str | None:
     command = _fcntl(c.arguments[1] & 0xFFFFFFFF)
     if command == "F_GETFL":
-        return f"{c.value:#x} (flags {open_flags_text(c.value)})"
+        return f"{c.value:#x} (flags {open_flags_text(c.value)})".replace("0x0 ", "0 ", 1)
     if command == "F_GETFD":
         return f"{c.value:#x} (flags {_fdflags(c.value)})" if c.value else "0"
     if command.startswith("F_DUPFD"):
@@ -133,6 +133,19 @@ def _ioctl_argument(i: int) -> Formatter:
         size, text, written = _IOCTL_ARGUMENTS[name]
         data = None if written and c.failed else _data((c.at_exit if written else c.at_entry).get(i), size)
         return text(data) if data else address(value)
+
+    return formatter
+
+
+# -- epoll_ctl(2)
+
+EPOLL_CTL_DEL = 2
+
+
+def _epoll_argument(i: int) -> Formatter:
+    def formatter(c: Context) -> str:
+        data = _data(c.at_entry.get(i), 12) if c.arguments[1] & 0xFFFFFFFF != EPOLL_CTL_DEL else None
+        return STRUCTS["epoll_event"](data) if data else address(c.arguments[i])
 
     return formatter
 
@@ -286,6 +299,7 @@ def _signal_frame(i: int) -> Formatter:
 SPECIAL: dict[str, Callable[[int], Formatter]] = {
     "unused": lambda i: lambda c: None, "sent": _sent,
     "fcntl_arg": _fcntl_argument, "ioctl_cmd": _ioctl_command, "ioctl_arg": _ioctl_argument,
+    "epoll_arg": _epoll_argument,
     "futex_count": _futex_count, "futex_timeout": _futex_timeout, "futex_addr": _futex_address,
     "futex_value": _futex_value, "prctl_arg": _prctl_argument, "prctl_more": _prctl_more,
     "clone_stack": lambda i: lambda c: f"child_stack={address(c.arguments[1])}",

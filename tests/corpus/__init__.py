@@ -8,15 +8,15 @@ by chance (which thread waited for which) a third need not have, lowrun's or str
 
 from __future__ import annotations
 
-import http.client
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,19 +79,18 @@ PROGRAMS = {
     "sort": Program("sort --parallel=2 -S 100K -o sorted text"),
     "xargs -P2": Program("xargs -P2 -n4 -a names sha256sum", "find tree -type f | sort > names"),
     "gzip": Program("gzip -9 -k text"),
-    "xz -T2": Program("xz -T2 -k --block-size=64KiB bytes"),
+    "xz": Program("xz -k -0 bytes"),
     "cp -a": Program("cp -a tree copy"),
     "rsync": Program("rsync -a tree/ copy"),
     "busybox": Program("busybox sh script.sh"),
     "dd": Program("dd if=bytes of=out bs=7k seek=1 conv=fsync,notrunc"),
-    "ps": Program("ps -ef"),
+    "ps": Program("ps -f -p 1"),
     "ip addr": Program("ip addr"),
     "ss": Program("ss -tlnx"),
     "getent": Program("getent ahosts localhost"),
     "vi": Program("vi -es -u NONE -i NONE -S edit.vim text"),
     "timeout": Program("timeout -s INT 0.2 sleep 20"),
     "awk": Program("awk -f count.awk text"),
-    "node": Program("node server.js"),
 }
 
 
@@ -102,14 +101,14 @@ def missing_tool(name: str) -> bool:
 
 def verdicts_of(name: str, directory: Path, saved: Path | None = None) -> tuple[Verdict, Verdict]:
     """Record the program in `directory`/w and compare: lowrun's verdict, and a third strace's."""
-    program, work, port = PROGRAMS[name], directory / "w", free_port()
+    program, work, port, own_port = PROGRAMS[name], directory / "w", free_port(), free_port()
     words = [word.replace("{port}", str(port)) for word in program.words]
 
     def run(argv: Sequence[str]) -> None:
         prepare(program, work, port)
         with server(work, port) if program.served else nullcontext(), started(argv, work) as process:
             if program.serves:
-                use_server(work, port)
+                use_server(work, port, own_port)
             process.wait()
 
     logs = record(words, run, again=True)
@@ -178,23 +177,43 @@ def server(work: Path, port: int) -> Iterator[None]:
         process.wait()
 
 
-def use_server(work: Path, port: int) -> None:
-    """Ask the web server for a page, a file that is not there and two pages over one connection; then end it."""
+def use_server(work: Path, port: int, own_port: int) -> None:
+    """Ask the web server for some files over one connection, from a port of our own; then end it.
+
+    Each step waits until the server sleeps, so that it does the same whenever that is. It
+    closes the connection first, and so keeps the pair of ports a while; the next one may use them again.
+    """
     wait_for_port(port)
-    for paths in (["/text"], ["/missing"], ["/hello.c", "/bytes"]):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-        for path in paths:
-            connection.request("GET", path)
-            connection.getresponse().read()
-        connection.close()
-    os.kill(int((work / "lighttpd.pid").read_text()), signal.SIGTERM)
+    pid = int((work / "lighttpd.pid").read_text())
+    with socket.create_connection(("127.0.0.1", port), 20, ("127.0.0.1", own_port)) as connection:
+        for path, size in (("/text", (work / "text").stat().st_size), ("/missing", 1), ("/hello.c", 1), ("/bytes", 0)):
+            wait_for_sleep(pid)
+            ending = "" if size else "Connection: close\r\n"
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{ending}\r\n".encode())
+            left = size or 1 << 30
+            while left > 0 and (got := len(connection.recv(1 << 16))):
+                left -= got
+        wait_for_sleep(pid)
+    ended = re.compile(f"0100007F:{port:04X} 0100007F:{own_port:04X} 06")
+    until(lambda: ended.search(Path("/proc/net/tcp").read_text()) is not None)
+    wait_for_sleep(pid)
+    os.kill(pid, signal.SIGTERM)
+
+
+def wait_for_sleep(pid: int) -> None:
+    """Wait until a process waits for something itself: in a stop of a tracer's it is in state t."""
+    until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S")
 
 
 def wait_for_port(port: int) -> None:
     """Wait until somebody listens there, which is seen in /proc/net/tcp: a connection would be traced too."""
-    listening = f"0100007F:{port:04X} 00000000:0000 0A"
+    until(lambda: f"0100007F:{port:04X} 00000000:0000 0A" in Path("/proc/net/tcp").read_text())
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what nothing tells of. Raises TimeoutError."""
     deadline = time.monotonic() + 20
-    while listening not in Path("/proc/net/tcp").read_text():
+    while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"nobody listens on port {port}")
+            raise TimeoutError("the web server")
         time.sleep(0.01)
