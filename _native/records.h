@@ -132,6 +132,22 @@ enum lr_capture {
                             * Fewer than there are without cut of the chunk: the rest could not be read */
     LR_CAP_MSGHDR = 10,    /* struct msghdr: raw 56 bytes, then name (u32 len, u32 0, bytes), control (same), iovecs as IOVEC */
     LR_CAP_FD = 11,        /* nothing: the argument itself is a descriptor */
+    LR_CAP_UPTO = 16,      /* `size` bytes, or fewer where memory ends before; bad when there is none */
+    LR_CAP_DEEP = 17,      /* a struct that points to more (enum lr_deep, in `of`): u32 len, u32 cut, at most `size` bytes of
+                            * it padded to 8, then in the same form what it points to */
+    LR_CAP_POINTEES = 18,  /* argument `of` pointers: raw, then per pointer u32 len, u32 cut, `size` bytes padded to 8 */
+    LR_CAP_MMSGHDR = 19,   /* argument `of` struct mmsghdr (7: return value): per element u32 len, u32 msg_len, then
+                            * `len` bytes as MSGHDR has them; at exit no more content than msg_len */
+};
+
+/* How a struct of LR_CAP_DEEP points to more; the list with the offsets is in tracer_capture.c. */
+enum lr_deep {
+    LR_DEEP_SOCK_FPROG,    /* u16 len; struct sock_filter *filter */
+    LR_DEEP_SIGSET,        /* pselect6's { const sigset_t *set; size_t size } */
+    LR_DEEP_IOVEC,         /* one struct iovec */
+    LR_DEEP_PATHNAME,      /* a string that offset 0 points to: BPF_OBJ_PIN */
+    LR_DEEP_LICENSE,       /* bpf_attr of BPF_PROG_LOAD: the string at offset 16 */
+    LR_DEEP_IFCONF,        /* struct ifconf */
 };
 
 struct lr_capture_cell {
@@ -140,10 +156,19 @@ struct lr_capture_cell {
     uint16_t size;         /* of a struct or element, bytes */
 };
 
-/* One row per call number. */
+/* Rows 0 to LR_CALLS_MAX - 1 are for the native calls by number, as many more for those of the machine's other
+ * (32-bit) architecture, and behind them lie the variants: what a call takes may depend on one or two of its arguments
+ * (fcntl's command, setsockopt's level and option). A call's variants lie side by side, sorted by their key: the low
+ * `bits[0]` bits of argument select[0], and in the upper half the low bits[1] of select[1] (0 bits: there is none). */
+#define LR_CALLS_MAX 512
 struct lr_capture_row {
     struct lr_capture_cell enter[6];
     struct lr_capture_cell leave[6];
+    uint64_t key;          /* of a variant */
+    uint16_t first;        /* row of the call's first variant */
+    uint16_t variants;     /* how many it has */
+    uint8_t select[2];
+    uint8_t bits[2];
 };
 
 #endif

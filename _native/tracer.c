@@ -89,7 +89,7 @@ static void record_entry(struct lr_tracer *t, struct lr_task *task, const struct
     struct lr_record *shown;
 
     task->entered = true;
-    task->row = task->nr < t->options.rows ? &t->options.plan[task->nr] : NULL;
+    task->row = lr_capture_row(t, info->entry.nr, info->arch != NATIVE_ARCH, task->args);
     if (t->recording)
         lr_paths_before(t, task);
     task->entered_ns = lr_clock_ns(CLOCK_MONOTONIC);
@@ -165,7 +165,7 @@ static void on_exit_of_call(struct lr_tracer *t, struct lr_task *task, struct pt
         .rval = rval, .duration_ns = now - task->entered_ns, .is_error = info->exit.is_error,
         .marks = task->tamper.marks,
     };
-    if (task->row != NULL && !info->exit.is_error)
+    if (task->row != NULL && (!info->exit.is_error || lr_writes_failing(rval)))
         leave->chunks = lr_capture(t, task, task->row->leave, &rval);
     if (task->hooked)
         lr_hook_leave(t, task, info);

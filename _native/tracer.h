@@ -226,6 +226,9 @@ void *lr_record_extend(struct lr_tracer *t, size_t len);
 void lr_record_shrink(struct lr_tracer *t, void *end);
 
 /* ---- tracer_capture.c ---- */
+const struct lr_capture_row *lr_capture_row(const struct lr_tracer *t, uint64_t nr, bool foreign,
+                                            const uint64_t args[6]);
+bool lr_writes_failing(int64_t rval);
 uint32_t lr_capture(struct lr_tracer *t, const struct lr_task *task, const struct lr_capture_cell *cells,
                     const int64_t *rval);
 

@@ -10,6 +10,10 @@
  */
 #include "tracer.h"
 
+#include <stddef.h>
+#include <linux/filter.h>
+#include <net/if.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #define PAGE 4096                      /* the smallest there is: cutting more often does no harm */
@@ -244,6 +248,91 @@ static int capture_msghdr(const struct source *s, uint64_t address)
     return cut > 0;
 }
 
+static int capture_mmsghdr(const struct source *s, uint64_t address, uint64_t count)
+{
+    for (uint64_t i = 0; i < count && i < LR_VECTOR_MAX; i++) {
+        uint64_t at = address + i * sizeof(struct mmsghdr);
+        uint32_t *head = lr_record_extend(s->tracer, 8);
+        struct source one = *s;
+        uint32_t msg_len;
+        int64_t rval;
+
+        if (head == NULL || !read_whole(s, at + offsetof(struct mmsghdr, msg_len), &msg_len, sizeof msg_len))
+            return i == 0 ? -EFAULT : 1;
+        rval = msg_len;
+        one.rval = s->rval != NULL ? &rval : NULL;
+        if (capture_msghdr(&one, at) < 0) {
+            lr_record_shrink(s->tracer, head);
+            return i == 0 ? -EFAULT : 1;
+        }
+        head[0] = (uint32_t) (s->tracer->buffer + s->tracer->used - (uint8_t *) (head + 2));
+        head[1] = msg_len;
+    }
+    return count > LR_VECTOR_MAX;
+}
+
+static int capture_pointees(const struct source *s, uint64_t address, uint64_t count, size_t size)
+{
+    size_t kept = count > LR_VECTOR_MAX ? LR_VECTOR_MAX : (size_t) count;
+    uint64_t *pointers = lr_record_extend(s->tracer, kept * sizeof *pointers);
+
+    if (pointers == NULL || !read_whole(s, address, pointers, kept * sizeof *pointers))
+        return -EFAULT;
+    for (size_t i = 0; i < kept; i++)
+        if (capture_part(s, pointers[i], size, size) < 0)
+            return -E2BIG;
+    return count > LR_VECTOR_MAX;
+}
+
+/* As capture_bytes, but what there is of it will do. */
+static int capture_up_to(const struct source *s, uint64_t address, size_t size)
+{
+    uint8_t *out = lr_record_extend(s->tracer, size);
+    ssize_t n = out != NULL && address != 0 ? read_memory(s, address, out, size) : -EFAULT;
+
+    if (n <= 0)
+        return -EFAULT;
+    lr_record_shrink(s->tracer, out + n);
+    return (size_t) n < size;
+}
+
+static const struct {
+    uint8_t pointer;                   /* where in the struct */
+    uint8_t count, count_size;         /* where and how wide the number of elements is; size 0: a string */
+    uint8_t element;                   /* bytes */
+} deep[] = {
+    [LR_DEEP_SOCK_FPROG] = { offsetof(struct sock_fprog, filter), offsetof(struct sock_fprog, len), 2,
+                             sizeof(struct sock_filter) },
+    [LR_DEEP_SIGSET] = { 0, 8, 8, 1 },
+    [LR_DEEP_IOVEC] = { offsetof(struct iovec, iov_base), offsetof(struct iovec, iov_len), 8, 1 },
+    [LR_DEEP_PATHNAME] = { 0, 0, 0, 1 },
+    [LR_DEEP_LICENSE] = { 16, 0, 0, 1 },
+    [LR_DEEP_IFCONF] = { offsetof(struct ifconf, ifc_buf), offsetof(struct ifconf, ifc_len), 4, 1 },
+};
+
+static int capture_deep(const struct source *s, uint64_t address, uint8_t kind, size_t size)
+{
+    uint32_t *head = lr_record_extend(s->tracer, 8);
+    uint8_t *out = head != NULL ? lr_record_extend(s->tracer, size) : NULL;
+    ssize_t n = out != NULL && address != 0 ? read_memory(s, address, out, size) : -EFAULT;
+    uint64_t pointer = 0, count = 0;
+
+    if (n <= 0 || kind >= sizeof deep / sizeof *deep)
+        return -EFAULT;
+    head[0] = (uint32_t) n;
+    head[1] = (size_t) n < size;
+    end_part(s, out + n);
+    if (n < deep[kind].pointer + 8 || n < deep[kind].count + deep[kind].count_size)
+        return 0;
+    memcpy(&pointer, out + deep[kind].pointer, sizeof pointer);
+    memcpy(&count, out + deep[kind].count, deep[kind].count_size);
+    if (deep[kind].count_size == 0)
+        return capture_string_part(s, pointer);
+    if (count > LR_COUNTED_MAX)
+        count = LR_COUNTED_MAX;
+    return capture_part(s, pointer, count * deep[kind].element, LR_COUNTED_MAX);
+}
+
 static int capture_cell(const struct source *s, const struct lr_capture_cell *cell, uint64_t address)
 {
     uint32_t len;
@@ -274,9 +363,59 @@ static int capture_cell(const struct source *s, const struct lr_capture_cell *ce
         return capture_iovec(s, address, size_of(s, cell), s->tracer->options.string_limit);
     case LR_CAP_MSGHDR:
         return capture_msghdr(s, address);
+    case LR_CAP_UPTO:
+        return capture_up_to(s, address, cell->size);
+    case LR_CAP_DEEP:
+        return capture_deep(s, address, cell->of, cell->size);
+    case LR_CAP_POINTEES:
+        return capture_pointees(s, address, size_of(s, cell), cell->size);
+    case LR_CAP_MMSGHDR:
+        return capture_mmsghdr(s, address, size_of(s, cell));
     default:
         return -EINVAL;
     }
+}
+
+static uint64_t key_part(const struct lr_capture_row *row, const uint64_t args[6], int i)
+{
+    return row->bits[i] == 0 ? 0 : args[row->select[i]] & ((UINT64_C(1) << row->bits[i]) - 1);
+}
+
+/* The row for a call: that of the variant that its arguments select, or the call's own. NULL: nothing to copy. */
+const struct lr_capture_row *lr_capture_row(const struct lr_tracer *t, uint64_t nr, bool foreign,
+                                            const uint64_t args[6])
+{
+    uint64_t index = foreign ? nr + LR_CALLS_MAX : nr, key;
+    const struct lr_capture_row *row;
+    uint32_t low, high;
+
+    if (nr >= LR_CALLS_MAX || index >= t->options.rows)
+        return NULL;
+    row = &t->options.plan[index];
+    if (row->variants == 0)
+        return row;
+    key = key_part(row, args, 0) | key_part(row, args, 1) << 32;
+    low = row->first;
+    high = low + row->variants;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+
+        if (t->options.plan[middle].key == key)
+            return &t->options.plan[middle];
+        if (t->options.plan[middle].key < key)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return row;
+}
+
+/* A call that failed and may have written nonetheless: ended by a signal (nanosleep's time that is left), or too little
+ * room (name_to_handle_at's size). The kernel's own ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND and
+ * ERESTART_RESTARTBLOCK are no part of its headers for programs. */
+bool lr_writes_failing(int64_t rval)
+{
+    return rval == -EINTR || rval == -EOVERFLOW || (rval <= -512 && rval >= -516);
 }
 
 /* Appends the chunks of one stop to the open record; rval is NULL at entry. Returns how many. */

@@ -22,9 +22,9 @@ import termios
 import time
 from collections.abc import Callable
 
-from lowrun.trace import names_netlink
+from lowrun.trace import names_files, names_net, names_netlink, names_process
 
-__all__ = ["ENUMS", "ERRNO", "FLAGS", "IOCTLS", "enum_text", "errno_name", "flags_text", "names_of", "signal_name"]
+__all__ = ["ENUMS", "ERRNO", "FLAGS", "enum_text", "errno_name", "flags_text", "names_of", "number_of", "signal_name"]
 
 _MODULES = (os, fcntl, mmap, resource, select, signal, socket, stat, termios, time, errno)
 
@@ -47,10 +47,10 @@ FLAGS = {
     " AT_EMPTY_PATH=0x1000 AT_RECURSIVE=0x8000",
     "access_mode": "?_OK: F_OK R_OK W_OK X_OK",
     "mremap_flags": "MREMAP_???: MREMAP_MAYMOVE=1 MREMAP_FIXED=2 MREMAP_DONTUNMAP=4",
-    "msync_flags": "MS_???: MS_ASYNC=1 MS_INVALIDATE=2 MS_SYNC=4",
-    "wait_options": "W???: WNOHANG WSTOPPED WEXITED WCONTINUED WNOWAIT __WCLONE=0x80000000 __WALL=0x40000000"
+    "msync_flags": "MS_???: MS_SYNC=4 MS_ASYNC=1 MS_INVALIDATE=2",
+    "wait_options": "W???: WNOHANG WEXITED WSTOPPED WCONTINUED WNOWAIT __WCLONE=0x80000000 __WALL=0x40000000"
     " __WNOTHREAD=0x20000000",
-    "flock": "LOCK_???: LOCK_SH LOCK_EX LOCK_NB LOCK_UN LOCK_MAND LOCK_READ LOCK_WRITE",
+    "flock": "LOCK_???: LOCK_SH LOCK_EX LOCK_NB LOCK_UN LOCK_MAND LOCK_RW=192 LOCK_READ LOCK_WRITE",
     "msg_flags": "MSG_???: MSG_OOB MSG_PEEK MSG_DONTROUTE MSG_CTRUNC MSG_PROBE=0x10 MSG_TRUNC MSG_DONTWAIT MSG_EOR"
     " MSG_WAITALL MSG_FIN=0x200 MSG_SYN=0x400 MSG_CONFIRM MSG_RST=0x1000 MSG_ERRQUEUE MSG_NOSIGNAL MSG_MORE"
     " MSG_WAITFORONE=0x10000 MSG_BATCH=0x40000 MSG_ZEROCOPY=0x4000000 MSG_FASTOPEN MSG_CMSG_CLOEXEC",
@@ -59,10 +59,11 @@ FLAGS = {
     "efd_flags": "EFD_???: EFD_SEMAPHORE=1 EFD_CLOEXEC EFD_NONBLOCK",
     "fd_flags": "O_???: O_DIRECT O_EXCL O_NONBLOCK O_CLOEXEC",
     "fdflags": "FD_???: FD_CLOEXEC",
-    "epoll_flags": "EPOLL_???: EPOLL_CLOEXEC EPOLL_NONBLOCK=0o4000",
+    "epoll_flags": "EPOLL_???: EPOLL_CLOEXEC",
     "inotify_init_flags": "IN_???: IN_NONBLOCK=0o4000 IN_CLOEXEC=0o2000000",
-    "timerfd_flags": "TFD_???: TFD_CLOEXEC=0o2000000 TFD_NONBLOCK=0o4000",
-    "timerfd_settime_flags": "TFD_???: TFD_TIMER_ABSTIME=1 TFD_TIMER_CANCEL_ON_SET=2",
+    "timerfd_flags": "TFD_???: TFD_TIMER_ABSTIME=1 TFD_TIMER_CANCEL_ON_SET=2 TFD_CLOEXEC=0o2000000 TFD_NONBLOCK=0o4000",
+    "timerfd_settime_flags": "TFD_???: TFD_TIMER_ABSTIME=1 TFD_TIMER_CANCEL_ON_SET=2"
+    " TFD_CLOEXEC=0o2000000 TFD_NONBLOCK=0o4000",
     "timer_flags": "TIMER_???: TIMER_ABSTIME=1",
     "grnd_flags": "GRND_???: GRND_NONBLOCK GRND_RANDOM GRND_INSECURE=4",
     "memfd_flags": "MFD_???: MFD_CLOEXEC MFD_ALLOW_SEALING MFD_HUGETLB MFD_NOEXEC_SEAL=8 MFD_EXEC=0x10",
@@ -105,6 +106,11 @@ FLAGS = {
     " PENDIN TOSTOP EXTPROC=0x10000",
     "pidfd_flags": "PIDFD_???: PIDFD_NONBLOCK=0o4000",
     "perf_trap_flags": "TRAP_PERF_FLAG_???: TRAP_PERF_FLAG_ASYNC=1",
+    "futex_waitv_flags": "FUTEX_???: FUTEX_32=2 FUTEX_PRIVATE_FLAG=0x80",
+    "xfeatures": ": XFEATURE_MASK_FPSSE=3 XFEATURE_MASK_FP=1 XFEATURE_MASK_SSE=2 XFEATURE_MASK_YMM=4"
+    " XFEATURE_MASK_BNDREGS=8 XFEATURE_MASK_BNDCSR=0x10 XFEATURE_MASK_AVX512=0xe0 XFEATURE_MASK_OPMASK=0x20"
+    " XFEATURE_MASK_ZMM_Hi256=0x40 XFEATURE_MASK_Hi16_ZMM=0x80 XFEATURE_MASK_PT=0x100 XFEATURE_MASK_PKRU=0x200"
+    " XFEATURE_MASK_PASID=0x400 XFEATURE_MASK_LBR=0x8000 XFEATURE_MASK_XTILE=0x60000",
     "ss_flags": "SS_???: SS_ONSTACK=1 SS_DISABLE=2 SS_AUTODISARM=0x80000000",
 }
 
@@ -123,22 +129,6 @@ ENUMS = {
     " NETLINK_XFRM=6 NETLINK_SELINUX=7 NETLINK_ISCSI=8 NETLINK_AUDIT=9 NETLINK_FIB_LOOKUP=10 NETLINK_CONNECTOR=11"
     " NETLINK_NETFILTER=12 NETLINK_IP6_FW=13 NETLINK_DNRTMSG=14 NETLINK_KOBJECT_UEVENT=15 NETLINK_GENERIC=16"
     " NETLINK_CRYPTO=21",
-    "sockopt_level": "SOL_???: SOL_IP SOL_SOCKET SOL_TCP SOL_UDP SOL_IPV6=41 SOL_ICMPV6=58 SOL_RAW=255 SOL_PACKET=263"
-    " SOL_NETLINK=270",
-    "so": "SO_???: SO_DEBUG SO_REUSEADDR SO_TYPE SO_ERROR SO_DONTROUTE SO_BROADCAST SO_SNDBUF SO_RCVBUF SO_KEEPALIVE"
-    " SO_OOBINLINE SO_NO_CHECK=11 SO_PRIORITY SO_LINGER SO_BSDCOMPAT=14 SO_REUSEPORT SO_PASSCRED SO_PEERCRED"
-    " SO_RCVLOWAT SO_SNDLOWAT SO_RCVTIMEO_OLD=20 SO_SNDTIMEO_OLD=21 SO_BINDTODEVICE SO_ATTACH_FILTER=26"
-    " SO_DETACH_FILTER=27 SO_PEERNAME=28 SO_TIMESTAMP_OLD=29 SO_ACCEPTCONN=30 SO_PEERSEC"
-    " SO_SNDBUFFORCE=32 SO_RCVBUFFORCE=33 SO_PASSSEC"
-    " SO_TIMESTAMPNS_OLD=35 SO_MARK SO_TIMESTAMPING_OLD=37 SO_PROTOCOL SO_DOMAIN SO_RXQ_OVFL=40 SO_INCOMING_CPU"
-    " SO_COOKIE=57 SO_PEERGROUPS=59 SO_ZEROCOPY=60 SO_PEERPIDFD=77",
-    "tcp": "TCP_???: TCP_NODELAY TCP_MAXSEG TCP_CORK TCP_KEEPIDLE TCP_KEEPINTVL TCP_KEEPCNT TCP_SYNCNT TCP_LINGER2"
-    " TCP_DEFER_ACCEPT TCP_WINDOW_CLAMP TCP_INFO TCP_QUICKACK TCP_CONGESTION TCP_FASTOPEN TCP_USER_TIMEOUT",
-    "ip": "IP_???: IP_TOS IP_TTL IP_HDRINCL IP_OPTIONS IP_RECVERR=11 IP_PKTINFO=8 IP_MTU_DISCOVER=10 IP_MTU=14"
-    " IP_FREEBIND=15 IP_TRANSPARENT IP_BIND_ADDRESS_NO_PORT=24 IP_MULTICAST_IF IP_MULTICAST_TTL IP_MULTICAST_LOOP"
-    " IP_ADD_MEMBERSHIP IP_DROP_MEMBERSHIP",
-    "ipv6": "IPV6_???: IPV6_UNICAST_HOPS IPV6_MULTICAST_IF IPV6_MULTICAST_HOPS IPV6_MULTICAST_LOOP IPV6_RECVERR=25"
-    " IPV6_V6ONLY IPV6_RECVPKTINFO IPV6_PKTINFO IPV6_TCLASS",
     "shutdown": "SHUT_???: SHUT_RD SHUT_WR SHUT_RDWR",
     "map_type": "MAP_???: MAP_FILE=0 MAP_SHARED=1 MAP_PRIVATE=2 MAP_SHARED_VALIDATE=3",
     "madvise": "MADV_???: MADV_NORMAL MADV_RANDOM MADV_SEQUENTIAL MADV_WILLNEED MADV_DONTNEED MADV_FREE MADV_REMOVE"
@@ -151,7 +141,6 @@ ENUMS = {
     " RLIMIT_NOFILE RLIMIT_MEMLOCK RLIMIT_AS RLIMIT_LOCKS=10 RLIMIT_SIGPENDING RLIMIT_MSGQUEUE RLIMIT_NICE"
     " RLIMIT_RTPRIO RLIMIT_RTTIME=15",
     "rusage_who": "RUSAGE_???: RUSAGE_SELF RUSAGE_CHILDREN=0xffffffff RUSAGE_THREAD",
-    "scheduler": "SCHED_???: SCHED_OTHER SCHED_FIFO SCHED_RR SCHED_BATCH SCHED_IDLE SCHED_DEADLINE=6",
     "priority_which": "PRIO_???: PRIO_PROCESS PRIO_PGRP PRIO_USER",
     "clock": "CLOCK_???: CLOCK_REALTIME CLOCK_MONOTONIC CLOCK_PROCESS_CPUTIME_ID CLOCK_THREAD_CPUTIME_ID"
     " CLOCK_MONOTONIC_RAW CLOCK_REALTIME_COARSE=5 CLOCK_MONOTONIC_COARSE=6 CLOCK_BOOTTIME CLOCK_REALTIME_ALARM=8"
@@ -159,10 +148,6 @@ ENUMS = {
     "arch_prctl": "ARCH_???: ARCH_SET_GS=0x1001 ARCH_SET_FS=0x1002 ARCH_GET_FS=0x1003 ARCH_GET_GS=0x1004"
     " ARCH_GET_CPUID=0x1011 ARCH_SET_CPUID=0x1012 ARCH_GET_XCOMP_SUPP=0x1021 ARCH_GET_XCOMP_PERM=0x1022"
     " ARCH_REQ_XCOMP_PERM=0x1023 ARCH_GET_XCOMP_GUEST_PERM=0x1024 ARCH_REQ_XCOMP_GUEST_PERM=0x1025",
-    "fcntl_cmd": "F_???: F_DUPFD F_GETFD F_SETFD F_GETFL F_SETFL F_GETLK F_SETLK F_SETLKW F_SETOWN F_GETOWN F_SETSIG"
-    " F_GETSIG F_SETOWN_EX=15 F_GETOWN_EX=16 F_OFD_GETLK=36 F_OFD_SETLK=37 F_OFD_SETLKW=38 F_SETLEASE F_GETLEASE"
-    " F_NOTIFY F_DUPFD_CLOEXEC F_SETPIPE_SZ=1031 F_GETPIPE_SZ=1032 F_ADD_SEALS=1033 F_GET_SEALS=1034",
-    "lock_type": "F_???: F_RDLCK F_WRLCK F_UNLCK",
     "futex": "FUTEX_???: FUTEX_WAIT=0 FUTEX_WAKE=1 FUTEX_FD=2 FUTEX_REQUEUE=3 FUTEX_CMP_REQUEUE=4 FUTEX_WAKE_OP=5"
     " FUTEX_LOCK_PI=6 FUTEX_UNLOCK_PI=7 FUTEX_TRYLOCK_PI=8 FUTEX_WAIT_BITSET=9 FUTEX_WAKE_BITSET=10"
     " FUTEX_WAIT_REQUEUE_PI=11 FUTEX_CMP_REQUEUE_PI=12 FUTEX_LOCK_PI2=13",
@@ -170,31 +155,15 @@ ENUMS = {
     "fadvise": "POSIX_FADV_???: POSIX_FADV_NORMAL POSIX_FADV_RANDOM POSIX_FADV_SEQUENTIAL POSIX_FADV_WILLNEED"
     " POSIX_FADV_DONTNEED POSIX_FADV_NOREUSE",
     "waitid_type": "P_???: P_ALL P_PID P_PGID P_PIDFD=3",
-    "seccomp_op": "SECCOMP_???: SECCOMP_SET_MODE_STRICT=0 SECCOMP_SET_MODE_FILTER=1 SECCOMP_GET_ACTION_AVAIL=2",
-    "membarrier_cmd": "MEMBARRIER_CMD_???: MEMBARRIER_CMD_QUERY=0 MEMBARRIER_CMD_GLOBAL=1"
-    " MEMBARRIER_CMD_PRIVATE_EXPEDITED=8 MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED=16",
-    "prctl_option": "PR_???: PR_SET_PDEATHSIG=1 PR_GET_PDEATHSIG=2 PR_GET_DUMPABLE=3 PR_SET_DUMPABLE=4"
-    " PR_GET_KEEPCAPS=7 PR_SET_KEEPCAPS=8 PR_SET_NAME=15 PR_GET_NAME=16 PR_GET_SECCOMP=21 PR_SET_SECCOMP=22"
-    " PR_CAPBSET_READ=23 PR_CAPBSET_DROP=24 PR_GET_SECUREBITS=27 PR_SET_SECUREBITS=28 PR_SET_TIMERSLACK=29"
-    " PR_GET_TIMERSLACK=30"
-    " PR_SET_MM=35 PR_SET_CHILD_SUBREAPER=36 PR_GET_CHILD_SUBREAPER=37 PR_SET_NO_NEW_PRIVS=38 PR_GET_NO_NEW_PRIVS=39"
-    " PR_SET_THP_DISABLE=41 PR_GET_THP_DISABLE=42 PR_CAP_AMBIENT=47 PR_SET_VMA=0x53564d41 PR_SET_PTRACER=0x59616d61",
     "fs_magic": ": TMPFS_MAGIC=0x1021994 PROC_SUPER_MAGIC=0x9fa0 SYSFS_MAGIC=0x62656572 EXT2_SUPER_MAGIC=0xef53"
     " BTRFS_SUPER_MAGIC=0x9123683e XFS_SUPER_MAGIC=0x58465342 OVERLAYFS_SUPER_MAGIC=0x794c7630"
     " CGROUP_SUPER_MAGIC=0x27e0eb CGROUP2_SUPER_MAGIC=0x63677270 DEVPTS_SUPER_MAGIC=0x1cd1 RAMFS_MAGIC=0x858458f6"
     " SQUASHFS_MAGIC=0x73717368 NFS_SUPER_MAGIC=0x6969 PIPEFS_MAGIC=0x50495045 SOCKFS_MAGIC=0x534f434b",
     "baud": "B???: B0 B50 B75 B110 B134 B150 B200 B300 B600 B1200 B1800 B2400 B4800 B9600 B19200 B38400 B57600 B115200"
     " B230400 B460800 B921600",
-    "ioctl_cmd": "TC???: TCGETS TCSETS=0x5402 TCSETSW TCSETSF TCSBRK TCXONC TCFLSH TIOCEXCL TIOCNXCL TIOCSCTTY"
-    " TIOCGPGRP TIOCSPGRP TIOCOUTQ TIOCSTI TIOCGWINSZ TIOCSWINSZ TIOCMGET FIONREAD TIOCCONS FIONBIO TIOCNOTTY TIOCGETD"
-    " TIOCSETD TIOCGSID=0x5429 TCGETS2=0x802c542a TIOCGPTN=0x80045430 TIOCSPTLCK=0x40045431 TIOCGPTPEER=0x5441"
-    " FIONCLEX FIOCLEX"
-    " FIOASYNC SIOCGIFCONF=0x8912 SIOCGIFFLAGS=0x8913 SIOCGIFADDR=0x8915 SIOCGIFINDEX=0x8933 FICLONE=0x40049409"
-    " FICLONERANGE=0x4020940d FS_IOC_GETFLAGS=0x80086601 FS_IOC_SETFLAGS=0x40086602 FS_IOC_FIEMAP=0xc020660b"
-    " BLKGETSIZE64=0x80081272",
 }
-#: ioctl commands whose third argument is not memory.
-IOCTLS = frozenset(("FIOCLEX", "FIONCLEX", "TIOCNOTTY", "TIOCEXCL", "TIOCNXCL"))
+FLAGS |= names_process.FLAGS | names_files.FLAGS | names_net.FLAGS
+ENUMS |= names_process.ENUMS | names_files.ENUMS | names_net.ENUMS
 
 FLAGS |= names_netlink.FLAGS
 ENUMS |= names_netlink.ENUMS
@@ -218,46 +187,63 @@ def _value(word: str) -> tuple[int, str]:
 
 
 @functools.cache
-def _set(row: str) -> tuple[str, tuple[tuple[int, str], ...]]:
-    unknown, _, words = row.partition(":")
+def _set(name: str) -> tuple[str, tuple[tuple[int, str], ...]]:
+    """Return what stands for a nameless value, and the pairs (value, name) in their order."""
+    unknown, _, words = (FLAGS.get(name) or ENUMS[name]).partition(":")
     return unknown, tuple(pair for pair in map(_value, words.split()) if pair[0] >= 0)
 
 
 def names_of(name: str) -> tuple[tuple[int, str], ...]:
     """Return the pairs (value, name) of a set, in the order in which they are printed."""
-    return _set(FLAGS.get(name) or ENUMS[name])[1]
+    return _set(name)[1]
+
+
+#: Sets of socket options, for names that stand without their level.
+_OPTION_SETS = ("so", "tcp", "ip", "ipv6", "packet", "netlink_opt", "udp")
+
+
+def number_of(name: str, word: str) -> int:
+    """Return the value of `word`, a number or a name of the set `name`; raises KeyError."""
+    if word.isdigit():
+        return int(word)
+    for one in _OPTION_SETS if name == "sockopt" else (name,):
+        for value, text in _set(one)[1]:
+            if text == word:
+                return value
+    raise KeyError(f"{name} has no {word}")
 
 
 def flags_text(name: str) -> Callable[[int], str]:
     """Return the function that names the bits of a value by the set `name` of FLAGS (it remembers)."""
-    unknown, pairs = _set(FLAGS[name])
-    zero = next((text for value, text in pairs if value == 0), "0")
+    assert name in FLAGS, name
 
     @functools.lru_cache(maxsize=4096)
     def text_of(value: int) -> str:
+        unknown, pairs = _set(name)
         if value == 0:
-            return zero
+            return next((text for bits, text in pairs if bits == 0), "0")
         words, rest = [], value
         for bits, text in pairs:
             if bits and rest & bits == bits:
                 words.append(text)
                 rest &= ~bits
         if not words:
-            return f"{value:#x} /* {unknown} */"
+            return f"{value:#x} /* {unknown} */" if unknown else f"{value:#x}"
         return "|".join([*words, f"{rest:#x}"] if rest else words)
 
     return text_of
 
 
 def enum_text(name: str) -> Callable[[int], str]:
-    """Return the function that names a value by the set `name` of ENUMS."""
-    unknown, pairs = _set(ENUMS[name])
-    names: dict[int, str] = {}
-    for value, text in pairs:
-        names.setdefault(value, text)
+    """Return the function that names a value by the set `name` of ENUMS (it remembers)."""
+    assert name in ENUMS, name
 
+    @functools.lru_cache(maxsize=4096)
     def text_of(value: int) -> str:
-        return names.get(value) or (f"{value:#x} /* {unknown} */" if value else f"0 /* {unknown} */")
+        unknown, pairs = _set(name)
+        known = next((text for number, text in pairs if number == value), None)
+        number = f"{value:#x}" if value else "0"
+        return known or (f"{number} /* {unknown} */" if unknown else number)
 
     return text_of
 

@@ -11,20 +11,36 @@ import struct
 from collections.abc import Callable
 from functools import lru_cache
 
+from lowrun.trace.arch import AUDIT_ARCH_X86_64
 from lowrun.trace.constants import errno_name
 from lowrun.trace.context import Context, Formatter
 from lowrun.trace.pointers import pointer_formatter
 from lowrun.trace.quoting import address, octal
+from lowrun.trace.results import AFTER, RESULTS
 from lowrun.trace.scalars import value_formatter
-from lowrun.trace.special import AFTER, RESULTS, SPECIAL
-from lowrun.trace.table import Argument, Call, call_of
+from lowrun.trace.special import SPECIAL
+from lowrun.trace.table import FOREIGN, Argument, Call, call_of
 
-__all__ = ["Format", "format_of"]
+__all__ = ["Format", "call_format", "format_of"]
 
 #: Kinds that bring their own separator.
 _TAILS = frozenset(("clone3_tail", "sent"))
 #: Kinds printed at exit, though read by the kernel too.
-_AT_EXIT = frozenset(("ioctl_arg", "iovec", "msghdr", "mmsghdr", *_TAILS))
+_AT_EXIT = frozenset(
+    (
+        "ioctl_value",
+        "iovec",
+        "msghdr",
+        "mmsghdr",
+        "ifreq",
+        "ifconf",
+        "timex",
+        "io_uring_params",
+        "file_handle",
+        "fiemap",
+        *_TAILS,
+    )
+)
 
 
 def _is_late(argument: Argument) -> bool:
@@ -74,7 +90,9 @@ def _nothing(c: Context) -> str:
 class Format:
     """How one call is printed."""
 
-    __slots__ = ("_after", "_result", "call", "decoded", "early_texts", "enter", "late_texts", "leave", "name")
+    __slots__ = (
+        "_after", "_result", "call", "decoded", "early_texts", "enter", "late_texts", "leave", "name", "variants",
+    )  # fmt: skip
 
     def __init__(self, call: Call) -> None:
         self.call = call
@@ -89,8 +107,15 @@ class Format:
         self.early_texts, self.late_texts = _listed(early), _listed(late)
         self.enter = self._entry(early, late, call)
         self.leave = self._exit(early, late, call)
+        #: What the call takes depends on its arguments: ask `of` for the format.
+        self.variants = bool(call.variants)
         self._after = AFTER.get(call.name)
         self._result = RESULTS.get(call.result)
+
+    def of(self, arguments: tuple[int, ...]) -> Format:
+        """Return the format for these arguments."""
+        variant = self.call.variants.get(self.call.key(arguments))
+        return self if variant is None else _format(variant)
 
     @staticmethod
     def _entry(early: list[Formatter], late: list[Formatter], call: Call) -> Callable[[Context], str]:
@@ -144,6 +169,17 @@ class Format:
 
 
 @lru_cache(maxsize=1024)
+def _format(call: Call) -> Format:
+    return Format(call)
+
+
+def call_format(arch: int, number: int, arguments: tuple[int, ...]) -> Format:
+    """Return the format of a call of the architecture `arch` (AUDIT_ARCH_*) with these arguments."""
+    form = format_of(number if arch == AUDIT_ARCH_X86_64 else number | FOREIGN)
+    return form.of(arguments) if form.variants else form
+
+
+@lru_cache(maxsize=2048)
 def format_of(number: int) -> Format:
     """Return the compiled format of the call `number`."""
     return Format(call_of(number))

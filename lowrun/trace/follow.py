@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lowrun.trace.arch import AUDIT_ARCH_X86_64
 from lowrun.trace.context import Context
-from lowrun.trace.decode import Format, format_of
+from lowrun.trace.decode import Format, call_format
 from lowrun.trace.descriptors import Descriptors
 from lowrun.trace.records import Detached, Enter, Exec, Exit, Exited, Exiting, Fork, Path, Record
-from lowrun.trace.table import FOREIGN
 
 __all__ = ["Follower", "OpenCall"]
 
@@ -43,7 +41,7 @@ class Follower:
     def enter(self, record: Enter) -> OpenCall:
         """A thread enters a call."""
         tid, tgid = record.tid, record.tgid
-        form = format_of(record.number if record.arch == AUDIT_ARCH_X86_64 else record.number | FOREIGN)
+        form = call_format(record.arch, record.number, record.arguments)
         table = self._descriptors.of(tid, tgid)
         context = Context(record.arguments, record.chunks, table, self._previous.get(tid, ""))
         call = self._open[tid] = OpenCall(record, form, context)

@@ -74,11 +74,10 @@ class HookedCall:
     @property
     def text(self) -> str:
         """The call as strace writes it without -y: at the entry up to what the kernel will fill in."""
-        from lowrun.trace.decode import format_of
-        from lowrun.trace.table import FOREIGN
+        from lowrun.trace.decode import call_format
 
         enter = self._enter
-        form = format_of(enter.number if enter.arch == AUDIT_ARCH_X86_64 else enter.number | FOREIGN)
+        form = call_format(enter.arch, enter.number, enter.arguments)
         context = self._context()
         text = f"{form.name}({form.enter(context)}"
         if self._exit is None:

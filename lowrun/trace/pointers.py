@@ -6,20 +6,26 @@ prints as an address, as strace does.
 
 from __future__ import annotations
 
-import socket
 import struct
 from collections.abc import Callable
 
 from lowrun.trace.constants import flags_text
 from lowrun.trace.context import Context, Formatter, signed
+from lowrun.trace.grammar import RESULT, Argument
+from lowrun.trace.ioctls import IOCTL_MEMORY
+from lowrun.trace.layout import layout_text
+from lowrun.trace.layouts import layout_names
+from lowrun.trace.memory import MEMORY
 from lowrun.trace.messages import content_of, iovecs_text, mmsghdrs_text, msghdr_text
-from lowrun.trace.quoting import address, hexed, octal, quoted
+from lowrun.trace.plan import element_size
+from lowrun.trace.quoting import address, hexed, quoted
 from lowrun.trace.records import Chunk
-from lowrun.trace.scalars import descriptor_text, open_flags_text
+from lowrun.trace.scalars import descriptor_text
 from lowrun.trace.signals import siginfo_text
+from lowrun.trace.sizes import SIZED
 from lowrun.trace.sockets import sockaddr_text
+from lowrun.trace.sockopts import option_text
 from lowrun.trace.structs import STRUCTS, sigset_text
-from lowrun.trace.table import RESULT, Argument
 
 __all__ = ["pointer_formatter", "pollfds_text"]
 
@@ -60,17 +66,7 @@ def _dirents(c: Context, i: int, chunk: Chunk) -> str:
 
 
 def _optval(c: Context, i: int, chunk: Chunk) -> str:
-    data, level, option = chunk.data, c.arguments[1], c.arguments[2]
-    if level == socket.SOL_SOCKET:
-        if option == socket.SO_LINGER and len(data) == 8:
-            return "{{l_onoff={}, l_linger={}}}".format(*struct.unpack("<ii", data))
-        if option == socket.SO_PEERCRED and len(data) == 12:
-            return "{{pid={}, uid={}, gid={}}}".format(*struct.unpack("<iII", data))
-        if option in (20, 21) and len(data) == 16:
-            return STRUCTS["timeval"](data)
-    if len(data) == 4:
-        return f"[{struct.unpack('<i', data)[0]}]"
-    return quoted(data, chunk.cut)
+    return option_text(c, i, chunk.data, chunk.cut, bool(c.at_exit))
 
 
 def _socklen(c: Context, i: int, chunk: Chunk) -> str:
@@ -106,17 +102,6 @@ def _cpuset(c: Context, i: int, chunk: Chunk) -> str:
 
 def _fdpair(c: Context, i: int, chunk: Chunk) -> str:
     return "[" + ", ".join(descriptor_text(c, fd) for fd in struct.unpack("<ii", chunk.data[:8])) + "]"
-
-
-def _open_how(c: Context, i: int, chunk: Chunk) -> str:
-    flags, mode, resolve = struct.unpack_from("<QQQ", chunk.data)
-    middle = f", mode={octal(mode)}" if flags & 0o20000100 else ""
-    return f"{{flags={open_flags_text(flags)}{middle}, resolve={resolve:#x}}}".replace("resolve=0x0", "resolve=0")
-
-
-def _sigset_arg(c: Context, i: int, chunk: Chunk) -> str:
-    pointer, size = struct.unpack_from("<QQ", chunk.data)
-    return f"{{sigmask={address(pointer)}, sigsetsize={size}}}"
 
 
 def _remaining(c: Context, i: int, chunk: Chunk) -> str:
@@ -178,8 +163,8 @@ def _wstatus_or_usage(kind: str) -> Reader:
 
 READERS: dict[str, Reader] = {
     "path": _string, "str": _string, "argv": _argv, "envp": _envp, "dirents": _dirents, "optval": _optval,
-    "socklen": _socklen, "fdset": _fdset, "cpuset": _cpuset, "fdpair": _fdpair, "open_how": _open_how,
-    "sigset_arg": _sigset_arg, "remaining": _remaining, "wstatus": _wstatus_or_usage("wstatus"),
+    "socklen": _socklen, "fdset": _fdset, "cpuset": _cpuset, "fdpair": _fdpair,
+    "remaining": _remaining, "wstatus": _wstatus_or_usage("wstatus"),
     "data": lambda c, i, chunk: quoted(chunk.data, chunk.cut),
     "value": lambda c, i, chunk: quoted(chunk.data[:-1] if chunk.data[-1:] == b"\0" else chunk.data, chunk.cut),
     "names": _names,
@@ -197,15 +182,33 @@ READERS: dict[str, Reader] = {
 UNREAD: dict[str, Callable[[Context, int], str]] = {"iovec": _iovec_unread, "msghdr": _msghdr_unread}
 
 
+def _layouts(kind: str, argument: Argument, size: int) -> Reader:
+    """A struct of layouts.py, or an array of it."""
+    text = layout_text(kind)
+    if argument.of < 0 or kind in SIZED:
+        return lambda c, i, chunk: text(chunk.data, c)
+
+    def array(c: Context, i: int, chunk: Chunk) -> str:
+        data = chunk.data
+        items = [text(data[at : at + size], c) for at in range(0, len(data) - size + 1, size)]
+        return "[" + ", ".join([*items, "..."] if chunk.cut else items) + "]"
+
+    return array
+
+
 def _reader_of(argument: Argument) -> Reader | None:
     kind = argument.kind
     if kind == "sockaddr" and argument.indirect:
         return _sockaddr
-    if kind in READERS:
-        return READERS[kind]
+    found = READERS.get(kind) or MEMORY.get(kind) or IOCTL_MEMORY.get(kind)
+    if found is not None:
+        return found
+    size = element_size(kind)
+    if kind in layout_names():
+        return _layouts(kind, argument, size)
     if kind not in STRUCTS:
         return None
-    text, size = STRUCTS[kind], argument.size
+    text = STRUCTS[kind]
     if argument.of < 0:
         return lambda c, i, chunk: text(chunk.data) if len(chunk.data) >= size else address(c.arguments[i])
 
@@ -215,6 +218,12 @@ def _reader_of(argument: Argument) -> Reader | None:
         return "[" + ", ".join([*items, "..."] if chunk.cut else items) + "]"
 
     return array
+
+
+#: Written though the call fails.
+_WRITTEN_FAILING = frozenset(("remaining", "file_handle"))
+#: Printed as they were at entry where the call did not write them.
+_AS_ENTERED = frozenset(("socklen", "ifreq", "ifconf", "io_uring_params", "fiemap", "file_handle"))
 
 
 def pointer_formatter(argument: Argument, index: int, leaving: bool) -> Formatter | None:
@@ -235,8 +244,8 @@ def pointer_formatter(argument: Argument, index: int, leaving: bool) -> Formatte
     empty = argument.of == RESULT and (quotes or argument.kind in ("epoll_event", "gid", "dirents"))
     blank = '""' if quotes else "" if argument.kind == "dirents" else "[]"
     unread = UNREAD.get(argument.kind)
-    always = argument.kind == "remaining"
-    same = argument.kind == "socklen"
+    always = argument.kind in _WRITTEN_FAILING
+    same = argument.kind in _AS_ENTERED
 
     def left(c: Context) -> str:
         chunk = c.at_exit.get(index)

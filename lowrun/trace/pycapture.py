@@ -8,33 +8,55 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from lowrun.trace.records import Chunk
-from lowrun.trace.table import (
+from lowrun.trace.arch import CALLS_MAX
+from lowrun.trace.grammar import RESULT
+from lowrun.trace.plan import (
     ARGV,
     BUFFER,
     COUNTED,
+    DEEP_STRUCT,
     ENVP,
     FD,
     FIXED,
     IOVEC,
+    MMSGHDR,
     MSGHDR,
     NONE,
     PATH,
+    POINTEES,
     PTRLEN,
-    RESULT,
+    ROW,
     STRING,
+    UPTO_SIZE,
 )
+from lowrun.trace.records import Chunk
 
-__all__ = ["CELLS", "ROW", "Cell", "Reader", "Rows", "capture", "rows_of"]
+__all__ = ["CELLS", "Cell", "Reader", "Row", "Rows", "capture", "row_of", "rows_of"]
 
 #: (enum lr_capture, index of the argument that holds the size, bytes): `struct lr_capture_cell`.
 Cell = tuple[int, int, int]
 #: What a row has for an entry or an exit: a cell per argument.
 CELLS = 6
-ROW = struct.Struct("<" + "BBH" * 2 * CELLS)
-#: Call number -> cells at the entry, cells at the exit.
-Rows = Sequence[tuple[tuple[Cell, ...], tuple[Cell, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """struct lr_capture_row: cells at the entry, cells at the exit, and how to find a variant."""
+
+    enter: tuple[Cell, ...]
+    leave: tuple[Cell, ...]
+    key: int
+    first: int
+    variants: int
+    select: int
+    select_more: int
+    bits: int
+    bits_more: int
+
+
+Rows = Sequence[Row]
 #: (address, size) -> the bytes before the first that cannot be read.
 Reader = Callable[[int, int], bytes]
 
@@ -48,6 +70,10 @@ SIZE_MAX = 0xFFFFFFFF
 IOVEC_SIZE, MSGHDR_SIZE, NAME_MAX = 16, 56, 128
 
 
+#: enum lr_deep -> where the pointer lies, where and how wide the count is (0: a string), as in tracer_capture.c.
+DEEP_PLACES = ((8, 0, 2), (0, 8, 8), (0, 8, 8), (0, 0, 0), (16, 0, 0), (8, 0, 4))
+
+
 class _BadPointerError(Exception):
     """What is pointed to cannot be read."""
 
@@ -55,10 +81,22 @@ class _BadPointerError(Exception):
 def rows_of(plan: bytes) -> Rows:
     """Return the plan (lowrun.trace.table.capture_plan) as values."""
     rows = []
-    for numbers in ROW.iter_unpack(plan):
-        cells = [numbers[at : at + 3] for at in range(0, len(numbers), 3)]
-        rows.append((tuple(cells[:CELLS]), tuple(cells[CELLS:])))
+    for whole in ROW.iter_unpack(plan):
+        cells = [whole[at : at + 3] for at in range(0, 6 * CELLS, 3)]
+        rows.append(Row(tuple(cells[:CELLS]), tuple(cells[CELLS:]), *whole[6 * CELLS :]))
     return rows
+
+
+def row_of(rows: Rows, number: int, arguments: Sequence[int]) -> Row | None:
+    """Return the row for a native call: that of the variant that its arguments select, or its own."""
+    if number >= CALLS_MAX or number >= len(rows):
+        return None
+    row = rows[number]
+    if not row.variants:
+        return row
+    key = arguments[row.select] & ((1 << row.bits) - 1)
+    key |= (arguments[row.select_more] & ((1 << row.bits_more) - 1)) << 32
+    return next((one for one in rows[row.first : row.first + row.variants] if one.key == key), row)
 
 
 class _Source:
@@ -90,6 +128,12 @@ class _Source:
 
     def _bytes(self, address: int, size: int, limit: int) -> tuple[bytes, bool]:
         return self._whole(address, min(size, limit)), size > limit
+
+    def _up_to(self, address: int, size: int) -> tuple[bytes, bool]:
+        data = self._read(address, size) if address else b""
+        if not data:
+            raise _BadPointerError
+        return data, len(data) < size
 
     @staticmethod
     def _part(data: bytes, cut: bool) -> bytes:
@@ -145,6 +189,39 @@ class _Source:
         data, cut = self._iovec(vector, count)
         return head + parts + data, cut
 
+    def _deep(self, address: int, kind: int, size: int) -> tuple[bytes, bool]:
+        head, short = self._up_to(address, size)
+        data = self._part(head, short)
+        pointer, count, width = DEEP_PLACES[kind]
+        if len(head) < max(pointer + 8, count + width):
+            return data, False
+        there = int.from_bytes(head[pointer : pointer + 8], "little")
+        if width:
+            length = int.from_bytes(head[count : count + width], "little")
+            return data + self._bytes_part(there, min(length, COUNTED_MAX), COUNTED_MAX), False
+        try:
+            return data + self._part(*self._string(there, self._limit)), False
+        except _BadPointerError:
+            return data + self._part(b"", True), False
+
+    def _pointees(self, address: int, count: int, size: int) -> tuple[bytes, bool]:
+        heads = data = self._whole(address, min(count, VECTOR_MAX) * 8)
+        for (pointer,) in struct.iter_unpack("<Q", heads):
+            data += self._bytes_part(pointer, size, size)
+        return data, count > VECTOR_MAX
+
+    def _mmsghdr(self, address: int, count: int) -> tuple[bytes, bool]:
+        data, value = b"", self._value
+        for index in range(min(count, VECTOR_MAX)):
+            length = int.from_bytes(self._whole(address + 64 * index + 56, 4), "little")
+            self._value = None if value is None else length
+            try:
+                body, _ = self._msghdr(address + 64 * index)
+            finally:
+                self._value = value
+            data += struct.pack("<II", len(body), length) + body + bytes(-len(body) % 8)
+        return data, count > VECTOR_MAX
+
     def _size(self, of: int) -> int:
         return self._arguments[of] if of != RESULT else max(self._value or 0, 0)
 
@@ -159,6 +236,14 @@ class _Source:
             return self._bytes(address, self._size(of), size or self._limit)
         if what == FIXED:
             return self._bytes(address, size, FIXED_MAX)
+        if what == UPTO_SIZE:
+            return self._up_to(address, size)
+        if what == DEEP_STRUCT:
+            return self._deep(address, of, size)
+        if what == POINTEES:
+            return self._pointees(address, self._size(of), size)
+        if what == MMSGHDR:
+            return self._mmsghdr(address, self._size(of))
         if what == PTRLEN:
             return self._bytes(address, int.from_bytes(self._whole(self._size(of), 4), "little"), self._limit)
         if what == COUNTED and size and self._size(of) <= SIZE_MAX:

@@ -19,10 +19,11 @@ from typing import Any
 from lowrun.core import tracing
 from lowrun.core.tracing import Tampering
 from lowrun.trace import pynames
+from lowrun.trace.plan import FD
 from lowrun.trace.ptracelib import load
-from lowrun.trace.pycapture import Rows, capture, rows_of
+from lowrun.trace.pycapture import Rows, capture, row_of, rows_of
 from lowrun.trace.records import Enter, Exec, Exit, Exited, Exiting, Fork, Path, Record, Signal, Stopped, encode
-from lowrun.trace.table import FD, call_of
+from lowrun.trace.table import call_of
 
 __all__ = ["PythonLoop"]
 
@@ -309,7 +310,8 @@ class PythonLoop:
             return
         if native and self._only is not None and number not in self._only:
             return
-        cells = self._rows[number][0] if native and number < len(self._rows) else ()
+        row = row_of(self._rows, number, arguments) if native else None
+        cells = row.enter if row is not None else ()
         if self.recording:
             for index, cell in enumerate(cells):
                 if cell[0] == FD:
@@ -344,7 +346,8 @@ class PythonLoop:
         failed = -ERRNO_MAX <= value < 0
         if not failed and value > 0 and task.injected is None:
             self._note_untraced(task, enter)
-        cells = self._rows[enter.number][1] if enter.number < len(self._rows) else ()
+        row = row_of(self._rows, enter.number, enter.arguments) if enter.arch == self._arch else None
+        cells = row.leave if row is not None else ()
         chunks = {} if failed else capture(self._reader(task), cells, enter.arguments, value, self._limit)
         leave = Exit(
             task.tid, task.tgid, time.time_ns(), value, now - task.entered_ns, failed, chunks, task.injected is not None

@@ -1,39 +1,13 @@
-"""The declarative rows of the system call table: one call, one line.
+"""The declarative rows of the system call table: one call, one line (the grammar is in grammar.py).
 
-    NAME  ARGUMENT...  [-> RESULT]
-
-An argument is a kind (`int`, `fd`, `path`, `open_flags`, ...). A sign before
-it says which way the memory that it points to goes, and so when it is copied:
-
-    >kind    the kernel reads it: copied at entry
-    <kind    the kernel writes it: copied at exit
-    +kind    both: at entry and at exit
-
-`[K]` after it counts elements: argument K's value, `[r]` the result, `[*K]`
-the 32-bit number that argument K points to. `path`, `str`, `argv` and `envp`
-are read by the kernel and need no sign. `?` at the end: the argument is
-printed only where the others call for it (open's mode without O_CREAT).
-
-RESULT is `fd`, `hex`, `oct`, `uint` or `none`; without one it is decimal.
-Calls without a row are known by python-ptrace's prototypes alone.
+What depends on a command (fcntl, prctl, ...) has more rows in
+rows_variants.py and rows_ioctl.py. Calls without a row are known by
+python-ptrace's prototypes alone.
 """
 
 from __future__ import annotations
 
-__all__ = ["ROWS", "SIZES"]
-
-#: Bytes of what a kind points to (of one element where it is counted).
-SIZES = {
-    "data": 1, "sockbuf": 1, "names": 1, "value": 1, "dirents": 1, "text": 1, "sockaddr": 1, "optval": 1, "raw": 1,
-    "fdset": 1, "epoll_arg": 12, "iovec": 16,
-    "int32": 4, "uint32": 4, "fdnum": 4, "socklen": 4, "wstatus": 4, "tid": 4, "int64": 8, "uint64": 8,
-    "fdpair": 8, "stat": 144, "statfs": 120, "statx": 256, "timespec": 16, "timeval": 16, "itimerval": 32,
-    "itimerspec": 32, "rlimit": 16, "rusage": 144, "sigset": 8, "sigaction": 32, "siginfo": 128, "stack": 24,
-    "pollfd": 8, "epoll_event": 12, "utsname": 390, "sysinfo": 112, "clone_args": 88, "open_how": 24, "gid": 4,
-    "tms": 32, "timezone": 8, "cpuset": 1, "fcntl_arg": 32, "ioctl_arg": 36,
-    "prctl_arg": 16, "futex_timeout": 16, "clone_ptid": 4, "remaining": 16, "bytes": 1,
-    "sched_param": 4, "sigset_arg": 16, "timespec2": 32, "timeval2": 32, "utimbuf": 16, "sigframe": 8,
-}  # fmt: skip
+__all__ = ["ROWS"]
 
 ROWS = """
 read              fd <data[r] uint
@@ -43,7 +17,7 @@ close             fd
 stat              path <stat
 fstat             fd <stat
 lstat             path <stat
-poll              +pollfd[1] uint int
+poll              +pollfd[1] uint32v int
 lseek             fd long whence
 mmap              addr uint prot map_flags fd hexlong -> hex
 mprotect          addr uint prot
@@ -52,27 +26,27 @@ brk               addr -> hex
 rt_sigaction      signal >sigaction <sigaction uint
 rt_sigprocmask    sigmask_how >sigset <sigset uint
 rt_sigreturn      >sigframe
-ioctl             fd ioctl_cmd +ioctl_arg?
+ioctl             fd ioctl_cmd ioctl_value?
 pread64           fd <data[r] uint long
 pwrite64          fd >data[2] uint long
-readv             fd +iovec[2] int
-writev            fd >iovec[2] int
+readv             fd +iovec[2] uint
+writev            fd >iovec[2] uint
 access            path access_mode
 pipe              <fdpair
 select            int +fdset[0] +fdset[0] +fdset[0] +timeval
 mremap            addr uint uint mremap_flags addr_if_fixed? -> hex
 msync             addr uint msync_flags
-mincore           addr uint addr
+mincore           addr uint <mincore
 madvise           addr uint madvise
-shmget            ipc_key uint hex
-shmat             int addr hex -> hex
-shmctl            int int addr
+shmget            ipc_key uint shmget_mode -> int
+shmat             int addr shm_flags -> hex
+shmctl            int shmctl_cmd addr
 dup               fd -> fd
 dup2              fd fd -> fd
 pause
 nanosleep         >timespec <remaining
 getitimer         itimer <itimerval
-alarm             uint
+alarm             uint32v
 setitimer         itimer >itimerval <itimerval
 getpid            -> pid
 sendfile          fd fd +int64 sent
@@ -99,19 +73,19 @@ exit              int -> none
 wait4             int <wstatus wait_options <rusage
 kill              int signal
 uname             <utsname
-semget            ipc_key int hex
-semop             int addr uint
+semget            ipc_key int semget_flags
+semop             int >sembuf[2] uint32v
 shmdt             addr
-msgget            ipc_key hex
-msgsnd            int addr uint hex
-msgrcv            int addr uint long hex
-fcntl             fd fcntl_cmd >fcntl_arg? -> fcntl
+msgget            ipc_key semget_flags
+msgsnd            int >msgbuf uint ipc_msg_flags
+msgrcv            int <msgbuf uint long ipc_msg_flags
+fcntl             fd fcntl_cmd hexlong
 flock             fd flock
 fsync             fd
 fdatasync         fd
-truncate          path long
-ftruncate         fd long
-getdents          fd <dirents[r] uint
+truncate          path uint
+ftruncate         fd uint
+getdents          fd <dirents[r] uint32v
 getcwd            <text[r] uint
 chdir             path
 fchdir            fd
@@ -134,9 +108,9 @@ getrlimit         rlimit_name <rlimit
 getrusage         rusage_who <rusage
 sysinfo           <sysinfo
 times             <tms
-ptrace            hex int addr addr
+ptrace            ptrace_request int addr addr
 getuid
-syslog            int addr int
+syslog            syslog_action addr int
 getgid
 setuid            uid
 setgid            uid
@@ -158,8 +132,8 @@ getpgid           int
 setfsuid          uid
 setfsgid          uid
 getsid            int
-capget            addr addr
-capset            addr addr
+capget            >cap_header <cap_data
+capset            >cap_header >cap_data
 rt_sigpending     <sigset uint
 rt_sigtimedwait   >sigset <siginfo >timespec uint
 rt_sigqueueinfo   int signal >siginfo
@@ -168,7 +142,7 @@ sigaltstack       >stack <stack
 utime             path >utimbuf
 mknod             path mknod_mode dev?
 uselib            path
-personality       hex
+personality       personality -> personality
 statfs            path <statfs
 fstatfs           fd <statfs
 getpriority       priority_which int
@@ -186,20 +160,20 @@ mlockall          mlockall_flags
 munlockall
 vhangup
 pivot_root        path path
-prctl             prctl_option >prctl_arg? prctl_more? prctl_more? prctl_more?
-arch_prctl        arch_prctl addr
+prctl             prctl_option hexlong hexlong hexlong hexlong
+arch_prctl        arch_prctl hexlong
 setrlimit         rlimit_name >rlimit
 chroot            path
 sync
 acct              path
 settimeofday      >timeval >timezone
-mount             path path str mount_flags addr
+mount             path path >mount_type mount_word >mount_data
 umount2           path umount_flags
-swapon            path hex
+swapon            path swap_word
 swapoff           path
-reboot            hex hex hex addr
-sethostname       >data[1] uint
-setdomainname     >data[1] uint
+reboot            reboot_magic reboot_magic2 reboot_cmd
+sethostname       >data[1] uint32v
+setdomainname     >data[1] uint32v
 gettid            -> pid
 readahead         fd long uint
 setxattr          path str >value[3] uint xattr_flags
@@ -215,20 +189,20 @@ removexattr       path str
 lremovexattr      path str
 fremovexattr      fd str
 tkill             int signal
-time              addr
-futex             addr futex_op futex_count? >futex_timeout? futex_addr? futex_value?
-sched_setaffinity int uint >cpuset[1]
-sched_getaffinity int uint <cpuset[r]
-io_setup          uint addr
-io_destroy        hex
+time              <int64 -> time
+futex             addr futex_op uint32v addr addr hex
+sched_setaffinity int uint32v >cpuset[1]
+sched_getaffinity int uint32v <cpuset[r]
+io_setup          uint32v <hex64
+io_destroy        addr
 epoll_create      int -> fd
 remap_file_pages  addr uint prot uint map_flags
-getdents64        fd <dirents[r] uint
-set_tid_address   addr -> pid
+getdents64        fd <dirents[r] uint32v
+set_tid_address   hexlong -> pid
 restart_syscall   resuming
-semtimedop        int addr uint >timespec
-fadvise64         fd long long fadvise
-timer_create      clock addr <int32
+semtimedop        int >sembuf[2] uint32v >timespec
+fadvise64         fd long uint fadvise
+timer_create      clock >sigevent <int32
 timer_settime     int timer_flags >itimerspec <itimerspec
 timer_gettime     int <itimerspec
 timer_getoverrun  int
@@ -242,17 +216,17 @@ epoll_wait        fd <epoll_event[r] int int
 epoll_ctl         fd epoll_op fd >epoll_arg
 tgkill            int int signal
 utimes            path >timeval2
-mbind             addr uint hex addr uint hex
-get_mempolicy     addr addr uint addr hex
-mq_open           str open_flags mode? addr? -> fd
+mbind             addr uint mempolicy_mode >nodemask uint mbind_flags
+get_mempolicy     <mempolicy32 <nodemask uint addr get_mempolicy_flags
+mq_open           str open_flags mode? >mq_attr_new? -> fd
 mq_unlink         str
-mq_timedsend      fd >data[2] uint uint >timespec
+mq_timedsend      fd >data[2] uint uint32v >timespec
 mq_timedreceive   fd <data[r] uint <uint32 >timespec
 waitid            waitid_type int <siginfo wait_options <rusage
-add_key           str str >data[3] uint int
-request_key       str str str int
-ioprio_set        int int hex
-ioprio_get        int int
+add_key           str str >data[3] uint key_spec
+request_key       str str str key_spec
+ioprio_set        ioprio_who int ioprio
+ioprio_get        ioprio_who int -> ioprio
 inotify_init      -> fd
 inotify_add_watch fd path inotify_mask
 inotify_rm_watch  fd int
@@ -270,139 +244,154 @@ readlinkat        dirfd path <data[r] uint
 fchmodat          dirfd path mode
 faccessat         dirfd path access_mode
 pselect6          int +fdset[0] +fdset[0] +fdset[0] +timespec >sigset_arg
-ppoll             +pollfd[1] uint +timespec >sigset uint
-unshare           clone_only_flags
+ppoll             +pollfd[1] uint32v +timespec >sigset uint
+unshare           unshare_flags
 set_robust_list   addr uint
 get_robust_list   int <uint64 <uint64
 splice            fd +int64 fd +int64 uint splice_flags
 tee               fd fd uint splice_flags
-sync_file_range   fd long long hex
+sync_file_range   fd long long sync_range
 vmsplice          fd >iovec[2] uint splice_flags
-move_pages        int uint addr addr addr hex
+move_pages        int uint >page[1] >int_array[1] <page_status[1] move_pages_flags
 utimensat         dirfd path >timespec2 at_flags
 epoll_pwait       fd <epoll_event[r] int int >sigset uint
 signalfd          fd >sigset uint -> fd
 timerfd_create    clock timerfd_flags -> fd
-eventfd           uint -> fd
+eventfd           uint32v -> fd
 fallocate         fd falloc_mode long long
 timerfd_settime   fd timerfd_settime_flags >itimerspec <itimerspec
 timerfd_gettime   fd <itimerspec
 accept4           fd <sockaddr[*2] +socklen sock_flags -> fd
 signalfd4         fd >sigset uint sock_flags_fd -> fd
-eventfd2          uint efd_flags -> fd
+eventfd2          uint32v efd_flags -> fd
 epoll_create1     epoll_flags -> fd
-dup3              fd fd fd_flags -> fd
-pipe2             <fdpair fd_flags
+dup3              fd fd open_flags_only -> fd
+pipe2             <fdpair open_flags_only
 inotify_init1     inotify_init_flags -> fd
-preadv            fd +iovec[2] int long
-pwritev           fd >iovec[2] int long
+preadv            fd +iovec[2] uint long
+pwritev           fd >iovec[2] uint long
 rt_tgsigqueueinfo int int signal >siginfo
-perf_event_open   addr int int fd hex -> fd
-recvmmsg          fd addr uint msg_flags >timespec
-fanotify_init     hex hex -> fd
-fanotify_mark     fd hex hex dirfd path
+perf_event_open   >perf_attr int int fd perf_open_flags -> fd
+recvmmsg          fd +mmsghdr[r] uint32v msg_flags +timespec
+fanotify_init     fan_init_flags fan_event_f_flags -> fd
+fanotify_mark     fd fan_mark fan_event dirfd path
 prlimit64         int rlimit_name >rlimit <rlimit
-name_to_handle_at dirfd path addr addr hex
-open_by_handle_at fd addr open_flags -> fd
-clock_adjtime     clock addr
+name_to_handle_at dirfd path +file_handle <int32 handle_flags
+open_by_handle_at fd >file_handle open_flags -> fd
+clock_adjtime     clock +timex -> timex_state
 syncfs            fd
-sendmmsg          fd addr uint msg_flags
-setns             fd clone_only_flags
+sendmmsg          fd +mmsghdr[r] uint32v msg_flags
+setns             fd setns_types
 getcpu            <uint32 <uint32 addr
-process_vm_readv  int addr uint addr uint hex
-process_vm_writev int addr uint addr uint hex
-kcmp              int int int uint uint
-finit_module      fd str hex
-sched_setattr     int addr hex
-sched_getattr     int addr uint hex
+process_vm_readv  int +iovec[2] uint >iovec_raw[4] uint uint
+process_vm_writev int >iovec[2] uint >iovec_raw[4] uint uint
+kcmp              int int kcmp_type hexlong hexlong
+finit_module      fd str module_init
+sched_setattr     int >sched_attr_any uint32v
+sched_getattr     int <sched_attr[2] uint32v uint32v
 renameat2         dirfd path dirfd path rename_flags
 seccomp           seccomp_op hex addr
 getrandom         <bytes[r] uint grnd_flags
 memfd_create      str memfd_flags -> fd
-kexec_file_load   fd fd uint str hex
-bpf               hex addr uint -> fd
+kexec_file_load   fd fd uint str kexec_file_flags
+bpf               bpf_cmd addr uint32v
 execveat          dirfd path argv envp at_flags
-userfaultfd       hex -> fd
-membarrier        membarrier_cmd hex int
-mlock2            addr uint hex
-copy_file_range   fd +int64 fd +int64 uint hex
-preadv2           fd +iovec[2] int long unused? rwf_flags
-pwritev2          fd >iovec[2] int long unused? rwf_flags
+userfaultfd       uffd_flags -> fd
+membarrier        membarrier_cmd membarrier_flags
+mlock2            addr uint mlock2_flags
+copy_file_range   fd +int64 fd +int64 uint uint32v
+preadv2           fd +iovec[2] uint long unused? rwf_flags
+pwritev2          fd >iovec[2] uint long unused? rwf_flags
 pkey_mprotect     addr uint prot int
-pkey_alloc        hex hex
+pkey_alloc        hexlong pkey_access
 pkey_free         int
 statx             dirfd path statx_flags statx_mask <statx
-io_pgetevents     hex long long addr addr addr
-rseq              addr hex hexlong hex
-pidfd_send_signal fd signal addr hex
-io_uring_setup    uint addr -> fd
-io_uring_enter    fd uint uint hex addr uint
-io_uring_register fd uint addr uint
-open_tree         dirfd path hex -> fd
-move_mount        dirfd path dirfd path hex
-fsopen            str hex -> fd
-fsconfig          fd int str addr int
-fsmount           fd hex hex -> fd
-fspick            dirfd path hex -> fd
+io_pgetevents     addr long long <io_event[r] >timespec >aio_sigset
+rseq              hexlong hexlong hexlong hexlong
+pidfd_send_signal fd signal >siginfo pidfd_signal
+io_uring_setup    uint32v +io_uring_params -> fd
+io_uring_enter    fd uint32v uint32v uring_enter >sigset uint
+io_uring_register fd uring_register addr uint32v
+open_tree         dirfd path open_tree_flags -> fd
+move_mount        dirfd path dirfd path move_mount_flags
+fsopen            str fsopen_flags -> fd
+fsconfig          fd fsconfig_cmd addr addr int
+fsmount           fd fsmount_flags mount_attr_flags -> fd
+fspick            dirfd path fspick_flags -> fd
 pidfd_open        int pidfd_flags -> fd
-clone3            +clone_args clone3_tail
-close_range       uint uint close_range_flags
-openat2           dirfd path >open_how uint -> fd
+clone3            +clone_args[1] clone3_tail
+close_range       uint32v uint32v close_range_flags
+openat2           dirfd path >open_how[3] uint -> fd
 pidfd_getfd       fd int hex -> fd
-faccessat2        dirfd path access_mode at_flags
-process_madvise   fd >iovec[2] uint madvise hex
+faccessat2        dirfd path access_mode faccessat_flags
+process_madvise   fd >iovec_raw[2] uint madvise hex
 epoll_pwait2      fd <epoll_event[r] int >timespec >sigset uint
-mount_setattr     dirfd path hex addr uint
-quotactl_fd       fd hex uint addr
-landlock_create_ruleset addr uint hex -> fd
-landlock_add_rule fd int addr hex
-landlock_restrict_self fd hex
-memfd_secret      hex -> fd
+mount_setattr     dirfd path mount_setattr_flags >mount_attr[4] uint
+quotactl_fd       fd quota_cmd uid addr
+landlock_create_ruleset >landlock_ruleset[1] uint landlock_create -> fd
+landlock_add_rule fd landlock_rule addr hex
+landlock_restrict_self fd landlock_restrict
+memfd_secret      secretmem_flags -> fd
 process_mrelease  fd hex
-futex_waitv       addr uint hex addr clock
-set_mempolicy_home_node addr uint int hex
-cachestat         fd addr addr hex
+futex_waitv       >futex_waitv[1] uint32v hex >timespec clock
+set_mempolicy_home_node addr uint uint hexlong
+cachestat         fd >cachestat_range <cachestat hex
 fchmodat2         dirfd path mode at_flags
-map_shadow_stack  addr uint hex -> hex
-futex_wake        addr hex int hex
-futex_wait        addr hex hex hex addr clock
-futex_requeue     addr hex int int
-statmount         addr addr uint hex
-listmount         addr addr uint hex
-lsm_get_self_attr uint addr addr hex
-lsm_set_self_attr uint addr uint hex
-lsm_list_modules  addr addr hex
+map_shadow_stack  addr uint shadow_stack_flags -> hex
+futex_wake        addr hexlong int futex2_flags
+futex_wait        addr hexlong hexlong futex2_flags >timespec clock
+futex_requeue     >futex_pair hex int int
+statmount         >statmount_req addr uint hex
+listmount         >mnt_id_req <hex64[r] uint listmount_flags
+lsm_get_self_attr lsm_attr addr +uint32 lsm_flags
+lsm_set_self_attr lsm_attr addr uint hex
+lsm_list_modules  <lsm_ids[r] +uint32 hex
 mseal             addr uint hex
-setxattrat        dirfd path at_flags str addr uint
-getxattrat        dirfd path at_flags str addr uint
-listxattrat       dirfd path at_flags addr uint
+setxattrat        dirfd path at_flags str >xattr_args[5] uint
+getxattrat        dirfd path at_flags str >xattr_args[5] uint
+listxattrat       dirfd path at_flags <data[r] uint
 removexattrat     dirfd path at_flags str
-open_tree_attr    dirfd path hex addr uint -> fd
-file_getattr      dirfd path addr uint at_flags
-file_setattr      dirfd path addr uint at_flags
-listns            addr addr uint hex
+open_tree_attr    dirfd path open_tree_flags >mount_attr[4] uint -> fd
+file_getattr      dirfd path <file_attr[3] uint at_flags
+file_setattr      dirfd path >file_attr[3] uint at_flags
+listns            addr <hex64[r] uint hex
 uretprobe
 uprobe
 sched_yield
 iopl              int
-ioperm            uint uint int
+ioperm            hexlong hexlong int
 modify_ldt        int addr uint
-mq_getsetattr     fd addr addr
-mq_notify         fd addr
-migrate_pages     int uint addr addr
-set_mempolicy     hex addr uint
-io_getevents      hex long long addr >timespec
-io_submit         hex long addr
-io_cancel         hex addr addr
+mq_getsetattr     fd >mq_attr <mq_attr
+mq_notify         fd >sigevent
+migrate_pages     int uint >nodemask >nodemask
+set_mempolicy     mempolicy_mode >nodemask uint
+io_getevents      addr long long <io_event[r] >timespec
+io_submit         addr long >iocb[1]
+io_cancel         addr >iocb_one <io_event
 init_module       addr uint str
-delete_module     str hex
-quotactl          hex str uint addr
-kexec_load        hex uint addr hex
-keyctl            int hex hex hex hex
-msgctl            int int addr
-semctl            int int int hex
-adjtimex          addr
+delete_module     str delete_module
+quotactl          quota_cmd path uid addr
+kexec_load        addr uint addr kexec_word
+keyctl            keyctl_cmd hexlong hexlong hexlong hexlong
+msgctl            int msgctl_cmd addr
+semctl            int int semctl_cmd hexlong
+adjtimex          +timex -> timex_state
 lookup_dcookie    uint addr uint
-ustat             uint addr
-sysfs             int hex hex
+ustat             dev_number addr
+sysfs             hexlong hexlong hexlong
+_sysctl           addr
+create_module     hexlong hexlong
+get_kernel_syms   hexlong
+query_module      hexlong hexlong hexlong hexlong hexlong
+nfsservctl        hexlong hexlong hexlong
+getpmsg           hexlong hexlong hexlong hexlong hexlong
+putpmsg           hexlong hexlong hexlong hexlong hexlong
+afs_syscall       hexlong hexlong hexlong hexlong hexlong
+tuxcall           hexlong hexlong hexlong
+security          hexlong hexlong hexlong
+set_thread_area   addr
+get_thread_area   addr
+epoll_ctl_old     hexlong hexlong hexlong hexlong
+epoll_wait_old    hexlong hexlong hexlong hexlong
+vserver           hexlong hexlong hexlong hexlong hexlong
 """

@@ -26,7 +26,7 @@ _map_rest = flags_text("map_flags")
 _map_type = enum_text("map_type")
 _sock = enum_text("sock")
 _sock_flags = flags_text("sock_flags")
-_futex = enum_text("futex")
+_futex, _at_flags = enum_text("futex"), flags_text("at_flags")
 _ACCESS = ("O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE")
 
 
@@ -68,24 +68,29 @@ def _map_flags(value: int) -> str:
 
 
 def _socktype(value: int) -> str:
-    rest = value & ~0xF
-    return f"{_sock(value & 0xF)}|{_sock_flags(rest)}" if rest else _sock(value & 0xF)
+    kind, rest = _sock(value & 0xF), value & ~0xF
+    if kind.endswith("*/"):
+        return _sock_flags(value)
+    return f"{kind}|{_sock_flags(rest)}" if rest else kind
 
 
 _PROTOCOLS: dict[int, Callable[[int], str]] = {
     socket.AF_INET: enum_text("ipproto"), socket.AF_INET6: enum_text("ipproto"),
     socket.AF_NETLINK: enum_text("netlink"),
 }  # fmt: skip
+#: Level -> the set of its options.
 _OPTIONS: dict[int, Callable[[int], str]] = {
     socket.SOL_SOCKET: enum_text("so"), socket.IPPROTO_TCP: enum_text("tcp"), socket.IPPROTO_IP: enum_text("ip"),
-    socket.IPPROTO_IPV6: enum_text("ipv6"),
+    socket.IPPROTO_IPV6: enum_text("ipv6"), socket.IPPROTO_UDP: enum_text("udp"), 255: enum_text("raw"),
+    58: enum_text("icmp6"), 263: enum_text("packet"), 270: enum_text("netlink_opt"), 279: enum_text("alg"),
+    282: enum_text("tls"), 283: enum_text("xdp"), 284: enum_text("mptcp"), 287: enum_text("vsock"),
 }  # fmt: skip
 
 
 def _protocol(i: int) -> Formatter:
     def formatter(c: Context) -> str:
         text = _PROTOCOLS.get(c.arguments[0] & 0xFFFFFFFF)
-        return text(c.arguments[i] & 0xFFFFFFFF) if text else str(c.arguments[i] & 0xFFFFFFFF)
+        return text(c.arguments[i] & 0xFFFFFFFF) if text else str(c.arguments[i])
 
     return formatter
 
@@ -93,7 +98,7 @@ def _protocol(i: int) -> Formatter:
 def _sockopt(i: int) -> Formatter:
     def formatter(c: Context) -> str:
         text = _OPTIONS.get(c.arguments[1] & 0xFFFFFFFF)
-        return text(c.arguments[i] & 0xFFFFFFFF) if text else _hex(c.arguments[i] & 0xFFFFFFFF)
+        return text(c.arguments[i] & 0xFFFFFFFF) if text else str(c.arguments[i] & 0xFFFFFFFF)
 
     return formatter
 
@@ -114,6 +119,8 @@ def _device(i: int) -> Formatter:
 
 def _futex_op(value: int) -> str:
     name = _futex(value & 0x7F)
+    if name.endswith("*/"):
+        return _futex(value)
     if value & 0x80:
         name += "_PRIVATE"
     return name + "|FUTEX_CLOCK_REALTIME" if value & 0x100 else name
@@ -122,9 +129,24 @@ def _futex_op(value: int) -> str:
 def _statx_flags(value: int) -> str:
     sync = {0: "AT_STATX_SYNC_AS_STAT", 0x2000: "AT_STATX_FORCE_SYNC", 0x4000: "AT_STATX_DONT_SYNC"}
     rest = value & ~0x6000
-    name = sync.get(value & 0x6000, "AT_STATX_SYNC_TYPE")
-    return f"{name}|{flags_text('at_flags')(rest)}" if rest else name
+    name = sync.get(value & 0x6000, "AT_STATX_FORCE_SYNC|AT_STATX_DONT_SYNC")
+    return f"{name}|{_at_flags(rest).partition(' /*')[0]}" if rest else name
 
+
+#: Sets whose values are as wide as a register.
+_WIDE = frozenset(
+    "prot mremap_flags get_mempolicy_flags notify_flags f_seals lock_types secbits cap pr_dumpable pr_ambient pr_mce"
+    " pr_vma seccomp_mode pr_spec pr_spec_set pr_dispatch pr_mdwe unshare_flags ptrace_request"
+    " kexec_file_flags get_mempolicy_flags perf_open_flags".split()
+)
+
+
+def _node_mode(value: int) -> str:
+    """A type that does not exist leaves all as a number."""
+    return mode_text(value) if value & 0o170000 in _TYPES else octal(value)
+
+
+_TYPES = (0, 0o010000, 0o020000, 0o040000, 0o060000, 0o100000, 0o120000, 0o140000)
 
 SCALARS: dict[str, Callable[[int], Formatter]] = {
     "fd": _fd,
@@ -138,8 +160,9 @@ SCALARS: dict[str, Callable[[int], Formatter]] = {
     "addr": _of(address, (1 << 64) - 1),
     "addr_if_fixed": lambda i: lambda c: address(c.arguments[i]) if c.arguments[3] & 2 else None,
     "mode": _of(octal, 0xFFFF),
-    "mknod_mode": _of(mode_text, 0xFFFF),
-    "signal": _of(signal_name),
+    "mknod_mode": _of(_node_mode, 0xFFFF),
+    "signal": _of(lambda value: signal_name(signed(value))),
+    "uint32v": _of(str),
     "open_flags": _of(open_flags_text),
     "map_flags": _of(_map_flags),
     "socktype": _of(_socktype),
@@ -148,7 +171,7 @@ SCALARS: dict[str, Callable[[int], Formatter]] = {
     "ipc_key": _of(lambda value: _hex(value) if value else "IPC_PRIVATE"),
     "futex_op": _of(_futex_op),
     "statx_flags": _of(_statx_flags),
-    "clone_only_flags": _of(flags_text("clone_flags")),
+    "open_flags_only": _of(_open_rest),
     "resuming": lambda i: lambda c: f"<... resuming interrupted {c.previous or 'system call'} ...>",
 }
 _OPTIONAL: dict[str, Callable[[int], Formatter]] = {"mode": _creation_mode, "dev": _device}
@@ -160,8 +183,9 @@ def value_formatter(kind: str, index: int, optional: bool) -> Formatter | None:
         return _OPTIONAL[kind](index)
     if kind in SCALARS:
         return SCALARS[kind](index)
+    mask = (1 << 64) - 1 if kind in _WIDE else 0xFFFFFFFF
     if kind in FLAGS:
-        return _of(flags_text(kind))(index)
+        return _of(flags_text(kind), mask)(index)
     if kind in ENUMS:
-        return _of(enum_text(kind))(index)
+        return _of(enum_text(kind), mask)(index)
     return None

@@ -1,4 +1,4 @@
-"""Arguments whose meaning depends on another one: fcntl, ioctl, futex, prctl, clone.
+"""Arguments that take more than their own value: of clone, futex, prctl, System V, quotas; and results in words.
 
 Each maker takes the argument's index; its formatter returns None where the
 call takes no such argument (what the register holds is then no argument).
@@ -9,132 +9,40 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from lowrun.trace.constants import IOCTLS, enum_text, flags_text, signal_name
+from lowrun.trace.constants import ERRNO, enum_text, flags_text, signal_name
 from lowrun.trace.context import Context, Formatter, signed
-from lowrun.trace.quoting import address, quoted
+from lowrun.trace.ioctls import ioctl_text
+from lowrun.trace.layout import layout_text
+from lowrun.trace.quoting import address, octal
 from lowrun.trace.records import Chunk
 from lowrun.trace.scalars import open_flags_text
 from lowrun.trace.structs import STRUCTS, sigset_text
 
-__all__ = ["AFTER", "RESULTS", "SPECIAL"]
+__all__ = ["SPECIAL", "ioprio_text", "personality_text"]
 
 _clone_rest = flags_text("clone_flags")
 _poll_events = flags_text("poll_events")
 _fdflags = flags_text("fdflags")
-_fcntl = enum_text("fcntl_cmd")
-_ioctl = enum_text("ioctl_cmd")
 _scheduler = enum_text("scheduler")
-_prctl = enum_text("prctl_option")
-_tc_i = flags_text("tc_iflag")
-_tc_l = flags_text("tc_lflag")
 
 
 def _data(chunk: Chunk | None, size: int) -> bytes | None:
     return chunk.data if chunk is not None and not chunk.bad and len(chunk.data) >= size else None
 
 
-# -- fcntl(2)
-
-_FCNTL_ALONE = frozenset(("F_GETFD", "F_GETFL", "F_GETOWN", "F_GETSIG", "F_GETLEASE", "F_GETPIPE_SZ", "F_GET_SEALS"))
-
-
-def _fcntl_argument(i: int) -> Formatter:
-    def formatter(c: Context) -> str | None:
-        command, value = _fcntl(c.arguments[1] & 0xFFFFFFFF), c.arguments[i]
-        if command in _FCNTL_ALONE:
-            return None
-        if command == "F_SETFD":
-            return _fdflags(value & 0xFFFFFFFF)
-        if command == "F_SETFL":
-            return open_flags_text(value & 0xFFFFFFFF)
-        if "LK" in command:
-            data = _data(c.at_entry.get(i), 28)
-            return STRUCTS["flock"](data) if data else address(value)
-        return str(signed(value)) if command.startswith("F_") else f"{value:#x}"
-
-    return formatter
-
-
-def _fcntl_result(c: Context) -> str | None:
-    command = _fcntl(c.arguments[1] & 0xFFFFFFFF)
-    if command == "F_GETFL":
-        return f"{c.value:#x} (flags {open_flags_text(c.value)})".replace("0x0 ", "0 ", 1)
-    if command == "F_GETFD":
-        return f"{c.value:#x} (flags {_fdflags(c.value)})" if c.value else "0"
-    if command.startswith("F_DUPFD"):
-        return f"{c.value}{c.descriptors.get(c.value, '')}"
-    return str(c.value)
-
-
-# -- ioctl(2)
-
-
-def _termios(data: bytes) -> str:
-    names = ("c_iflag", "c_oflag", "c_cflag", "c_lflag")
-    values = struct.unpack_from("<4I", data)
-    texts = (_tc_i(values[0]), _output_modes(values[1]), _control_modes(values[2]), _tc_l(values[3]))
-    return "{" + ", ".join(f"{name}={text}" for name, text in zip(names, texts, strict=True)) + ", ...}"
-
-
-_tc_o = flags_text("tc_oflag")
-_tc_c = flags_text("tc_cflag")
-_baud = enum_text("baud")
-
-
-def _output_modes(value: int) -> str:
-    delays = f"NL{value >> 8 & 1}|CR{value >> 9 & 3}|TAB{value >> 11 & 3}|BS{value >> 13 & 1}|VT{value >> 14 & 1}"
-    rest = value & 0xFF
-    return f"{delays}|FF{value >> 15 & 1}" + (f"|{_tc_o(rest)}" if rest else "")
-
-
-def _control_modes(value: int) -> str:
-    rest = value & ~0x103F
-    return f"{_baud(value & 0x100F)}|CS{(value >> 4 & 3) + 5}" + (f"|{_tc_c(rest)}" if rest else "")
-
-
-def _winsize(data: bytes) -> str:
-    return "{{ws_row={}, ws_col={}, ws_xpixel={}, ws_ypixel={}}}".format(*struct.unpack_from("<4H", data))
-
-
-def _pointed_int(data: bytes) -> str:
-    return f"[{struct.unpack_from('<i', data)[0]}]"
-
-
-#: Command -> (bytes needed, their text, whether the kernel writes them).
-_IOCTL_ARGUMENTS: dict[str, tuple[int, Callable[[bytes], str], bool]] = {
-    "TCGETS": (36, _termios, True), "TCSETS": (36, _termios, False), "TCSETSW": (36, _termios, False),
-    "TCSETSF": (36, _termios, False), "TIOCGWINSZ": (8, _winsize, True), "TIOCSWINSZ": (8, _winsize, False),
-    "TIOCGPGRP": (4, _pointed_int, True), "TIOCSPGRP": (4, _pointed_int, False), "FIONREAD": (4, _pointed_int, True),
-    "FIONBIO": (4, _pointed_int, False), "TIOCOUTQ": (4, _pointed_int, True), "TIOCGPTN": (4, _pointed_int, True),
-    "TIOCSPTLCK": (4, _pointed_int, False), "TIOCGSID": (4, _pointed_int, True), "FIOASYNC": (4, _pointed_int, False),
-}  # fmt: skip
-_DIRECTIONS = ("_IOC_NONE", "_IOC_WRITE", "_IOC_READ", "_IOC_READ|_IOC_WRITE")
-
-
-def _ioctl_command(i: int) -> Formatter:
+def _futex_wake_op(i: int) -> Formatter:
     def formatter(c: Context) -> str:
-        command = c.arguments[i] & 0xFFFFFFFF
-        name = _ioctl(command)
-        if not name.startswith("0"):
-            return name
-        parts = (command >> 8 & 0xFF, command & 0xFF, command >> 16 & 0x3FFF)
-        return f"_IOC({_DIRECTIONS[command >> 30]}, " + ", ".join(f"{part:#x}" if part else "0" for part in parts) + ")"
+        value = c.arguments[i] & 0xFFFFFFFF
+        shift = "FUTEX_OP_OPARG_SHIFT<<28|" if value >> 31 else ""
+        operation, compare = value >> 28 & 7, value >> 24 & 0xF
+        what = f"{_wake_op(operation)}<<28".replace(" /* FUTEX_OP_??? */<<28", "<<28 /* FUTEX_OP_??? */")
+        cmp = f"{_wake_cmp(compare)}<<24".replace(" /* FUTEX_OP_CMP_??? */<<24", "<<24 /* FUTEX_OP_CMP_??? */")
+        return f"{shift}{what}|{_hex(value >> 12 & 0xFFF)}<<12|{cmp}|{_hex(value & 0xFFF)}"
 
     return formatter
 
 
-def _ioctl_argument(i: int) -> Formatter:
-    def formatter(c: Context) -> str | None:
-        name, value = _ioctl(c.arguments[1] & 0xFFFFFFFF), c.arguments[i]
-        if name in IOCTLS:
-            return None
-        if name not in _IOCTL_ARGUMENTS:
-            return f"{value:#x}" if value or name[0] != "0" else "0"
-        size, text, written = _IOCTL_ARGUMENTS[name]
-        data = None if written and c.failed else _data((c.at_exit if written else c.at_entry).get(i), size)
-        return text(data) if data else address(value)
-
-    return formatter
+_wake_op, _wake_cmp = enum_text("futex_wake_op"), enum_text("futex_cmp")
 
 
 # -- epoll_ctl(2)
@@ -150,74 +58,47 @@ def _epoll_argument(i: int) -> Formatter:
     return formatter
 
 
-# -- futex(2)
-
-_WAITS, _COUNTS_TWO, _ALONE = frozenset((0, 6, 9, 11, 13)), frozenset((3, 4, 5, 12)), frozenset((2, 7, 8))
-
-
-def _futex_count(i: int) -> Formatter:
-    def formatter(c: Context) -> str | None:
-        operation = c.arguments[1] & 0x7F
-        return None if operation in (6, 7, 8, 13) else str(c.arguments[i] & 0xFFFFFFFF)
-
-    return formatter
+def _hex(value: int) -> str:
+    return f"{value:#x}" if value else "0"
 
 
-def _futex_timeout(i: int) -> Formatter:
-    def formatter(c: Context) -> str | None:
-        operation, value = c.arguments[1] & 0x7F, c.arguments[i]
-        if operation in _COUNTS_TWO:
-            return str(value & 0xFFFFFFFF)
-        if operation not in _WAITS:
-            return None
-        data = _data(c.at_entry.get(i), 16)
-        return STRUCTS["timespec"](data) if value and data else address(value)
-
-    return formatter
-
-
-def _futex_address(i: int) -> Formatter:
-    return lambda c: address(c.arguments[i]) if c.arguments[1] & 0x7F in (3, 4, 5, 11, 12) else None
-
-
-def _futex_value(i: int) -> Formatter:
-    def formatter(c: Context) -> str | None:
-        operation, value = c.arguments[1] & 0x7F, c.arguments[i] & 0xFFFFFFFF
-        if operation in (9, 10):
-            return "FUTEX_BITSET_MATCH_ANY" if value == 0xFFFFFFFF else f"{value:#x}"
-        return str(value) if operation in (4, 12) else f"{value:#x}" if operation == 5 else None
+def _bitset(i: int) -> Formatter:
+    def formatter(c: Context) -> str:
+        value = c.arguments[i] & 0xFFFFFFFF
+        return "FUTEX_BITSET_MATCH_ANY" if value == 0xFFFFFFFF else _hex(value)
 
     return formatter
 
 
 # -- prctl(2)
 
-_PRCTL_ALONE = frozenset(("PR_GET_DUMPABLE", "PR_GET_KEEPCAPS", "PR_GET_SECCOMP", "PR_GET_SECUREBITS",
-                          "PR_GET_TIMERSLACK"))  # fmt: skip
-_PRCTL_ONE = frozenset(("PR_SET_NAME", "PR_GET_NAME", "PR_SET_PDEATHSIG", "PR_GET_PDEATHSIG", "PR_SET_DUMPABLE",
-                        "PR_SET_KEEPCAPS", "PR_SET_CHILD_SUBREAPER", "PR_GET_CHILD_SUBREAPER", "PR_CAPBSET_READ",
-                        "PR_CAPBSET_DROP", "PR_SET_SECUREBITS", "PR_SET_TIMERSLACK", "PR_SET_PTRACER"))  # fmt: skip
+_cap, _mce_policy = enum_text("cap"), enum_text("pr_mce_policy")
 
 
-def _prctl_argument(i: int) -> Formatter:
-    def formatter(c: Context) -> str | None:
-        option, value = _prctl(c.arguments[0] & 0xFFFFFFFF), c.arguments[i]
-        if option in _PRCTL_ALONE:
-            return None
-        if option == "PR_SET_NAME":
-            data = _data(c.at_entry.get(i), 16)
-            return quoted(data.partition(b"\0")[0]) if data else address(value)
-        if option == "PR_SET_PDEATHSIG":
-            return signal_name(value)
-        return str(value) if option in _PRCTL_ONE or option.endswith("NEW_PRIVS") else f"{value:#x}" if value else "0"
+def _cap_if_ambient(i: int) -> Formatter:
+    return lambda c: _cap(c.arguments[i]) if c.arguments[1] in (1, 2, 3) else _hex(c.arguments[i])
+
+
+def _mce_if_set(i: int) -> Formatter:
+    return lambda c: _mce_policy(c.arguments[i]) if c.arguments[1] == 1 else _hex(c.arguments[i])
+
+
+def _ptracer(i: int) -> Formatter:
+    def formatter(c: Context) -> str:
+        value = signed(c.arguments[i])
+        return "PR_SET_PTRACER_ANY" if value == -1 else str(value)
 
     return formatter
 
 
-def _prctl_more(i: int) -> Formatter:
-    def formatter(c: Context) -> str | None:
-        option, value = _prctl(c.arguments[0] & 0xFFFFFFFF), c.arguments[i]
-        return None if option in _PRCTL_ALONE or option in _PRCTL_ONE else f"{value:#x}" if value else "0"
+_CORE_TYPES = ("PIDTYPE_PID", "PIDTYPE_TGID", "PIDTYPE_PGID", "PIDTYPE_SID")
+
+
+def _core_type(i: int) -> Formatter:
+    def formatter(c: Context) -> str:
+        value = c.arguments[i] & 0xFFFFFFFF
+        name = _CORE_TYPES[value] if value < len(_CORE_TYPES) else "PIDTYPE_???"
+        return f"{_hex(value)} /* {name} */"
 
     return formatter
 
@@ -239,7 +120,7 @@ def _clone_parent(i: int) -> Formatter:
         if not c.arguments[0] & _PTID:
             return None
         data = None if c.failed else _data(c.at_exit.get(i), 4)
-        return "parent_tid=" + (_pointed_int(data) if data else address(c.arguments[2]))
+        return "parent_tid=" + (f"[{struct.unpack_from('<i', data)[0]}]" if data else address(c.arguments[2]))
 
     return formatter
 
@@ -286,7 +167,229 @@ def _sent(i: int) -> Formatter:
     return formatter
 
 
-def _signal_frame(i: int) -> Formatter:
+# -- values that are made of several
+
+
+def _huge(flags: Callable[[int], str], name: str) -> Callable[[int], str]:
+    """Flags with the logarithm of a page's size in their upper bits: memfd_create and shmget."""
+
+    def text_of(value: int) -> str:
+        shift = value >> 26 & 0x3F
+        rest = value & ~(0x3F << 26)
+        if not shift:
+            return flags(rest)
+        return (f"{flags(rest)}|" if rest else "") + f"{shift}<<{name}_HUGE_SHIFT"
+
+    return text_of
+
+
+def _split(mask: int, low: Callable[[int], str], high: Callable[[int], str]) -> Callable[[int], Formatter]:
+    """A value in the bits of `mask`, flags in the others."""
+
+    def maker(i: int) -> Formatter:
+        def formatter(c: Context) -> str:
+            value = c.arguments[i] & 0xFFFFFFFF
+            rest = value & ~mask
+            return f"{low(value & mask)}|{high(rest)}" if rest else low(value & mask)
+
+        return formatter
+
+    return maker
+
+
+def _mode_and(flags: Callable[[int], str]) -> Callable[[int], Formatter]:
+    """Flags first, then permission bits: shmget and its like."""
+
+    def maker(i: int) -> Formatter:
+        def formatter(c: Context) -> str:
+            value = c.arguments[i] & 0xFFFFFFFF
+            rest = value & ~0o777
+            return (f"{flags(rest)}|" if rest else "") + octal(value & 0o777)
+
+        return formatter
+
+    return maker
+
+
+def _numa_mode(i: int) -> Formatter:
+    def formatter(c: Context) -> str:
+        value = c.arguments[i] & 0xFFFFFFFF
+        mode, flags = value & ~0xE000, value & 0xE000
+        if flags and _mempolicy(mode).endswith("*/"):
+            return _mempolicy_flags(value)
+        return f"{_mempolicy(mode)}|{_mempolicy_flags(flags)}" if flags else _mempolicy(mode)
+
+    return formatter
+
+
+_mempolicy, _mempolicy_flags = enum_text("mempolicy"), flags_text("mempolicy_mode_flags")
+_ioprio_class = enum_text("ioprio_class")
+
+
+def ioprio_text(value: int) -> str:
+    """Return an IO priority as its macro."""
+    return f"IOPRIO_PRIO_VALUE({_ioprio_class(value >> 13)}, {value & 0x1FFF})"
+
+
+_personality, _personality_flags = enum_text("personality"), flags_text("personality_flags")
+
+
+def personality_text(value: int) -> str:
+    """Return `PER_LINUX|ADDR_NO_RANDOMIZE`."""
+    rest = value & ~0xFF
+    return f"{_personality(value & 0xFF)}|{_personality_flags(rest)}" if rest else _personality(value & 0xFF)
+
+
+def _personality_argument(i: int) -> Formatter:
+    def formatter(c: Context) -> str:
+        value = c.arguments[i] & 0xFFFFFFFF
+        return "0xffffffff" if value == 0xFFFFFFFF else personality_text(value)
+
+    return formatter
+
+
+_QUOTA = {0x800001: "Q_SYNC", 0x800002: "Q_QUOTAON", 0x800003: "Q_QUOTAOFF", 0x800004: "Q_GETFMT",
+          0x800005: "Q_GETINFO", 0x800006: "Q_SETINFO", 0x800007: "Q_GETQUOTA", 0x800008: "Q_SETQUOTA",
+          0x800009: "Q_GETNEXTQUOTA", 0x5801: "Q_XQUOTAON", 0x5802: "Q_XQUOTAOFF", 0x5803: "Q_XGETQUOTA",
+          0x5804: "Q_XSETQLIM", 0x5805: "Q_XGETQSTAT", 0x5806: "Q_XQUOTARM", 0x5807: "Q_XQUOTASYNC",
+          0x5808: "Q_XGETQSTATV", 0x5809: "Q_XGETNEXTQUOTA"}  # fmt: skip
+_QUOTA_TYPES = ("USRQUOTA", "GRPQUOTA", "PRJQUOTA")
+
+
+def _quota_command(i: int) -> Formatter:
+    def formatter(c: Context) -> str:
+        value = c.arguments[i] & 0xFFFFFFFF
+        command, kind = value >> 8, value & 0xFF
+        name = _QUOTA.get(command) or f"{_hex(command)} /* Q_??? */"
+        return f"QCMD({name}, {_QUOTA_TYPES[kind] if kind < 3 else f'{kind:#x} /* ???QUOTA */'})"
+
+    return formatter
+
+
+def _errno_argument(i: int) -> Formatter:
+    def formatter(c: Context) -> str:
+        value = c.arguments[i] & 0xFFFFFFFF
+        return ERRNO.get(value) or str(value)
+
+    return formatter
+
+
+def _device_number(i: int) -> Formatter:
+    def formatter(c: Context) -> str:
+        number = c.arguments[i] & 0xFFFFFFFF
+        return f"makedev({_hex(number >> 8 & 0xFFF)}, {_hex(number & 0xFF | number >> 12 & 0xFFF00)})"
+
+    return formatter
+
+
+#: Registers of struct user (sys/user.h), by their place.
+_USER = (
+    "r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss fs_base gs_base ds es fs"
+    " gs"
+)
+
+
+def _user_offset(i: int) -> Formatter:
+    names = _USER.split()
+
+    def formatter(c: Context) -> str:
+        value = c.arguments[i]
+        index, rest = divmod(value, 8)
+        if index >= len(names) or rest:
+            return _hex(value)
+        name = names[index]
+        return f"8*{name.upper()}"
+
+    return formatter
+
+
+_key_names = enum_text("key_spec")
+
+
+def _key_spec(value: int) -> str:
+    name = _key_names(value)
+    return str(signed(value)) if name.endswith("*/") else name
+
+
+_actions = enum_text("syslog_action")
+
+
+def _action_name(value: int) -> str:
+    name = _actions(value)
+    return "SYSLOG_ACTION_???" if name.endswith("*/") else name
+
+
+def _ipc_command(name: str) -> Callable[[int], Formatter]:
+    """A command of the System V calls: IPC_64 (0x100) may be added to it."""
+    text = enum_text(name)
+
+    def maker(i: int) -> Formatter:
+        def formatter(c: Context) -> str:
+            value = c.arguments[i] & 0xFFFFFFFF
+            return f"IPC_64|{text(value & ~0x100)}" if value & 0x100 else text(value)
+
+        return formatter
+
+    return maker
+
+
+_swap_flags = flags_text("swap_flags")
+
+
+def _swap(i: int) -> Formatter:
+    """swapon(2)'s flags, with the priority in their low bits."""
+
+    def formatter(c: Context) -> str:
+        value = c.arguments[i] & 0xFFFFFFFF
+        flags, priority = value & ~0x7FFF, value & 0x7FFF
+        return f"{_swap_flags(flags)}|{priority}" if flags else str(priority)
+
+    return formatter
+
+
+_kexec_arch, _kexec_flags = enum_text("kexec_arch"), flags_text("kexec_flags")
+
+
+def _kexec(i: int) -> Formatter:
+    def formatter(c: Context) -> str:
+        value = c.arguments[i]
+        rest = value & ~0xFFFF0000
+        arch = _kexec_arch(value & 0xFFFF0000)
+        return f"{arch}|{_kexec_flags(rest)}" if rest else arch
+
+    return formatter
+
+
+_mq_attr = layout_text("mq_attr")
+
+
+def _mq_attr_new(i: int) -> Formatter:
+    def formatter(c: Context) -> str | None:
+        if not c.arguments[1] & 0o100:
+            return None
+        data = _data(c.at_entry.get(i), 32)
+        return _mq_attr(data, c) if data else address(c.arguments[i])
+
+    return formatter
+
+
+_msync_ms = flags_text("mount_flags")
+
+
+def _mount_flags(i: int) -> Formatter:
+    """mount(2) has had a magic number in the upper half of its flags."""
+
+    def formatter(c: Context) -> str:
+        value = c.arguments[i]
+        if value & 0xFFFF0000 == 0xC0ED0000:
+            rest = value & 0xFFFF
+            return "MS_MGC_VAL" + (f"|{_msync_ms(rest)}" if rest else "")
+        return _msync_ms(value)
+
+    return formatter
+
+
+def _sigframe(i: int) -> Formatter:
     """The mask that rt_sigreturn restores; the call has no argument, the tracer found the frame."""
 
     def formatter(c: Context) -> str | None:
@@ -296,69 +399,36 @@ def _signal_frame(i: int) -> Formatter:
     return formatter
 
 
+_memfd = _huge(flags_text("memfd_flags"), "MFD")
+_mount_attr = flags_text("mount_attr")
 SPECIAL: dict[str, Callable[[int], Formatter]] = {
-    "unused": lambda i: lambda c: None, "sent": _sent,
-    "fcntl_arg": _fcntl_argument, "ioctl_cmd": _ioctl_command, "ioctl_arg": _ioctl_argument,
     "epoll_arg": _epoll_argument,
-    "futex_count": _futex_count, "futex_timeout": _futex_timeout, "futex_addr": _futex_address,
-    "futex_value": _futex_value, "prctl_arg": _prctl_argument, "prctl_more": _prctl_more,
+    "unused": lambda i: lambda c: None, "ignored": lambda i: lambda c: address(c.arguments[i]), "sent": _sent,
+    "sigframe": _sigframe, "pgoffset": lambda i: lambda c: _hex((c.arguments[i] & 0xFFFFFFFF) << 12),
+    "uint32v": lambda i: lambda c: str(c.arguments[i] & 0xFFFFFFFF),
+    "ioctl_cmd": lambda i: lambda c: ioctl_text(c.arguments[i] & 0xFFFFFFFF),
+    "ioctl_value": lambda i: lambda c: _hex(c.arguments[i]),
+    "futex_wake_op": _futex_wake_op, "futex_bitset": _bitset, "cap_if_ambient": _cap_if_ambient,
+    "mce_policy": _mce_if_set, "ptracer": _ptracer, "core_type": _core_type, "errno": _errno_argument,
+    "key_spec": lambda i: lambda c: _key_spec(c.arguments[i] & 0xFFFFFFFF),
+    "syslog_action": lambda i: lambda c: f"{signed(c.arguments[i])} /* {_action_name(c.arguments[i] & 0xFFFFFFFF)} */",
+    "swap_word": _swap, "kexec_word": _kexec, "mq_attr_new": _mq_attr_new,
+    "shmctl_cmd": _ipc_command("shmctl_cmd"), "semctl_cmd": _ipc_command("semctl_cmd"),
+    "msgctl_cmd": _ipc_command("msgctl_cmd"),
+    "semget_flags": _mode_and(flags_text("ipc_flags")), "mempolicy_mode": _numa_mode,
+    "shmget_mode": _mode_and(_huge(flags_text("shmget_all"), "SHM")),
+    "ioprio": lambda i: lambda c: ioprio_text(c.arguments[i] & 0xFFFFFFFF),
+    "personality": _personality_argument, "quota_cmd": _quota_command, "dev_number": _device_number,
+    "user_offset": _user_offset, "mount_word": _mount_flags,
+    "memfd_flags": lambda i: lambda c: _memfd(c.arguments[i] & 0xFFFFFFFF),
+    "fan_init_flags": _split(0xC, enum_text("fan_class_names"), flags_text("fan_init")),
+    "fan_event_f_flags": lambda i: lambda c: open_flags_text(c.arguments[i] & 0xFFFFFFFF),
+    "ptpeer_flags": lambda i: lambda c: open_flags_text(c.arguments[i] & 0xFFFFFFFF),
+    "mount_attr_flags": lambda i: lambda c: _mount_attr(c.arguments[i] & 0xFFFFFFFF),
     "clone_stack": lambda i: lambda c: f"child_stack={address(c.arguments[1])}",
     "clone_flags": lambda i: lambda c: f"flags={_clone_flags_text(c.arguments[0])}",
     "clone_ptid": _clone_parent,
     "clone_tls": lambda i: lambda c: f"tls={address(c.arguments[4])}" if c.arguments[0] & _SETTLS else None,
     "clone_ctid": lambda i: lambda c: f"child_tidptr={address(c.arguments[3])}" if c.arguments[0] & _CTID else None,
-    "sigframe": _signal_frame, "clone_args": _clone3_struct, "clone3_tail": _clone3_tail,
+    "clone_args": _clone3_struct, "clone3_tail": _clone3_tail,
 }  # fmt: skip
-
-
-# -- what follows the result in parentheses
-
-
-def _poll_after(c: Context) -> str | None:
-    if c.value == 0:
-        return "Timeout"
-    data = _data(c.at_exit.get(0), 8) or b""
-    ready = [
-        f"{{fd={fd}, revents={_poll_events(revents)}}}"
-        for fd, _, revents in struct.iter_unpack("<iHH", data[: len(data) & ~7])
-        if revents
-    ]
-    return "[" + ", ".join(ready) + "]" if ready else None
-
-
-def _select_after(kind: str) -> Callable[[Context], str | None]:
-    def after(c: Context) -> str | None:
-        if c.value == 0:
-            return "Timeout"
-        parts = []
-        for index, name in ((1, "in"), (2, "out"), (3, "except")):
-            bits = int.from_bytes(_data(c.at_exit.get(index), 1) or b"", "little")
-            bits &= (1 << max(0, min(signed(c.arguments[0]), 1024))) - 1
-            if bits:
-                parts.append(f"{name} [{' '.join(str(fd) for fd in range(bits.bit_length()) if bits >> fd & 1)}]")
-        left = _data(c.at_exit.get(4), 16)
-        if c.arguments[4] and left:
-            parts.append(f"left {STRUCTS[kind](left)}")
-        return ", ".join(parts)
-
-    return after
-
-
-def _ppoll_after(c: Context) -> str | None:
-    text, left = _poll_after(c), _data(c.at_exit.get(2), 16)
-    if text != "Timeout" and c.arguments[2] and left:
-        return (f"{text}, " if text else "") + f"left {STRUCTS['timespec'](left)}"
-    return text
-
-
-#: Call -> text in parentheses after its result, when it did not fail.
-AFTER: dict[str, Callable[[Context], str | None]] = {
-    "poll": _poll_after, "ppoll": _ppoll_after, "select": _select_after("timeval"),
-    "pselect6": _select_after("timespec"),
-    "rt_sigtimedwait": lambda c: signal_name(c.value),
-}  # fmt: skip
-#: Kind of result -> its text, where it takes more than the number.
-RESULTS: dict[str, Callable[[Context], str | None]] = {
-    "fcntl": _fcntl_result,
-    "scheduler": lambda c: f"{c.value} ({_scheduler(c.value)})",
-}

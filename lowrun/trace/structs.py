@@ -29,8 +29,6 @@ _st_flags = flags_text("st_flags")
 _ss_flags = flags_text("ss_flags")
 _epoll_events = flags_text("epoll_events")
 _fs_magic = enum_text("fs_magic")
-_lock_type = enum_text("lock_type")
-_whence = enum_text("whence")
 _INFINITY = (1 << 64) - 1
 
 
@@ -172,11 +170,6 @@ def _sysinfo(data: bytes) -> str:
     return "{" + ", ".join(f"{name}={value}" for name, value in zip(names, values, strict=True)) + "}"
 
 
-def _flock(data: bytes) -> str:
-    kind, whence, start, size, _pid = struct.unpack_from("<hhxxxxqqi", data)
-    return f"{{l_type={_lock_type(kind)}, l_whence={_whence(whence)}, l_start={start}, l_len={size}}}"
-
-
 def _wstatus(data: bytes) -> str:
     (status,) = struct.unpack_from("<i", data)
     if status & 0xFF == 0x7F:
@@ -203,7 +196,7 @@ def _tms(data: bytes) -> str:
 STRUCTS: dict[str, Callable[[bytes], str]] = {
     "stat": _stat, "statx": _statx, "statfs": _statfs, "timespec": timespec_text, "timeval": _timeval,
     "rlimit": _rlimit, "rusage": _rusage, "sigset": sigset_text, "sigaction": _sigaction, "stack": _stack,
-    "epoll_event": _epoll_event, "utsname": _utsname, "sysinfo": _sysinfo, "flock": _flock, "wstatus": _wstatus,
+    "epoll_event": _epoll_event, "utsname": _utsname, "sysinfo": _sysinfo, "wstatus": _wstatus,
     "tms": _tms, "int32": _number("<i"), "uint32": _number("<I"), "socklen": _number("<i"), "int64": _number("<q"),
     "uint64": _number("<Q"), "tid": _number("<i"),
     "gid": lambda data: str(struct.unpack_from("<I", data)[0]),

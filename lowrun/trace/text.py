@@ -17,10 +17,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from lowrun.trace.arch import AUDIT_ARCH_X86_64
 from lowrun.trace.constants import signal_name
 from lowrun.trace.context import Context
-from lowrun.trace.decode import Format, format_of
+from lowrun.trace.decode import Format, call_format
 from lowrun.trace.descriptors import Descriptors
 from lowrun.trace.records import (
     Buffer,
@@ -39,7 +38,6 @@ from lowrun.trace.records import (
     read,
 )
 from lowrun.trace.signals import siginfo_text
-from lowrun.trace.table import FOREIGN
 
 __all__ = ["Output", "StraceWriter", "write_strace"]
 
@@ -150,8 +148,7 @@ class StraceWriter:
             thread = self._threads[record.tid] = _Thread(record.tid)
         elif thread.format is not None:
             thread.previous = thread.format.name
-        number = record.number if record.arch == AUDIT_ARCH_X86_64 else record.number | FOREIGN
-        form = thread.format = format_of(number)
+        form = thread.format = call_format(record.arch, record.number, record.arguments)
         context = thread.context = Context(
             record.arguments, record.chunks, self._descriptors.of(record.tid, record.tgid), thread.previous
         )

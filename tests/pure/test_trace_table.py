@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from lowrun.errors import UsageError
-from lowrun.trace import arch, table
+from lowrun.trace import arch
 from lowrun.trace.decode import format_of
-from lowrun.trace.rows import ROWS, SIZES
+from lowrun.trace.rows import ROWS
 from lowrun.trace.table import call_of, capture_plan, numbers_of
 
 HEADER = Path(__file__).parents[2] / "_native" / "records.h"
