@@ -88,7 +88,7 @@ def test_dashes_end_the_options() -> None:
         ("-ilo x", "-i is not in this version yet"),
         ("--net-filter tcp x", "--net-filter is not in this version yet"),
         ("--engine bpf x", "--engine 'bpf': not in this version yet"),
-        ("--engine gdb x", "--engine 'gdb': auto or ptrace is needed"),
+        ("--engine gdb x", "--engine 'gdb': auto, ptrace or python is needed"),
     ],
 )
 def test_wrong_words_are_named(words: str, message: str) -> None:
