@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What the C files of lowrun._native share. A function is lr_<noun>_<verb>,
- * returns >= 0 or -errno, writes results through ret_ parameters, never calls
- * back into Python and never prints. Python owns every descriptor.
+ * returns >= 0 or -errno, writes results through ret_ parameters and never
+ * prints. Python is called back for hooks and for the engine "python" alone. Python owns every descriptor.
  */
 #ifndef LR_LOWRUN_H
 #define LR_LOWRUN_H

@@ -46,6 +46,7 @@ def run(options: TraceOptions, command_words: Sequence[str]) -> int:
                 only=None if options.only is None else trace.numbers_of(options.only),
                 string_limit=options.string_limit,
                 inject=[Inject.parse(text, fault=name == "fault") for name, text in options.injections],
+                engine=options.engine,
             )
         )
         taken = {number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN}

@@ -102,7 +102,7 @@ TRACE_OPTIONS = (
     Option("string_limit", ("-s", "--string-limit"), "bytes shown of a string (default 2048)", "N", whole),
     Option("environment", ("-E", "--env"), "set a variable of COMMAND's, or unset it", "NAME[=VALUE]", _variable,
            many=True),
-    Option("engine", ("--engine",), "auto or ptrace (default auto)", "ENGINE"),
+    Option("engine", ("--engine",), "auto, ptrace or python (default auto)", "ENGINE"),
     Option("keep_binary", ("--keep-binary",), "write the binary records to FILE.records, too (with -o FILE)"),
     Option("quiet", ("-q", "--quiet"), "no word of processes attached and detached"),
     Option("debug", ("-d", "--debug"), "log each step lowrun itself takes"),

@@ -19,7 +19,7 @@ from lowrun.errors import UsageError
 from lowrun.runs.recorder import RunInfo
 from lowrun.trace.hooks import HookFunction, Hooks, tampering_of
 from lowrun.trace.inject import Inject, stops_of
-from lowrun.trace.ptracelib import load
+from lowrun.trace.ptracelib import check_engine, load
 from lowrun.trace.tracer import ENGINES, STRING_LIMIT, UNPRIVILEGED, Tracer
 from lowrun.values import Artifact, Usage
 
@@ -73,10 +73,8 @@ class Calls:
         self._on_call, self._on_return = on_call, on_return
         self._hooked = self._hook_numbers(hook)
         self._inject = tuple(inject)
-        if engine == "python" and inject:
-            raise UsageError("the python engine injects nothing; use hooks, or the engine ptrace")
         if engine == "python":
-            load("the python engine needs")
+            check_engine(self._inject)
         if on_call is not None or on_return is not None:
             load("hooks need")
         self._keep_binary = keep_binary

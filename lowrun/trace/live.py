@@ -41,7 +41,8 @@ class LiveTrace:
     when nothing is traced any more and the sink has had all: then `status` is
     the command's, `error` why it could not be brought to its exec, `sink_error`
     why the sink got no more. `only` holds the call numbers to trace (None: all);
-    `string_limit` bytes are copied of a string; `inject` is done to calls. Close it (a context manager): a
+    `string_limit` bytes are copied of a string; `inject` is done to calls, `engine` as in
+    lowrun.Calls. Close it (a context manager): a
     command that is still there is killed, attached processes are let go.
     """
 
@@ -54,6 +55,7 @@ class LiveTrace:
         only: frozenset[int] | None = None,
         string_limit: int = STRING_LIMIT,
         inject: Sequence[Inject] = (),
+        engine: str = "auto",
     ) -> None:
         self.status: ExitStatus | None = None
         self.error: LowrunError | None = None
@@ -62,10 +64,8 @@ class LiveTrace:
         self.faults: list[str] = []
         self._loop, self._sink, self._on_end = loop, sink, on_end
         self._wake = OwnedFd(kernel.counter_create())
-        self._stops = stops_of(only, inject)
-        self._tracer = Tracer(
-            -1, capture_plan(), only, string_limit, wake=self._wake.fileno(), tampering=tampering_of(inject)
-        )
+        self._stops = None if engine == "python" else stops_of(only, inject)
+        self._tracer = Tracer(-1, capture_plan(), only, string_limit, self._wake.fileno(), tampering_of(inject), engine)
         self._source: IoSource = loop.add_io(self._wake.fileno(), kernel.READ, self._woken)
         self._gathering: Timer | None = None
         self._leaving: Timer | None = None

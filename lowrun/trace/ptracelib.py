@@ -8,12 +8,13 @@ that module is made here.
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from types import ModuleType
 from typing import Any
 
-from lowrun.errors import UnsupportedError
+from lowrun.errors import UnsupportedError, UsageError
 
-__all__ = ["load"]
+__all__ = ["check_engine", "load"]
 
 _LIBC = "ptrace.ctypes_libc"
 
@@ -31,3 +32,10 @@ def load(what: str) -> Any:
     except ImportError as error:
         raise UnsupportedError(f"{what} python-ptrace, which is not there: {error}") from error
     return ptrace.debugger
+
+
+def check_engine(injections: Collection[object]) -> None:
+    """Raise what keeps the python engine from a trace with `injections`: UsageError, UnsupportedError."""
+    if injections:
+        raise UsageError("the python engine injects nothing; use hooks, or the engine ptrace")
+    load("the python engine needs")

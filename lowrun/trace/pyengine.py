@@ -10,15 +10,17 @@ waits for its own tracees alone.
 from __future__ import annotations
 
 import _thread
+import contextlib
 import errno
 import os
 import time
-from collections.abc import Sequence
 
 from lowrun.core import kernel
+from lowrun.core.fd import write_all
 from lowrun.core.tracing import NativeTracer, Tampering, TracedUsage
-from lowrun.errors import UnsupportedError, UsageError
+from lowrun.trace.ptracelib import check_engine
 from lowrun.trace.pyloop import PythonLoop
+from lowrun.trace.records import Lost, encode
 
 __all__ = ["PythonTracer"]
 
@@ -33,7 +35,6 @@ class _Sink:
         self._lock = _thread.allocate_lock()
         self._buffer = bytearray()
         self.error: OSError | None = None
-        self.lost = 0
         self.closing = False
 
     def put(self, record: bytes) -> None:
@@ -43,7 +44,6 @@ class _Sink:
             time.sleep(0.001)
         with self._lock:
             if self.error is not None:
-                self.lost += 1
                 return
             was_empty = not self._buffer
             self._buffer += record
@@ -53,12 +53,16 @@ class _Sink:
             kernel.counter_add(self._wake)
 
     def _write(self) -> None:
-        data, self._buffer = memoryview(self._buffer), bytearray()
+        data, self._buffer = self._buffer, bytearray()
+        begin = os.lseek(self._output, 0, os.SEEK_CUR)
         try:
-            while data:
-                data = data[os.write(self._output, data) :]
+            write_all(self._output, bytes(data))
         except OSError as error:
-            self.error, self.lost = error, self.lost + 1
+            self.error = error
+            os.ftruncate(self._output, begin)
+            os.lseek(self._output, begin, os.SEEK_SET)
+            with contextlib.suppress(OSError):
+                write_all(self._output, encode(Lost(0, 0, time.time_ns(), error.errno or 0)))
 
     def flush(self) -> None:
         """Write what is in memory. Raises OSError: the first error of any write."""
@@ -90,12 +94,9 @@ class PythonTracer:
         wake: int = -1,
         tampering: Tampering | None = None,
     ) -> None:
-        if tampering is not None and tampering.places:
-            raise UsageError("the python engine injects nothing; use hooks, or the engine ptrace")
+        check_engine(() if tampering is None else tampering.places)
         self._sink = _Sink(output, wake)
         self._loop = PythonLoop(self._sink.put, plan, only, string_limit, tampering)
-        #: Attaching is refused altogether.
-        self.refused = 0
         self._native = NativeTracer(output, plan, only, string_limit, wake, engine=self._loop)
 
     def run(self, pid: int) -> None:
@@ -103,10 +104,6 @@ class PythonTracer:
         self._native.run(pid)
         if self._loop.failure is not None:
             raise OSError(errno.EIO, self._loop.failure)
-
-    def attach(self, pids: Sequence[int]) -> None:
-        """Refuse."""
-        raise UnsupportedError("the python engine traces commands only; attach with the engine ptrace")
 
     def await_seized(self, timeout: float) -> None:
         """As NativeTracer."""
@@ -127,11 +124,6 @@ class PythonTracer:
     def flush(self) -> None:
         """Write what is still in memory. Raises OSError: the first error of any write."""
         self._sink.flush()
-
-    @property
-    def lost(self) -> int:
-        """How many records could not be written."""
-        return self._sink.lost
 
     @property
     def write_error(self) -> str | None:

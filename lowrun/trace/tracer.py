@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lowrun.core import kernel
 from lowrun.core.tracing import NativeTracer, Tampering
-from lowrun.errors import DeniedError, GoneError, InternalError
+from lowrun.errors import DeniedError, GoneError, InternalError, UnsupportedError, UsageError
 from lowrun.trace.denial import Facts, reason, status_lines
 from lowrun.values import Usage
 
@@ -72,6 +72,8 @@ class Tracer:
         tampering: Tampering | None = None,
         engine: str = "auto",
     ) -> None:
+        if engine not in ENGINES:
+            raise UsageError(f'no such engine: "{engine}" (there are: {", ".join(ENGINES)})')
         self._native: NativeTracer | PythonTracer
         if engine == "python":
             from lowrun.trace.pyengine import PythonTracer
@@ -103,15 +105,19 @@ class Tracer:
     def attach(self, pids: Sequence[int]) -> None:
         """Trace the running processes `pids` with all their threads; returns when they are traced.
 
-        Raises DeniedError (with the reason and the remedy), GoneError; then none is traced.
+        Raises DeniedError (with the reason and the remedy), GoneError; then none is traced. UnsupportedError: the
+        python engine attaches to nothing.
         """
+        if not isinstance(self._native, NativeTracer):
+            raise UnsupportedError("the python engine traces commands only; attach with the engine ptrace")
         self._attached = True
         self._begin(self._native.attach, pids)
         try:
             self._native.await_seized(PATIENCE)
         except OSError as error:
+            refused = self._native.refused
             self.stop()
-            raise _translated(error, self._native.refused) from error
+            raise _translated(error, refused) from error
 
     def _begin(self, trace: Callable[[_T], None], what: _T) -> None:
         """Start the thread."""
