@@ -219,7 +219,8 @@ static int capture_iovec(const struct source *s, uint64_t address, uint64_t coun
 
         if (capture_part(s, (uint64_t) vector[i].iov_base, len, limit) < 0)
             break;
-        left -= len;
+        if (s->rval != NULL)
+            left -= len;
     }
     return count > max;
 }

@@ -62,7 +62,8 @@ Reader = Callable[[int, int], bytes]
 
 PAGE = 4096
 PATH_MAX = 4096
-VECTOR_MAX = 32
+VECTOR_MAX = 2048
+CONTROL_MAX, NETLINK_MAX, AF_NETLINK = 20480, 65536, 16
 POINTERS_MAX = 1 << 20
 COUNTED_MAX = 4096
 FIXED_MAX = 0xFFFF
@@ -104,6 +105,8 @@ class _Source:
 
     def __init__(self, read: Reader, arguments: Sequence[int], value: int | None, limit: int) -> None:
         self._read, self._arguments, self._value, self._limit = read, arguments, value, limit
+        #: Of a vector no more elements are copied than bytes of a string.
+        self._elements = min(limit, VECTOR_MAX)
 
     def _whole(self, address: int, size: int) -> bytes:
         data = self._read(address, size) if size and address else b""
@@ -155,7 +158,7 @@ class _Source:
             for (pointer,) in struct.iter_unpack("<Q", data[: len(data) & ~7]):
                 if not pointer:
                     return first, count
-                if count < VECTOR_MAX:
+                if count < self._elements:
                     first.append(pointer)
                 count += 1
         if not address:
@@ -170,23 +173,31 @@ class _Source:
                 data += self._part(*self._string(pointer, self._limit))
             except _BadPointerError:
                 data += self._part(b"", True)
-        return data, with_strings and count > VECTOR_MAX
+        return data, with_strings and count > self._elements
 
-    def _iovec(self, address: int, count: int) -> tuple[bytes, bool]:
-        kept = min(count, VECTOR_MAX)
-        data = heads = self._whole(address, kept * IOVEC_SIZE)
+    def _iovec(self, address: int, count: int, limit: int) -> tuple[bytes, bool]:
+        wanted = min(count, self._elements) * IOVEC_SIZE
+        heads = self._read(address, wanted) if wanted and address else b""
+        if not address or (wanted and len(heads) < IOVEC_SIZE):
+            raise _BadPointerError
+        heads = heads[: len(heads) // IOVEC_SIZE * IOVEC_SIZE]
+        data = struct.pack("<Q", len(heads) // IOVEC_SIZE) + heads
         left = 1 << 64 if self._value is None else max(self._value, 0)
         for base, size in struct.iter_unpack("<QQ", heads):
             size = min(size, left)
-            data += self._bytes_part(base, size, self._limit)
-            left -= size
-        return data, count > VECTOR_MAX
+            data += self._bytes_part(base, size, limit)
+            left -= size if self._value is not None else 0
+        return data, count > self._elements
 
     def _msghdr(self, address: int) -> tuple[bytes, bool]:
         head = self._whole(address, MSGHDR_SIZE)
         name, name_size, vector, count, control, control_size, _ = struct.unpack("<QI4xQQQQi4x", head)
-        parts = self._bytes_part(name, name_size, NAME_MAX) + self._bytes_part(control, control_size, COUNTED_MAX)
-        data, cut = self._iovec(vector, count)
+        parts = self._bytes_part(name, name_size, NAME_MAX) + self._bytes_part(control, control_size, CONTROL_MAX)
+        family = int.from_bytes(self._read(name, 2), "little") if name and name_size >= 2 else 0
+        try:
+            data, cut = self._iovec(vector, count, NETLINK_MAX if family == AF_NETLINK else self._limit)
+        except _BadPointerError:  # all else is there
+            data, cut = b"", False
         return head + parts + data, cut
 
     def _deep(self, address: int, kind: int, size: int) -> tuple[bytes, bool]:
@@ -249,7 +260,7 @@ class _Source:
         if what == COUNTED and size and self._size(of) <= SIZE_MAX:
             return self._bytes(address, self._size(of) * size, COUNTED_MAX // size * size)
         if what == IOVEC:
-            return self._iovec(address, self._size(of))
+            return self._iovec(address, self._size(of), self._limit)
         if what == MSGHDR:
             return self._msghdr(address)
         raise _BadPointerError

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests import corpus
-from tests.compare_strace import report
-from tests.programs import LOWRUN
+from tests.compare_strace import compare, record, report
+from tests.programs import LOWRUN, mock
 
 #: What two recordings of strace agree on by chance a third need not have (mostly what threads do to each other).
 SHARE = 0.97
@@ -31,6 +31,15 @@ def test_the_same_lines_as_strace(name: str, tmp_path: Path) -> None:
         if verdict.share >= SHARE:
             break
     assert verdict.share >= SHARE
+
+
+@pytest.mark.parametrize("words", [["messages"], ["/bin/true", *map(str, range(100))]], ids=lambda words: words[0])
+def test_vectors_and_messages_in_every_form(words: list[str]) -> None:
+    """Iovecs, control messages, names and arguments, good and bad ones: every line is strace's."""
+    command = [mock(words[0]) if words[0] == "messages" else words[0], *words[1:]]
+    verdict = compare(*record(command))
+    assert verdict.total > 30
+    assert not verdict.missing, report(verdict, 5)
 
 
 @pytest.mark.parametrize("code", ["0", "1"])
