@@ -41,8 +41,8 @@ enum lr_fd_kind {
 };
 
 struct lr_fd {
-    uint64_t parts;                    /* PATH: a bit for each of its components */
-    uint32_t last;                     /* PATH: hash of the last of them; PROCESS: the pid */
+    uint64_t parts;                    /* PATH: a bit for each of its components; SOCKET: 1 when calls alone change it */
+    uint32_t last;                     /* PATH: hash of the last of them; PROCESS: the pid; SOCKET: `addressed` then */
     uint32_t kind;                     /* enum lr_fd_kind */
 };
 
@@ -125,6 +125,7 @@ struct lr_tracer {
     uint64_t no_devices[LR_NO_DEVICES]; /* hashes of paths that are none */
     bool asking;                       /* some descriptor may have changed when it is used */
     uint32_t asked;                    /* calls since then */
+    uint32_t addressed;                /* entries and exits of calls that can give a socket an address */
 
     /* waiting */
     bool may_poll;

@@ -250,6 +250,18 @@ static void close_some(struct lr_tracer *t, struct lr_task *task)
         lr_files_clear(task, first, (uint32_t) task->args[1]);
 }
 
+/* bind, connect, listen; and whatever sends, which binds. */
+static bool gives_address(const struct lr_task *task)
+{
+    switch (task->nr) {
+    case SYS_bind: case SYS_connect: case SYS_listen: case SYS_sendto: case SYS_sendmsg: case SYS_sendmmsg:
+    case SYS_write: case SYS_writev: case SYS_sendfile: case SYS_splice: case SYS_io_uring_enter: case SYS_io_submit:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Before the record of the entry. */
 void lr_paths_before(struct lr_tracer *t, struct lr_task *task)
 {
@@ -265,6 +277,7 @@ void lr_paths_before(struct lr_tracer *t, struct lr_task *task)
         t->asking = lr_names_asking(t);
     if (t->asking)
         visit_used(t, task, lr_name_ask);
+    t->addressed += gives_address(task);
     if (does(task) == CLOSES || does(task) == CLOSES_RANGE)
         close_some(t, task);
 }
@@ -326,6 +339,7 @@ static void after_change_of_sharing(struct lr_tracer *t, struct lr_task *task)
 /* Before the record of the exit. */
 void lr_paths_after(struct lr_tracer *t, struct lr_task *task, int64_t rval, bool is_error)
 {
+    t->addressed += gives_address(task);
     if (is_error) {
         if (does(task) == CLOSES && rval != -EBADF && follows(t))
             look(t, task, (int) task->args[0]);
