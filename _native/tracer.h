@@ -258,6 +258,16 @@ bool lr_names_asking(const struct lr_tracer *t);
 void lr_names_removed(struct lr_tracer *t, const char *path, bool is_file);
 void lr_names_moved(struct lr_tracer *t, const char *from, const char *to);
 
+/* ---- tracer_visits.c ---- */
+typedef void lr_visit(struct lr_tracer *t, struct lr_task *task, int fd);
+size_t lr_memory_read(const struct lr_task *task, uint64_t address, void *out, size_t len);
+void lr_visit_arguments(struct lr_tracer *t, struct lr_task *task, lr_visit *fn);
+void lr_visit_pair(struct lr_tracer *t, struct lr_task *task, uint64_t address, lr_visit *fn);
+void lr_visit_polled(struct lr_tracer *t, struct lr_task *task, lr_visit *fn);
+void lr_visit_selected(struct lr_tracer *t, struct lr_task *task, lr_visit *fn);
+void lr_visit_message(struct lr_tracer *t, struct lr_task *task, uint64_t address, lr_visit *fn);
+void lr_visit_messages(struct lr_tracer *t, struct lr_task *task, uint64_t count, lr_visit *fn);
+
 /* ---- tracer_paths.c ---- */
 void lr_paths_before(struct lr_tracer *t, struct lr_task *task);
 void lr_paths_after(struct lr_tracer *t, struct lr_task *task, int64_t rval, bool is_error);
