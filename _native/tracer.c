@@ -276,6 +276,7 @@ static int on_stop(struct lr_tracer *t, struct lr_task *task, int status)
         lr_process_sample(t, task->tgid);
         if (task->entered)
             record_status(t, task, LR_REC_EXITING, 0);
+        lr_files_release(task);        /* it makes no call any more, and its /proc says nothing */
         return 0;
     case PTRACE_EVENT_STOP:
         if (signo == SIGTRAP)

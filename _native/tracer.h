@@ -41,8 +41,8 @@ enum lr_fd_kind {
 };
 
 struct lr_fd {
-    uint64_t parts;                    /* PATH: a bit for each of its components */
-    uint32_t last;                     /* PATH: hash of the last of them; PROCESS: the pid */
+    uint64_t parts;                    /* PATH: a bit for each of its components; SOCKET: 1 when calls alone change it */
+    uint32_t last;                     /* PATH: hash of the last of them; PROCESS: the pid; SOCKET: `addressed` then */
     uint32_t kind;                     /* enum lr_fd_kind */
 };
 
@@ -125,6 +125,7 @@ struct lr_tracer {
     uint64_t no_devices[LR_NO_DEVICES]; /* hashes of paths that are none */
     bool asking;                       /* some descriptor may have changed when it is used */
     uint32_t asked;                    /* calls since then */
+    uint32_t addressed;                /* entries and exits of calls that can give a socket an address */
 
     /* waiting */
     bool may_poll;
@@ -256,6 +257,16 @@ void lr_name_ask(struct lr_tracer *t, struct lr_task *task, int fd);
 bool lr_names_asking(const struct lr_tracer *t);
 void lr_names_removed(struct lr_tracer *t, const char *path, bool is_file);
 void lr_names_moved(struct lr_tracer *t, const char *from, const char *to);
+
+/* ---- tracer_visits.c ---- */
+typedef void lr_visit(struct lr_tracer *t, struct lr_task *task, int fd);
+size_t lr_memory_read(const struct lr_task *task, uint64_t address, void *out, size_t len);
+void lr_visit_arguments(struct lr_tracer *t, struct lr_task *task, lr_visit *fn);
+void lr_visit_pair(struct lr_tracer *t, struct lr_task *task, uint64_t address, lr_visit *fn);
+void lr_visit_polled(struct lr_tracer *t, struct lr_task *task, lr_visit *fn);
+void lr_visit_selected(struct lr_tracer *t, struct lr_task *task, lr_visit *fn);
+void lr_visit_message(struct lr_tracer *t, struct lr_task *task, uint64_t address, lr_visit *fn);
+void lr_visit_messages(struct lr_tracer *t, struct lr_task *task, uint64_t count, lr_visit *fn);
 
 /* ---- tracer_paths.c ---- */
 void lr_paths_before(struct lr_tracer *t, struct lr_task *task);

@@ -142,7 +142,9 @@ static struct lr_fd describe(struct lr_tracer *t, const struct lr_task *task, st
         if (kind != LR_FD_NONE) {
             body->kind = LR_PATH_SOCKET;
             body->number = inode;
-            return (struct lr_fd) { .kind = (uint32_t) kind };
+            return (struct lr_fd) {
+                .kind = (uint32_t) kind, .last = t->addressed, .parts = strncmp(text, "UNIX", 4) != 0,
+            };
         }
     } else if (strcmp(text, pidfd) == 0) {
         uint32_t pid = pid_of(task, body->fd);
@@ -187,11 +189,14 @@ void lr_name_closed(struct lr_tracer *t, const struct lr_task *task, int fd)
     }
 }
 
-/* The descriptor is used: records what it is when that can have changed by itself. */
+/* The descriptor is used: records what it is when that can have changed. To ask for an inet socket is dear where
+ * there are many, and only calls give it an address; a local one's peer appears when somebody accepts it. */
 void lr_name_ask(struct lr_tracer *t, struct lr_task *task, int fd)
 {
     const struct lr_fd *at = lr_files_at(task, fd);
 
+    if (at != NULL && at->kind == LR_FD_SOCKET && at->parts != 0 && at->last == t->addressed)
+        return;
     if (at != NULL && (at->kind == LR_FD_SOCKET || (at->kind == LR_FD_PROCESS && pid_of(task, fd) != at->last)))
         lr_name_record(t, task, fd);
 }

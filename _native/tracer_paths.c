@@ -17,16 +17,11 @@
 
 #include <dirent.h>
 #include <limits.h>
-#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/select.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 #include <linux/close_range.h>
 
-#define POLLED_MAX 512
 #define ASKED_MAX 256                  /* after so many calls: is there any need to ask? */
 
 enum does {
@@ -97,14 +92,6 @@ static bool follows(const struct lr_tracer *t)
     return t->options.only == NULL;
 }
 
-static size_t read_some(const struct lr_task *task, uint64_t address, void *out, size_t len)
-{
-    struct iovec local = { out, len }, remote = { (void *) address, len };
-    ssize_t n = address != 0 && len > 0 ? process_vm_readv((pid_t) task->tid, &local, 1, &remote, 1, 0) : 0;
-
-    return n > 0 ? (size_t) n : 0;
-}
-
 static bool read_path(const struct lr_task *task, uint64_t address, char path[PATH_MAX])
 {
     size_t got = 0, n;
@@ -112,7 +99,7 @@ static bool read_path(const struct lr_task *task, uint64_t address, char path[PA
     do {
         size_t piece = PATH_MAX - address % PATH_MAX;
 
-        n = read_some(task, address, path + got, piece < PATH_MAX - got ? piece : PATH_MAX - got);
+        n = lr_memory_read(task, address, path + got, piece < PATH_MAX - got ? piece : PATH_MAX - got);
         if (memchr(path + got, 0, n) != NULL)
             return true;
         got += n;
@@ -126,14 +113,10 @@ uint64_t lr_clone_flags(const struct lr_task *task)
 {
     uint64_t flags = task->nr == SYS_clone ? task->args[0] : 0;
 
-    if (task->nr == SYS_clone3 && read_some(task, task->args[0], &flags, sizeof flags) != sizeof flags)
+    if (task->nr == SYS_clone3 && lr_memory_read(task, task->args[0], &flags, sizeof flags) != sizeof flags)
         return 0;
     return flags;
 }
-
-/* ---- descriptors in memory ---- */
-
-typedef void visit(struct lr_tracer *t, struct lr_task *task, int fd);
 
 static void look(struct lr_tracer *t, struct lr_task *task, int fd)
 {
@@ -141,93 +124,19 @@ static void look(struct lr_tracer *t, struct lr_task *task, int fd)
         lr_name_record(t, task, fd);
 }
 
-static void visit_pair(struct lr_tracer *t, struct lr_task *task, uint64_t address)
-{
-    int pair[2];
-
-    if (read_some(task, address, pair, sizeof pair) == sizeof pair) {
-        look(t, task, pair[0]);
-        look(t, task, pair[1]);
-    }
-}
-
-static void visit_polled(struct lr_tracer *t, struct lr_task *task, visit *fn)
-{
-    struct pollfd polled[POLLED_MAX];
-    size_t count = task->args[1] < POLLED_MAX ? (size_t) task->args[1] : POLLED_MAX;
-
-    count = read_some(task, task->args[0], polled, count * sizeof *polled) / sizeof *polled;
-    for (size_t i = 0; i < count; i++)
-        fn(t, task, polled[i].fd);
-}
-
-static void visit_selected(struct lr_tracer *t, struct lr_task *task, visit *fn)
-{
-    int count = (int) task->args[0] < FD_SETSIZE ? (int) task->args[0] : FD_SETSIZE;
-    size_t size = count > 0 ? ((size_t) count + 63) / 64 * 8 : 0;
-
-    for (int i = 1; i <= 3; i++) {
-        fd_set set;
-
-        if (size == 0 || read_some(task, task->args[i], &set, size) != size)
-            continue;
-        for (int fd = 0; fd < count; fd++)
-            if (FD_ISSET(fd, &set))
-                fn(t, task, fd);
-    }
-}
-
-/* The descriptors in a message's SCM_RIGHTS. */
-static void visit_message(struct lr_tracer *t, struct lr_task *task, uint64_t address, visit *fn)
-{
-    union {
-        struct cmsghdr first;
-        uint8_t bytes[LR_COUNTED_MAX];
-    } control;
-    struct msghdr head;
-
-    if (read_some(task, address, &head, sizeof head) != sizeof head || head.msg_control == NULL)
-        return;
-    if (head.msg_controllen > sizeof control)
-        head.msg_controllen = sizeof control;
-    head.msg_controllen = read_some(task, (uint64_t) head.msg_control, &control, head.msg_controllen);
-    head.msg_control = &control;
-    for (struct cmsghdr *part = CMSG_FIRSTHDR(&head); part != NULL; part = CMSG_NXTHDR(&head, part)) {
-        const uint8_t *end = (uint8_t *) part + part->cmsg_len, *limit = control.bytes + head.msg_controllen;
-
-        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
-            continue;
-        for (const uint8_t *at = CMSG_DATA(part); at + sizeof(int) <= end && at + sizeof(int) <= limit; at += sizeof(int))
-            fn(t, task, *(const int *) at);
-    }
-}
-
-static void visit_messages(struct lr_tracer *t, struct lr_task *task, uint64_t count, visit *fn)
-{
-    for (uint64_t i = 0; i < count; i++)
-        visit_message(t, task, task->args[1] + i * sizeof(struct mmsghdr), fn);
-}
-
-static void visit_arguments(struct lr_tracer *t, struct lr_task *task, visit *fn)
-{
-    for (int i = 0; i < 6; i++)
-        if (task->row->enter[i].what == LR_CAP_FD)
-            fn(t, task, (int) task->args[i]);
-}
-
-static void visit_used(struct lr_tracer *t, struct lr_task *task, visit *fn)
+static void visit_used(struct lr_tracer *t, struct lr_task *task, lr_visit *fn)
 {
     if (task->row != NULL)
-        visit_arguments(t, task, fn);
+        lr_visit_arguments(t, task, fn);
     switch (does(task)) {
     case POLLS:
-        visit_polled(t, task, fn);
+        lr_visit_polled(t, task, fn);
         break;
     case SELECTS:
-        visit_selected(t, task, fn);
+        lr_visit_selected(t, task, fn);
         break;
     case SENDS_MESSAGE:
-        visit_message(t, task, task->args[1], fn);
+        lr_visit_message(t, task, task->args[1], fn);
         break;
     default:
         break;
@@ -250,6 +159,18 @@ static void close_some(struct lr_tracer *t, struct lr_task *task)
         lr_files_clear(task, first, (uint32_t) task->args[1]);
 }
 
+/* bind, connect, listen; and whatever sends, which binds. */
+static bool gives_address(const struct lr_task *task)
+{
+    switch (task->nr) {
+    case SYS_bind: case SYS_connect: case SYS_listen: case SYS_sendto: case SYS_sendmsg: case SYS_sendmmsg:
+    case SYS_write: case SYS_writev: case SYS_sendfile: case SYS_splice: case SYS_io_uring_enter: case SYS_io_submit:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Before the record of the entry. */
 void lr_paths_before(struct lr_tracer *t, struct lr_task *task)
 {
@@ -265,6 +186,7 @@ void lr_paths_before(struct lr_tracer *t, struct lr_task *task)
         t->asking = lr_names_asking(t);
     if (t->asking)
         visit_used(t, task, lr_name_ask);
+    t->addressed += gives_address(task);
     if (does(task) == CLOSES || does(task) == CLOSES_RANGE)
         close_some(t, task);
 }
@@ -277,9 +199,9 @@ static void visit_pidfd(struct lr_tracer *t, struct lr_task *task)
 
     if (!(lr_clone_flags(task) & CLONE_PIDFD))
         return;
-    if (task->nr == SYS_clone3 && read_some(task, task->args[0] + 8, &where, sizeof where) != sizeof where)
+    if (task->nr == SYS_clone3 && lr_memory_read(task, task->args[0] + 8, &where, sizeof where) != sizeof where)
         return;
-    if (read_some(task, where, &fd, sizeof fd) == sizeof fd)
+    if (lr_memory_read(task, where, &fd, sizeof fd) == sizeof fd)
         look(t, task, fd);
 }
 
@@ -326,6 +248,7 @@ static void after_change_of_sharing(struct lr_tracer *t, struct lr_task *task)
 /* Before the record of the exit. */
 void lr_paths_after(struct lr_tracer *t, struct lr_task *task, int64_t rval, bool is_error)
 {
+    t->addressed += gives_address(task);
     if (is_error) {
         if (does(task) == CLOSES && rval != -EBADF && follows(t))
             look(t, task, (int) task->args[0]);
@@ -336,10 +259,10 @@ void lr_paths_after(struct lr_tracer *t, struct lr_task *task, int64_t rval, boo
         look(t, task, (int) rval);
         break;
     case GIVES_PAIR:
-        visit_pair(t, task, task->args[0]);
+        lr_visit_pair(t, task, task->args[0], look);
         break;
     case GIVES_PAIR_AT_FOURTH:
-        visit_pair(t, task, task->args[3]);
+        lr_visit_pair(t, task, task->args[3], look);
         break;
     case GIVES_BY_COMMAND:
         if (task->args[1] == F_DUPFD || task->args[1] == F_DUPFD_CLOEXEC)
@@ -350,10 +273,10 @@ void lr_paths_after(struct lr_tracer *t, struct lr_task *task, int64_t rval, boo
             look(t, task, (int) rval);
         break;
     case GIVES_BY_MESSAGE:
-        visit_message(t, task, task->args[1], look);
+        lr_visit_message(t, task, task->args[1], look);
         break;
     case GIVES_BY_MESSAGES:
-        visit_messages(t, task, (uint64_t) rval, look);
+        lr_visit_messages(t, task, (uint64_t) rval, look);
         break;
     case GIVES_PIDFD:
         visit_pidfd(t, task);
@@ -374,7 +297,7 @@ void lr_paths_after(struct lr_tracer *t, struct lr_task *task, int64_t rval, boo
 /* ---- tables as a whole ---- */
 
 /* Calls fn for each descriptor that /proc lists. */
-static void visit_listed(struct lr_tracer *t, struct lr_task *task, visit *fn)
+static void visit_listed(struct lr_tracer *t, struct lr_task *task, lr_visit *fn)
 {
     char name[32];
     struct dirent *entry;

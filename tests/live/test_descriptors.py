@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import lowrun
-from tests.compare_strace import Place, by_place, parse, read_lines
+from tests.compare_strace import Log, by_place, parse, read_lines
 from tests.programs import LOWRUN
 
 MOCK = Path(__file__).parents[2] / "mock" / "descriptors.c"
@@ -32,6 +32,7 @@ MASKS = (
     (re.compile(r"\) +="), ") ="),
     (re.compile(r"(AF_PACKET, SOCK_DGRAM), .*\) ="), r"\1) ="),  # its protocol is no descriptor
 )
+CALL = re.compile(r"(\w+)\(")
 #: Their arguments differ between any two runs.
 CHANCE = frozenset(("execve", "mmap", "munmap", "mprotect", "brk", "futex", "rt_sigprocmask", "madvise", "wait4"))
 
@@ -43,7 +44,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def differences(ours: dict[Place, list[str]], theirs: dict[Place, list[str]]) -> list[tuple[str, str]]:
+def differences(ours: Log, theirs: Log) -> list[tuple[str, str]]:
     """Pairs of lines that are not the same; a missing one is empty."""
     pairs = []
     for place in sorted(ours.keys() | theirs.keys()):
@@ -57,33 +58,29 @@ def fresh(directory: Path) -> Path:
     return directory
 
 
-def name(line: str) -> str:
-    """Name of a line's call; empty for signals and ends."""
-    return line.partition("(")[0] if not line.startswith(("---", "+++")) else ""
-
-
-def masked(text: str) -> str:
+def masked(line: str) -> str:
     for pattern, instead in MASKS:
-        text = pattern.sub(instead, text)
-    return text
+        line = pattern.sub(instead, line)
+    return line
 
 
-def lines_of(log: Path) -> dict[Place, list[str]]:
-    threads = by_place(read_lines(log))
-    return {
-        place: [masked(line) for line in lines if name(line) and name(line) not in CHANCE]
-        for place, lines in threads.items()
-    }
+def calls(lines: list[str]) -> list[str]:
+    """The calls among a thread's lines, masked."""
+    return [masked(line) for line in lines if (found := CALL.match(line)) and found[1] not in CHANCE]
 
 
-def by_strace(tmp_path: Path, program: Path, part: str, *only: str) -> dict[Place, list[str]]:
+def lines_of(log: Path) -> Log:
+    return {place: calls(lines) for place, lines in by_place(read_lines(log)).items()}
+
+
+def by_strace(tmp_path: Path, program: Path, part: str, *only: str) -> Log:
     log = tmp_path / "strace.log"
     command = [*STRACE, *only, "-o", log, program, part]
     subprocess.run(command, cwd=fresh(tmp_path / "work"), stdin=subprocess.DEVNULL, check=True)
     return lines_of(log)
 
 
-def by_lowrun(tmp_path: Path, program: Path, part: str, *only: str) -> dict[Place, list[str]]:
+def by_lowrun(tmp_path: Path, program: Path, part: str, *only: str) -> Log:
     out = tmp_path / "out"
     shutil.rmtree(out, ignore_errors=True)
     command = [LOWRUN, "-q", "-ct", "--keep", "all", *only, "-o", out, program, part]
@@ -121,9 +118,9 @@ def test_a_chosen_set_of_calls_shows_as_much(program: Path, tmp_path: Path, part
 
 def test_a_number_that_changes_hands(program: Path, tmp_path: Path) -> None:
     """Four threads close and open at once and get each other's numbers: each sees its own file, always."""
-    calls = by_lowrun(tmp_path, program, "changing_hands")
+    its_calls = by_lowrun(tmp_path, program, "changing_hands")
     for index, file in enumerate(("/etc/hostname", "/etc/hosts", "/etc/passwd", "/etc/group")):
-        its = [line for line in calls[(0, index)] if line.startswith(("fcntl", "close"))]
+        its = [line for line in its_calls[(0, index)] if line.startswith(("fcntl", "close"))]
         assert len(its) == 600
         wrong = [line for line in its if f"<{file}>" not in line]
         assert wrong == []
@@ -141,8 +138,8 @@ def attached(program: Path, log: Path, *tracer: str | Path) -> list[str]:
             process.stdin.write(b"x")
             process.stdin.close()
             assert recording.wait() == 0
-    lines = [line for _, thread in parse(read_lines(log)) for line in thread.lines]
-    return [masked(line) for line in lines if name(line) in ("fcntl", "openat")]
+    lines = [line for _, thread in parse(read_lines(log)) for line in calls(thread.lines)]
+    return [line for line in lines if line.startswith(("fcntl", "openat"))]
 
 
 def test_a_process_that_is_attached_to(program: Path, tmp_path: Path) -> None:
