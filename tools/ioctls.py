@@ -69,7 +69,7 @@ MADE = re.compile(r"\b_IO(R|W|WR|C)?(_BAD)?\b")
 COMPILE = ["gcc", "-w", "-D_GNU_SOURCE", "-D__EXPORTED_HEADERS__", "-x", "c", "-"]
 PRELUDE = "".join(
     f"#include <{name}>\n"
-    for name in "stddef.h stdint.h time.h sys/types.h sys/socket.h linux/types.h linux/ioctl.h".split()
+    for name in "stddef.h stdint.h time.h sys/types.h sys/socket.h linux/types.h linux/fiemap.h linux/ioctl.h".split()
 )
 
 

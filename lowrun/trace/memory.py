@@ -17,7 +17,7 @@ from lowrun.trace.quoting import address, hexed, octal, quoted
 from lowrun.trace.reading import Reader, hexadecimal, integer, numbers, parts, pointed
 from lowrun.trace.records import Chunk
 from lowrun.trace.scalars import descriptor_text, open_flags_text
-from lowrun.trace.structs import sigset_text
+from lowrun.trace.structs import sigset_text, timespec_text
 
 __all__ = ["MEMORY"]
 
@@ -125,7 +125,7 @@ def _nodemask(c: Context, i: int, chunk: Chunk) -> str:
     bits = c.arguments[told]
     count = min((bits + 62) // 64, len(chunk.data) // 8)
     words = struct.unpack_from(f"<{count}Q", chunk.data)
-    return "[" + ", ".join(f"{word:#018x}" for word in words) + "]"
+    return "[" + ", ".join(f"{word:#016x}" if word else "0" * 16 for word in words) + "]"
 
 
 def _page_status(c: Context, i: int, chunk: Chunk) -> str:
@@ -216,8 +216,17 @@ def _sigset_arg(c: Context, i: int, chunk: Chunk) -> str:
     return f"{{sigmask={address(pointer) if bad or not mask else sigset_text(mask)}, sigsetsize={size}}}"
 
 
+def _timeout(c: Context, i: int, chunk: Chunk) -> str:
+    """A time to wait, as it was given; what is left of it stands behind the result."""
+    entry = c.at_entry.get(i)
+    if entry is None or entry.bad or len(entry.data) < 16:
+        return address(c.arguments[i])
+    return timespec_text(entry.data)
+
+
 MEMORY: dict[str, Reader] = PROCESS_MEMORY | {
     "mount_type": _mount_string(_NO_TYPE), "mount_data": _mount_string(_NO_DATA), "mincore": _mincore,
+    "timeout": _timeout,
     "aio_sigset": _sigset_arg, "sigset_arg": _sigset_arg,
     "pointer": pointed(address, 8), "hex32": pointed(hexadecimal),
     "hex64": numbers("Q", hexadecimal), "kernel_ulong": pointed(hexadecimal, 8), "kernel_ulong_u": pointed(str, 8),

@@ -223,7 +223,7 @@ def _reader_of(argument: Argument) -> Reader | None:
 #: Written though the call fails.
 _WRITTEN_FAILING = frozenset(("remaining", "file_handle"))
 #: Printed as they were at entry where the call did not write them.
-_AS_ENTERED = frozenset(("socklen", "ifreq", "ifconf", "io_uring_params", "fiemap", "file_handle"))
+_AS_ENTERED = frozenset(("socklen", "timeout", "ifreq", "ifconf", "io_uring_params", "fiemap", "file_handle"))
 
 
 def pointer_formatter(argument: Argument, index: int, leaving: bool) -> Formatter | None:
@@ -252,7 +252,7 @@ def pointer_formatter(argument: Argument, index: int, leaving: bool) -> Formatte
         if chunk is None or chunk.bad or (c.failed and not always) or not c.arguments[index]:
             if empty and c.value == 0 and not c.failed and c.arguments[index]:
                 return blank or f"{c.arguments[index]:#x} /* 0 entries */"
-            if unread is not None:
+            if unread is not None and c.arguments[index]:
                 return unread(c, index)
             if same and (chunk := c.at_entry.get(index)) is not None and not chunk.bad:
                 return reader(c, index, chunk)

@@ -381,8 +381,8 @@ class PythonLoop:
     def _name_results(self, task: _Task, enter: Enter, leave: Exit) -> None:
         """Say what the call has made."""
         call = call_of(enter.number)
-        duplicated = call.result == "fcntl" and enter.arguments[1] in (F_DUPFD, F_DUPFD_CLOEXEC)
-        if call.result == "fd" or duplicated:
+        call = call.variants.get(call.key(enter.arguments), call)
+        if call.result == "fd":
             self._name(task, leave.value)
         if call.name in ("chdir", "fchdir"):
             self._name(task, pynames.WORKING_DIRECTORY)

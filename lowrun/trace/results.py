@@ -101,5 +101,6 @@ RESULTS: dict[str, Callable[[Context], str | None]] = {
     "ioprio": lambda c: f"{_hex(c.value)} ({ioprio_text(c.value)})",
     "personality": lambda c: f"{_hex(c.value)} ({personality_text(c.value)})",
     "membarrier": _named("", flags_text("membarrier_bits")),
+    "ruleset": lambda c: str(c.value) if c.arguments[2] else f"{c.value}{c.descriptors.get(c.value, '')}",
     "time": lambda c: str(c.value), "ns_type": lambda c: f"{_hex(c.value)} ({_ns_type(c.value)})",
 }  # fmt: skip

@@ -272,7 +272,7 @@ preadv            fd +iovec[2] uint long
 pwritev           fd >iovec[2] uint long
 rt_tgsigqueueinfo int int signal >siginfo
 perf_event_open   >perf_attr int int fd perf_open_flags -> fd
-recvmmsg          fd +mmsghdr[r] uint32v msg_flags +timespec
+recvmmsg          fd +mmsghdr[r] uint32v msg_flags +timeout
 fanotify_init     fan_init_flags fan_event_f_flags -> fd
 fanotify_mark     fd fan_mark fan_event dirfd path
 prlimit64         int rlimit_name >rlimit <rlimit
@@ -328,7 +328,7 @@ process_madvise   fd >iovec_raw[2] uint madvise hex
 epoll_pwait2      fd <epoll_event[r] int >timespec >sigset uint
 mount_setattr     dirfd path mount_setattr_flags >mount_attr[4] uint
 quotactl_fd       fd quota_cmd uid addr
-landlock_create_ruleset >landlock_ruleset[1] uint landlock_create -> fd
+landlock_create_ruleset >landlock_ruleset[1] uint landlock_create -> ruleset
 landlock_add_rule fd landlock_rule addr hex
 landlock_restrict_self fd landlock_restrict
 memfd_secret      secretmem_flags -> fd

@@ -47,7 +47,9 @@ CLASSES["net"] = CLASSES["network"]
 BARE = frozenset(("file", "process", "network", "signal", "ipc", "desc", "memory"))
 #: Calls about files or descriptors that name none as an argument or result, and ones that do and are not counted.
 FILE_TOO = frozenset(("getcwd", "fsconfig", "quotactl"))
-DESC_TOO = frozenset(("select", "poll", "pselect6", "ppoll", "pipe", "pipe2", "io_uring_setup"))
+DESC_TOO = frozenset(
+    ("select", "poll", "pselect6", "ppoll", "pipe", "pipe2", "io_uring_setup", "bpf", "landlock_create_ruleset")
+)
 NOT_DESC = frozenset(CLASSES["network"].split()) - {"sendfile", "sendfile64"}
 
 
