@@ -64,7 +64,7 @@ def test_the_python_of_the_readme_runs(code: str, tmp_path: Path) -> None:
 
 
 EXAMPLES = {
-    "fault_injection.py": "by a rule: -1 ENOSPC (No space left on device) (INJECTED)\nby a hook: exit 1 - cat: /etc/hosts: No ",
+    "fault_injection.py": "by a rule: -1 ENOSPC (No space left on device) (INJECTED)\nby a hook: exit 1 - cat: ",
     "run.py": "status: exit 3\nok: False code: 3 signal: None\npeak memory:",
     "repeat.py": "run 1: ",
     "in_asyncio.py": "first: exit 3\nsecond timed out: True\nasyncio's child: 5\n",
