@@ -231,7 +231,12 @@ static void on_fork(struct lr_tracer *t, const struct lr_task *task, int event)
     if (early == NULL && lr_tomb_take(t, child))
         return;                        /* it has lived and died while we waited */
     if (early == NULL) {
-        made = lr_task_add(t, child, task->tgid);
+        made = lr_task_add(t, child);
+        if (made != NULL)
+            lr_task_settle(t, made, task->tgid);
+    } else if (early->tgid == 0) {     /* it is held */
+        made = early;
+        lr_task_settle(t, early, task->tgid);
     } else {
         made = early;
         early->unannounced = false;
@@ -307,6 +312,8 @@ static void release(struct lr_tracer *t, struct lr_task *task)
 {
     int status = task->held;
 
+    if (task->tgid == 0)               /* nobody has reported it */
+        lr_task_settle(t, task, 0);
     task->held = 0;
     t->held--;
     let_go(t, task, status);
@@ -331,6 +338,8 @@ static void on_gone(struct lr_tracer *t, uint32_t tid, const struct lr_stop *sto
 
     if (task == NULL)
         return;
+    if (task->tgid == 0)
+        lr_task_settle(t, task, 0);
     record_status(t, task, LR_REC_EXITED, stop->status);
     if (task->tgid == tid) {
         lr_tasks_end(t, tid);
@@ -349,8 +358,10 @@ static void on_overtaken(struct lr_tracer *t, uint32_t tid)
 {
     struct lr_task *task = lr_task_find(t, tid);
 
-    if (task == NULL && kill((pid_t) tid, 0) == 0 && (task = lr_task_add(t, tid, 0)) != NULL)
+    if (task == NULL && kill((pid_t) tid, 0) == 0 && (task = lr_task_add(t, tid)) != NULL) {
+        lr_task_settle(t, task, 0);
         task->unannounced = true;
+    }
 }
 
 static void dispatch(struct lr_tracer *t, const struct lr_stop *stop)
@@ -367,10 +378,15 @@ static void dispatch(struct lr_tracer *t, const struct lr_stop *stop)
         return;
     }
     task = lr_task_find(t, tid);
-    if (task == NULL && (task = lr_task_add(t, tid, 0)) != NULL && !t->stopping && !t->leaving) {
-        task->held = stop->status;
-        t->held++;
-    } else if (t->stopping || task == NULL) {
+    if (task == NULL && (task = lr_task_add(t, tid)) != NULL) {
+        if (!t->stopping && !t->leaving) {
+            task->held = stop->status;
+            t->held++;
+            return;
+        }
+        lr_task_settle(t, task, 0);
+    }
+    if (t->stopping || task == NULL) {
         kill((pid_t) tid, SIGKILL);    /* a dying tracee drops it and has to be resumed as well */
         ptrace(PTRACE_CONT, (pid_t) tid, NULL, 0);
     } else if (t->leaving) {
@@ -386,12 +402,16 @@ static void dispatch(struct lr_tracer *t, const struct lr_stop *stop)
 /* Seizes t->root, sees it stop once and go on; -errno: nothing is traced. */
 int lr_tracer_seize(struct lr_tracer *t)
 {
-    struct lr_stop stop;
     pid_t pid = (pid_t) t->root;
+    struct lr_task *root;
+    struct lr_stop stop;
 
     if (ptrace(PTRACE_SEIZE, pid, NULL, LR_TRACE_OPTIONS | PTRACE_O_EXITKILL | PTRACE_O_TRACESECCOMP) < 0)
         return -errno;
-    if (lr_task_add(t, t->root, 0) == NULL || ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) < 0)
+    root = lr_task_add(t, t->root);
+    if (root != NULL)
+        lr_task_settle(t, root, 0);
+    if (root == NULL || ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) < 0)
         kill(pid, SIGKILL);
     while (!t->root_stopped && lr_stop_wait(t, pid, 0, &stop) > 0)
         dispatch(t, &stop);

@@ -75,7 +75,7 @@ struct lr_tamper {
 struct lr_task {
     struct lr_task *next;              /* in the bucket */
     uint32_t tid;
-    uint32_t tgid;
+    uint32_t tgid;                     /* 0: not known yet */
     int held;                          /* status of its first stop while its creator's is awaited; 0: it goes */
     bool unannounced;                  /* it goes, though its creator has not reported it */
     bool exiting;                      /* it has been seen in PTRACE_EVENT_EXIT */
@@ -130,6 +130,8 @@ struct lr_tracer {
     /* waiting */
     bool may_poll;
     bool polling;                      /* now; or sleeping */
+    uint32_t fruitless;                /* looks for a second stop in a row that found none */
+    uint32_t passed_by;
     uint32_t waits;                    /* in this window */
     uint64_t window_ns;                /* what they took */
     uint64_t windows;
@@ -200,7 +202,8 @@ int lr_stops_wait(struct lr_tracer *t, struct lr_stop stops[LR_BATCH]);
 
 /* ---- tracer_tasks.c ---- */
 struct lr_task *lr_task_find(struct lr_tracer *t, uint32_t tid);
-struct lr_task *lr_task_add(struct lr_tracer *t, uint32_t tid, uint32_t parent);
+struct lr_task *lr_task_add(struct lr_tracer *t, uint32_t tid);
+void lr_task_settle(struct lr_tracer *t, struct lr_task *task, uint32_t parent);
 void lr_task_rename(struct lr_tracer *t, struct lr_task *task, uint32_t tid);
 void lr_task_remove(struct lr_tracer *t, struct lr_task *task);
 void lr_tasks_end(struct lr_tracer *t, uint32_t tgid);

@@ -24,12 +24,16 @@
 /* Returns 0 or -errno. */
 static int attach_thread(struct lr_tracer *t, uint32_t tid)
 {
+    struct lr_task *task;
+
     if (lr_task_find(t, tid) != NULL)
         return 0;
     if (ptrace(PTRACE_SEIZE, (pid_t) tid, NULL, LR_TRACE_OPTIONS) < 0)
         return -errno;
-    if (lr_task_add(t, tid, 0) == NULL)
+    task = lr_task_add(t, tid);
+    if (task == NULL)
         return -ENOMEM;
+    lr_task_settle(t, task, 0);
     ptrace(PTRACE_INTERRUPT, (pid_t) tid, NULL, NULL);
     return 1;
 }
@@ -100,8 +104,11 @@ void lr_leave_task(struct lr_tracer *t, struct lr_task *task, int status)
 {
     int signo = WSTOPSIG(status);
     bool delivery = status >> 16 == 0 && signo != (SIGTRAP | 0x80);
-    struct lr_rec_status *body = lr_record_begin(t, task, LR_REC_DETACHED, sizeof *body);
+    struct lr_rec_status *body;
 
+    if (task->tgid == 0)
+        lr_task_settle(t, task, 0);
+    body = lr_record_begin(t, task, LR_REC_DETACHED, sizeof *body);
     if (body != NULL) {
         *body = (struct lr_rec_status) { 0, 0 };
         lr_record_end(t);

@@ -92,8 +92,6 @@ bool lr_tomb_take(struct lr_tracer *t, uint32_t tid)
     return there;
 }
 
-/* Adds a thread, and its process when it is a new one. `parent` is its creator's
- * thread group, 0 when the creator has not reported it yet. NULL: no memory. */
 static void count_thread(struct lr_tracer *t, const struct lr_task *task, int change)
 {
     struct lr_process *process = lr_process_find(t, task->tgid);
@@ -102,7 +100,8 @@ static void count_thread(struct lr_tracer *t, const struct lr_task *task, int ch
         process->threads += (uint32_t) change;
 }
 
-struct lr_task *lr_task_add(struct lr_tracer *t, uint32_t tid, uint32_t parent)
+/* Adds a thread whose group is not known yet; it says nothing before lr_task_settle. NULL: no memory. */
+struct lr_task *lr_task_add(struct lr_tracer *t, uint32_t tid)
 {
     struct lr_task *task = calloc(1, sizeof *task);
 
@@ -111,12 +110,18 @@ struct lr_task *lr_task_add(struct lr_tracer *t, uint32_t tid, uint32_t parent)
     lr_tomb_take(t, tid);              /* the tid is another's now */
     task->tid = tid;
     task->nr = UINT64_MAX;
-    task->tgid = group_of(tid, parent);
     link_task(t, task);
-    if (task->tgid == tid)
-        lr_process_add(t, tid, parent);
-    count_thread(t, task, 1);
     return task;
+}
+
+/* Says which group it is in, and adds its process when it is a new one. `parent` is its creator's
+ * thread group, 0 when the creator has not reported it. */
+void lr_task_settle(struct lr_tracer *t, struct lr_task *task, uint32_t parent)
+{
+    task->tgid = group_of(task->tid, parent);
+    if (task->tgid == task->tid)
+        lr_process_add(t, task->tid, parent);
+    count_thread(t, task, 1);
 }
 
 /* After an execve the thread that called it has its group's id. */
@@ -166,7 +171,10 @@ void lr_tasks_kill(struct lr_tracer *t)
     pthread_mutex_lock(&t->lock);
     for (size_t i = 0; i < LR_TABLE_SIZE; i++)
         for (struct lr_task *task = t->tasks[i]; task != NULL; task = task->next)
-            syscall(SYS_tgkill, task->tgid, task->tid, SIGKILL);
+            if (task->tgid != 0)
+                syscall(SYS_tgkill, task->tgid, task->tid, SIGKILL);
+            else
+                syscall(SYS_tkill, task->tid, SIGKILL);
     pthread_mutex_unlock(&t->lock);
 }
 

@@ -21,6 +21,8 @@
 #define POLL_NS 50000                  /* poll for so long, then sleep */
 #define LOST_NS 100000                 /* who yields to others for longer had better sleep, and be woken up before them */
 #define LONG_NS 200000                 /* a wait that is longer is the tracee's own business */
+#define FRUITLESS 32                   /* asked for others so often in vain: then ask only */
+#define PASS_BY 8                      /* every so many times */
 #define WINDOW 32                      /* waits in one way */
 #define WINDOWS 32                     /* of which one in the other way */
 
@@ -91,17 +93,21 @@ static pid_t wait_quickly(struct lr_tracer *t, struct lr_stop *ret_stop)
 
 /* Takes all that have stopped before any goes on: the kernel looks through
  * the newest first, and two busy ones would starve the others. No tracee is
- * left to ask for when as many as there are have stopped. */
-static int take_others(const struct lr_tracer *t, struct lr_stop stops[LR_BATCH])
+ * left to ask for when as many as there are have stopped; where one goes and
+ * the others wait, as in a shell's loop, asking each time would be for nothing. */
+static int take_others(struct lr_tracer *t, struct lr_stop stops[LR_BATCH])
 {
     int n = 1;
 
+    if (t->fruitless >= FRUITLESS && ++t->passed_by % PASS_BY != 0)
+        return 1;
     while ((uint32_t) n < t->count && n < LR_BATCH && lr_stop_wait(t, -1, WNOHANG, &stops[n]) > 0) {
         for (int i = 0; i < n; i++)
             if (stops[i].tid == stops[n].tid)
                 stops[i].overtaken = true;
         n++;
     }
+    t->fruitless = n > 1 ? 0 : t->fruitless + 1;
     return n;
 }
 
@@ -117,15 +123,20 @@ int lr_stops_wait(struct lr_tracer *t, struct lr_stop stops[LR_BATCH])
 int lr_stops_await(struct lr_tracer *t, struct lr_stop stops[LR_BATCH], uint64_t ns)
 {
     const struct timespec pause = { .tv_nsec = 50000 };
-    const uint64_t until = lr_clock_ns(CLOCK_MONOTONIC) + ns;
+    const uint64_t began = lr_clock_ns(CLOCK_MONOTONIC);
 
     for (;;) {
         pid_t tid = lr_stop_wait(t, -1, WNOHANG, &stops[0]);
+        uint64_t waited;
 
         if (tid != 0)
             return tid < 0 ? 0 : take_others(t, stops);
-        if (lr_clock_ns(CLOCK_MONOTONIC) >= until)
+        waited = lr_clock_ns(CLOCK_MONOTONIC) - began;
+        if (waited >= ns)
             return -1;
-        nanosleep(&pause, NULL);
+        if (waited < POLL_NS)
+            sched_yield();             /* a creator's stop is a few microseconds behind its child's */
+        else
+            nanosleep(&pause, NULL);
     }
 }
