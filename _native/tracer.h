@@ -115,6 +115,7 @@ struct lr_tracer {
     pid_t pid;                         /* of the tracer's process, 0 before and after */
     volatile bool stopping;            /* kill all, */
     volatile bool leaving;             /* or let go of all */
+    volatile bool in_python;           /* the tracer's process is called back */
     const uint32_t *attached;          /* processes to attach to; NULL: a command of ours */
     uint32_t nattached;
     uint32_t refused;                  /* the one that could not be attached to */
@@ -175,6 +176,7 @@ void lr_resume(const struct lr_tracer *t, const struct lr_task *task, int signo)
 /* ---- tracer_tamper.c ---- */
 #define LR_ERRNO_MAX 4095
 struct ptrace_syscall_info;
+void lr_tamper_begin(const struct lr_tracer *t, struct lr_task *task);
 void lr_tamper_enter(struct lr_tracer *t, struct lr_task *task);
 void lr_tamper_leave(struct lr_task *task, struct ptrace_syscall_info *info);
 void lr_tamper_replace(struct lr_task *task, int64_t nr, int64_t value);

@@ -29,9 +29,10 @@ static void note_privilege(struct lr_tracer *t, const struct lr_task *task)
 /* The command's own execve. A filter of ours would stand by now; without one
  * those that the command sets up are its own: where they say SECCOMP_RET_TRACE
  * a call fails with ENOSYS, as without a tracer. */
-static void begin(struct lr_tracer *t, const struct lr_task *task)
+static void begin(struct lr_tracer *t, struct lr_task *task)
 {
     t->recording = true;
+    lr_tamper_begin(t, task);
     if (!t->filtered)
         ptrace(PTRACE_SETOPTIONS, (pid_t) task->tid, NULL, LR_TRACE_OPTIONS | PTRACE_O_EXITKILL);
 }

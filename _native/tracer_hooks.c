@@ -38,11 +38,13 @@ static struct lr_record *copy_open(struct lr_tracer *t)
     return copy;
 }
 
-static struct lr_hook ask(const struct lr_tracer *t, const struct lr_record *record)
+static struct lr_hook ask(struct lr_tracer *t, const struct lr_record *record)
 {
     struct lr_hook hook = { .record = (const uint8_t *) record, .size = record->size };
 
+    t->in_python = true;
     t->options.hook(t->options.handle, &hook);
+    t->in_python = false;
     return hook;
 }
 

@@ -17,7 +17,8 @@
  * The tracer lives on the parked thread's thread-local storage, so that
  * thread must be parked. Where Python is called back it lives on that thread's
  * stack, too, below what that needs itself: Python knows the bounds of its
- * threads' stacks. The thread's signals are all blocked, no handler runs there. It dies when that thread does (PR_SET_PDEATHSIG),
+ * threads' stacks. The thread's signals are all blocked, no handler runs there.
+ * A crash of Python there is a crash of Python: the host aborts. It dies when that thread does (PR_SET_PDEATHSIG),
  * the tracees with it (PTRACE_O_EXITKILL), unless they were attached to. All its signals are blocked but SIGUSR1.
  */
 #include "tracer.h"
@@ -84,7 +85,7 @@ static int trace(void *argument)
     lr_stops_prepare(t);
     if (getppid() != t->owner)
         t->seize_result = -ESRCH;
-    else if (t->options.engine != NULL)
+    else if ((t->in_python = t->options.engine != NULL))
         t->seize_result = t->options.engine(t->options.engine_handle, (int) t->root);
     else
         t->seize_result = t->attached != NULL ? lr_attach(t) : lr_tracer_seize(t);
@@ -128,6 +129,8 @@ static int host(struct lr_tracer *t)
             ;
         if (stack != NULL)
             munmap(stack, STACK_SIZE);
+        if (WIFSIGNALED(status) && t->in_python)
+            abort();                   /* it may have had the GIL, which nobody could take any more */
     }
     if (result < 0)
         t->seize_result = result;

@@ -58,18 +58,31 @@ static void set_result(uint32_t tid, int64_t value)
 }
 #endif
 
+/* Counts the call that `task` is in, if something is injected into it: from 1; 0 if not. */
+static uint32_t count_call(const struct lr_tracer *t, struct lr_task *task)
+{
+    if (t->options.injected == NULL || task->nr >= t->options.rows || t->options.injected[task->nr] == 0)
+        return 0;
+    if (task->counts == NULL && (task->counts = calloc(t->options.rows, sizeof *task->counts)) == NULL)
+        return 0;
+    return ++task->counts[task->nr];
+}
+
+/* The command's own execve has succeeded: it was not to be changed, but it counts. */
+void lr_tamper_begin(const struct lr_tracer *t, struct lr_task *task)
+{
+    count_call(t, task);
+}
+
 /* The injection that this invocation of the call gets; NULL: none. */
 static const struct lr_inject *due_injection(const struct lr_tracer *t, struct lr_task *task)
 {
     const struct lr_inject *inject;
-    uint32_t count;
+    uint32_t count = count_call(t, task);
 
-    if (t->options.injected == NULL || task->nr >= t->options.rows || t->options.injected[task->nr] == 0)
-        return NULL;
-    if (task->counts == NULL && (task->counts = calloc(t->options.rows, sizeof *task->counts)) == NULL)
+    if (count == 0)
         return NULL;
     inject = &t->options.injections[t->options.injected[task->nr] - 1];
-    count = ++task->counts[task->nr];
     if (count < inject->first || count > inject->last)
         return NULL;
     if (count != inject->first && (inject->step == 0 || (count - inject->first) % inject->step != 0))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from lowrun.errors import ProtocolError
 from lowrun.trace.arch import AUDIT_ARCH_X86_64
 from lowrun.trace.constants import ERRNO
+from lowrun.trace.decode import result_text
 from lowrun.trace.follow import Follower, OpenCall
 from lowrun.trace.records import Enter, Exit, Record
 from lowrun.trace.records import read as read_records
@@ -64,7 +65,7 @@ def _value(call: OpenCall, early: list[str]) -> RecordedCall:
         result, text, error, duration = None, "?", None, None
     else:
         early += _texts(call, True)
-        result, text, duration = leave.value, form.result(context), leave.duration_ns
+        result, text, duration = leave.value, result_text(form, context, leave), leave.duration_ns
         error = ERRNO.get(-leave.value, str(-leave.value)) if leave.failed else None
         early = _with_tails(early)
     return RecordedCall(

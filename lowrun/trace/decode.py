@@ -16,12 +16,13 @@ from lowrun.trace.constants import errno_name
 from lowrun.trace.context import Context, Formatter
 from lowrun.trace.pointers import pointer_formatter
 from lowrun.trace.quoting import address, octal
+from lowrun.trace.records import Exit
 from lowrun.trace.results import AFTER, RESULTS
 from lowrun.trace.scalars import value_formatter
 from lowrun.trace.special import SPECIAL
 from lowrun.trace.table import FOREIGN, Argument, Call, call_of
 
-__all__ = ["Format", "call_format", "format_of"]
+__all__ = ["Format", "call_format", "format_of", "result_text"]
 
 #: Kinds that bring their own separator.
 _TAILS = frozenset(("clone3_tail", "sent"))
@@ -166,6 +167,13 @@ class Format:
             more = self._after(c)
             return f"{text} ({more})" if more else text
         return text
+
+
+def result_text(form: Format, context: Context, leave: Exit) -> str:
+    """Return what stands after `= ` up to the duration: the result, and what was done to the call."""
+    injected_end = leave.injected and form.call.result == "none" and not leave.failed
+    result = str(leave.value) if injected_end else form.result(context)
+    return result + " (INJECTED)" * leave.injected + " (DELAYED)" * leave.delayed
 
 
 @lru_cache(maxsize=1024)

@@ -66,7 +66,7 @@ class Follower:
     def returned(self, call: OpenCall) -> None:
         """What the exit of `call` shows has been read: it takes effect on the descriptors."""
         record = call.record
-        if not call.context.failed:
+        if not call.context.failed and call.leave is not None and not call.leave.injected:
             self._descriptors.left(call.form.name, record.tid, record.tgid, record.arguments)
 
     def pass_by(self, record: Record) -> Iterator[OpenCall]:

@@ -21,7 +21,7 @@ from lowrun.core.tracing import Tampering
 from lowrun.trace import pynames
 from lowrun.trace.plan import FD
 from lowrun.trace.ptracelib import load
-from lowrun.trace.pycapture import Rows, capture, row_of, rows_of
+from lowrun.trace.pycapture import WRITES_FAILING, Rows, capture, row_of, rows_of
 from lowrun.trace.records import Enter, Exec, Exit, Exited, Exiting, Fork, Path, Record, Signal, Stopped, encode
 from lowrun.trace.table import call_of
 
@@ -348,7 +348,8 @@ class PythonLoop:
             self._note_untraced(task, enter)
         row = row_of(self._rows, enter.number, enter.arguments) if enter.arch == self._arch else None
         cells = row.leave if row is not None else ()
-        chunks = {} if failed else capture(self._reader(task), cells, enter.arguments, value, self._limit)
+        may_write = not failed or value in WRITES_FAILING
+        chunks = {} if not may_write else capture(self._reader(task), cells, enter.arguments, value, self._limit)
         leave = Exit(
             task.tid, task.tgid, time.time_ns(), value, now - task.entered_ns, failed, chunks, task.injected is not None
         )

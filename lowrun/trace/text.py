@@ -19,7 +19,7 @@ from typing import Protocol
 
 from lowrun.trace.constants import signal_name
 from lowrun.trace.context import Context
-from lowrun.trace.decode import Format, call_format
+from lowrun.trace.decode import Format, call_format, result_text
 from lowrun.trace.descriptors import Descriptors
 from lowrun.trace.records import (
     Buffer,
@@ -174,10 +174,7 @@ class StraceWriter:
         duration = record.time_ns - thread.entered_ns if record.duration_ns is None else record.duration_ns
         seconds, micro = divmod(max(duration, 0) // 1000, 1_000_000)
         rest = rest.ljust(RESULT_COLUMN - column) if column < RESULT_COLUMN else rest
-        marks = (" (INJECTED)" if record.injected else "") + (" (DELAYED)" if record.delayed else "")
-        injected_end = record.injected and form.call.result == "none" and not record.failed
-        result = record.value if injected_end else form.result(context)
-        self._parts.append(f"{rest}= {result}{marks} <{seconds}.{micro:06d}>\n")
+        self._parts.append(f"{rest}= {result_text(form, context, record)} <{seconds}.{micro:06d}>\n")
         self._line = None
         thread.previous = form.name
         thread.format = thread.context = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -322,3 +323,18 @@ def test_a_host_that_ends_in_the_middle() -> None:
     """A host whose main thread ends while a daemon thread's run calls hooks ends, and so does the command."""
     done = subprocess.run([sys.executable, "-c", HOST], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+CRASH = """
+import os, signal
+import lowrun as lr
+def on_call(call, process):
+    os.kill(os.getpid(), signal.SIGKILL)
+lr.run(["cat", "/etc/hosts"], record=[lr.Calls(on_call=on_call, hook="openat")], quiet=True)
+"""
+
+
+def test_a_crash_in_a_hook_is_a_crash() -> None:
+    """A hook that kills its process leaves no host that waits for ever for what that process had locked."""
+    done = subprocess.run([sys.executable, "-c", CRASH], capture_output=True, timeout=30)
+    assert done.returncode == -signal.SIGABRT

@@ -112,6 +112,14 @@ def test_each_call_of_a_set_counts_its_own(tmp_path: Path) -> None:
     assert told.split()[3] == "9"
 
 
+def test_the_commands_own_execve_counts(tmp_path: Path) -> None:
+    """As under strace, which sees it too; it cannot be changed."""
+    calls = lr.Calls(inject=[lr.Inject("execve", error="ENOENT", when="2")])
+    result = lr.run(["sh", "-c", "exec true"], record=[calls], keep="all", output=tmp_path / "out", quiet=True)
+    first, second = lines_of(result.artifacts["calls"].read_text(), "execve(")[:2]
+    assert "= 0" in first and "= -1 ENOENT (No such file or directory) (INJECTED)" in second
+
+
 def test_in_a_vfork_child(tmp_path: Path) -> None:
     """The child's call fails while the parent waits for it."""
     _, told = injected(tmp_path, "vfork", "openat:error=ENOSPC:when=1")
