@@ -54,7 +54,9 @@ class Program:
 
 REPOSITORY = (
     "git init -q r && cd r && for i in 1 2 3 4 5 6 7 8; do"
-    ' echo $i >> a; echo $i > f$i; git add . && git commit -qm "commit $i"; done'
+    ' echo $i >> a; echo $i > f$i; git add . && git commit -qm "commit $i"; done;'
+    # Files as old as the index would be read again, to be sure: whether they are is chance.
+    " touch -d 2026-01-02 a f*; git update-index --refresh"
 )
 PROGRAMS = {
     "ls -l": Program("ls -l /"),
@@ -63,7 +65,7 @@ PROGRAMS = {
     "tar -c": Program("tar -czf tree.tgz tree"),
     "tar -x": Program("tar -xvf tree.tar -C new", "tar -cf tree.tar tree; mkdir new"),
     "git log": Program("git -C r log --stat -3", REPOSITORY),
-    "git commit": Program("git -C r commit -qam more", REPOSITORY + "; echo more >> a"),
+    "git commit": Program("git -C r commit -qam more", REPOSITORY + "; echo more >> a; touch -d 2026-01-03 a"),
     "gcc -c": Program("gcc -O1 -c hello.c"),
     "make -j2": Program("make -s -j2"),
     "bash": Program("bash script.bash"),
@@ -84,7 +86,7 @@ PROGRAMS = {
     "rsync": Program("rsync -a tree/ copy"),
     "busybox": Program("busybox sh script.sh"),
     "dd": Program("dd if=bytes of=out bs=7k seek=1 conv=fsync,notrunc"),
-    "ps": Program("ps -f -p 1"),
+    "ps": Program("ps -f -q 1"),
     "ip addr": Program("ip addr"),
     "ss": Program("ss -tlnx"),
     "getent": Program("getent ahosts localhost"),
