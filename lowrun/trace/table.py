@@ -62,10 +62,11 @@ def _i386_rows() -> Rows:
     rows: Rows = {}
     for name, (row, variants) in _rows().items():
         plain = tuple(map(_portable, row.arguments))
-        kept = [v for v in variants if all(map(_is_portable, v.arguments))] if name in ("fcntl", "prctl") else []
+        kept = [Row(name, one.values, tuple(map(_portable, one.arguments)), one.result) for one in variants]
         rows[name] = (Row(name, (), plain, row.result), kept)
     for row in parsed(I386_ROWS):
         rows[row.name] = (row, rows[row.name][1] if row.name in rows else [])
+    rows["fcntl64"] = (rows["fcntl64"][0], rows["fcntl"][1])
     return rows
 
 
