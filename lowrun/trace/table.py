@@ -124,4 +124,4 @@ def capture_plan() -> bytes:
 
 def numbers_of(text: str) -> frozenset[int]:
     """Return the numbers of the calls in a set as strace's `-e trace=` takes it (sets.py); may raise UsageError."""
-    return numbers_in(text, table_of())
+    return numbers_in(text, table_of(), frozenset(machine_calls("i386").values()))
