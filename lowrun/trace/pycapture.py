@@ -72,7 +72,7 @@ IOVEC_SIZE, MSGHDR_SIZE, NAME_MAX = 16, 56, 128
 
 
 #: enum lr_deep -> where the pointer lies, where and how wide the count is (0: a string), as in tracer_capture.c.
-DEEP_PLACES = ((8, 0, 2), (0, 8, 8), (0, 8, 8), (0, 0, 0), (16, 0, 0), (8, 0, 4))
+DEEP_PLACES = ((0, 8, 8), (0, 8, 8), (0, 0, 0), (16, 0, 0), (8, 0, 4))
 
 
 class _BadPointerError(Exception):
