@@ -142,7 +142,6 @@ enum lr_capture {
 
 /* How a struct of LR_CAP_DEEP points to more; the list with the offsets is in tracer_capture.c. */
 enum lr_deep {
-    LR_DEEP_SOCK_FPROG,    /* u16 len; struct sock_filter *filter */
     LR_DEEP_SIGSET,        /* pselect6's { const sigset_t *set; size_t size } */
     LR_DEEP_IOVEC,         /* one struct iovec */
     LR_DEEP_PATHNAME,      /* a string that offset 0 points to: BPF_OBJ_PIN */

@@ -11,7 +11,6 @@
 #include "tracer.h"
 
 #include <stddef.h>
-#include <linux/filter.h>
 #include <net/if.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -302,8 +301,6 @@ static const struct {
     uint8_t count, count_size;         /* where and how wide the number of elements is; size 0: a string */
     uint8_t element;                   /* bytes */
 } deep[] = {
-    [LR_DEEP_SOCK_FPROG] = { offsetof(struct sock_fprog, filter), offsetof(struct sock_fprog, len), 2,
-                             sizeof(struct sock_filter) },
     [LR_DEEP_SIGSET] = { 0, 8, 8, 1 },
     [LR_DEEP_IOVEC] = { offsetof(struct iovec, iov_base), offsetof(struct iovec, iov_len), 8, 1 },
     [LR_DEEP_PATHNAME] = { 0, 0, 0, 1 },

@@ -202,14 +202,19 @@ def names_of(name: str) -> tuple[tuple[int, str], ...]:
 _OPTION_SETS = ("so", "tcp", "ip", "ipv6", "packet", "netlink_opt", "udp")
 
 
+@functools.cache
+def _numbers(name: str) -> dict[str, int]:
+    return {text: value for value, text in _set(name)[1]}
+
+
 def number_of(name: str, word: str) -> int:
     """Return the value of `word`, a number or a name of the set `name`; raises KeyError."""
     if word.isdigit():
         return int(word)
     for one in _OPTION_SETS if name == "sockopt" else (name,):
-        for value, text in _set(one)[1]:
-            if text == word:
-                return value
+        number = _numbers(one).get(word)
+        if number is not None:
+            return number
     raise KeyError(f"{name} has no {word}")
 
 

@@ -92,7 +92,8 @@ class Format:
     """How one call is printed."""
 
     __slots__ = (
-        "_after", "_result", "call", "decoded", "early_texts", "enter", "late_texts", "leave", "name", "variants",
+        "_after", "_made", "_result", "call", "decoded", "early_texts", "enter", "late_texts", "leave", "name",
+        "variants",
     )  # fmt: skip
 
     def __init__(self, call: Call) -> None:
@@ -110,13 +111,20 @@ class Format:
         self.leave = self._exit(early, late, call)
         #: What the call takes depends on its arguments: ask `of` for the format.
         self.variants = bool(call.variants)
+        self._made: dict[int, Format] = {}
         self._after = AFTER.get(call.name)
         self._result = RESULTS.get(call.result)
 
     def of(self, arguments: tuple[int, ...]) -> Format:
         """Return the format for these arguments."""
-        variant = self.call.variants.get(self.call.key(arguments))
-        return self if variant is None else _format(variant)
+        key = self.call.key(arguments)
+        form = self._made.get(key)
+        if form is None:
+            variant = self.call.variants.get(key)
+            if variant is None:
+                return self
+            form = self._made[key] = Format(variant)
+        return form
 
     @staticmethod
     def _entry(early: list[Formatter], late: list[Formatter], call: Call) -> Callable[[Context], str]:
@@ -174,11 +182,6 @@ def result_text(form: Format, context: Context, leave: Exit) -> str:
     injected_end = leave.injected and form.call.result == "none" and not leave.failed
     result = str(leave.value) if injected_end else form.result(context)
     return result + " (INJECTED)" * leave.injected + " (DELAYED)" * leave.delayed
-
-
-@lru_cache(maxsize=1024)
-def _format(call: Call) -> Format:
-    return Format(call)
 
 
 def call_format(arch: int, number: int, arguments: tuple[int, ...]) -> Format:

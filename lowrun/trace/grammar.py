@@ -48,10 +48,10 @@ SELECTORS: dict[str, tuple[tuple[int, int], ...]] = {
     "fcntl": ((1, 32),), "ioctl": ((1, 32),), "futex": ((1, 7),), "prctl": ((0, 32),), "arch_prctl": ((0, 32),),
     "setsockopt": ((1, 32), (2, 32)), "getsockopt": ((1, 32), (2, 32)), "keyctl": ((0, 32),), "bpf": ((0, 32),),
     "fsconfig": ((1, 32),), "ptrace": ((0, 32),), "seccomp": ((0, 32),), "shmctl": ((1, 32),), "semctl": ((2, 32),),
-    "msgctl": ((1, 32),), "quotactl": ((0, 32),), "quotactl_fd": ((1, 32),), "io_uring_register": ((1, 32),),
+    "msgctl": ((1, 32),), "quotactl": ((0, 32),), "io_uring_register": ((1, 32),),
     "landlock_add_rule": ((1, 32),), "kcmp": ((2, 32),), "syslog": ((0, 32),), "reboot": ((2, 32),),
-    "modify_ldt": ((0, 32),), "ioprio_set": ((0, 32),), "sysfs": ((0, 32),), "membarrier": ((0, 32),),
-    "fcntl64": ((1, 32),), "fanotify_mark": ((1, 5),),
+    "membarrier": ((0, 32),),
+    "fcntl64": ((1, 32),),
 }  # fmt: skip
 
 _TOKEN = re.compile(r"([<>+]?)(\w+)(?:\[(\*?)(\w)\])?(\?)?")

@@ -33,8 +33,6 @@ futex_waitv     val:x8 uaddr:p flags:u4=futex_waitv_flags _4
 futex_pair      first:@futex_waitv second:@futex_waitv
 mount_attr      attr_set:u8=mount_attr attr_clr:u8=mount_attr propagation:u8=propagation userns_fd:u8
 mq_attr         mq_flags:x8=mq_flags mq_maxmsg:i8 mq_msgsize:i8 mq_curmsgs:i8 _32
-ipc_perm        _4 uid:uid gid:uid _8 mode:o4 _20
-shm_perm        key:u4 uid:uid gid:uid cuid:uid cgid:uid mode:o4 _24
 sembuf          sem_num:u2 sem_op:i2 sem_flg:u2=semop_flags
 seminfo         semmap:i4 semmni:i4 semmns:i4 semmnu:i4 semmsl:i4 semopm:i4 semume:i4 semusz:i4 semvmx:i4 semaem:i4
 msginfo         msgpool:i4 msgmap:i4 msgmax:i4 msgmnb:i4 msgmni:i4 msgssz:i4 msgtql:i4 msgseg:u2 _2
@@ -63,26 +61,18 @@ dqblk           dqb_bhardlimit:u8 dqb_bsoftlimit:u8 dqb_curspace:u8 dqb_ihardlim
     dqb_curinodes:u8 _16 _8 ...
 nextdqblk       dqb_bhardlimit:u8 dqb_bsoftlimit:u8 dqb_curspace:u8 dqb_ihardlimit:u8 dqb_isoftlimit:u8
     dqb_curinodes:u8 _16 _4 dqb_id:u4 ...
-dqinfo          dqi_bgrace:u8 dqi_igrace:u8 dqi_flags:x4 dqi_valid:x4
 sq_off          head:u4 tail:u4 ring_mask:u4 ring_entries:u4 flags:u4 dropped:u4 array:u4 resv1:x4? resv2:x8?
 cq_off          head:u4 tail:u4 ring_mask:u4 ring_entries:u4 overflow:u4 cqes:u4 flags:u4 resv1:x4? resv2:x8?
 linger          l_onoff:i4 l_linger:i4
 ucred           pid:pid uid:uid gid:uid
 ip_mreq         imr_multiaddr:in4 imr_interface:in4
-ip_mreqn        imr_multiaddr:in4 imr_address:in4 imr_ifindex:ifindex
-ip_mreq_source  imr_multiaddr:in4 imr_interface:in4 imr_sourceaddr:in4
 packet_mreq     mr_ifindex:ifindex mr_type:u2=packet_mr mr_alen:u2 mr_address:h8
 tpacket_req     tp_block_size:u4 tp_block_nr:u4 tp_frame_size:u4 tp_frame_nr:u4
 tpacket_stats   packets:u4 drops:u4
-tcp_info        tcpi_state:u1=tcp_state tcpi_ca_state:u1 tcpi_retransmits:u1 tcpi_probes:u1 tcpi_backoff:u1
-    tcpi_options:u1 _2 tcpi_rto:u4 tcpi_ato:u4 tcpi_snd_mss:u4 tcpi_rcv_mss:u4 tcpi_unacked:u4 ...
-tcp_repair_opt  opt_code:u4 opt_val:u4
 keyctl_dh       private:u4=key_spec prime:u4=key_spec base:u4=key_spec
 pkey_query      supported_ops:u4=keyctl_pkey key_size:u4 max_data_size:u2 max_sig_size:u2 max_enc_size:u2
     max_dec_size:u2 _40
 sock_fprog      len:u2 _6 filter:p
-user_desc       entry_number:i4 base_addr:x4 limit:x4 bits:x4
-rnd_pool        entropy_count:i4 buf_size:i4
 bpf_obj_info    bpf_fd:fd info_len:u4 info:p
 bpf_elem        map_fd:fd _4 key:p value:p | flags:u8=bpf_elem_flags
 bpf_lookup      map_fd:fd _4 key:p value:p | flags:u8=bpf_elem_flags

@@ -71,8 +71,8 @@ SIZE_MAX = 0xFFFFFFFF
 IOVEC_SIZE, MSGHDR_SIZE, NAME_MAX = 16, 56, 128
 
 
-#: enum lr_deep -> where the pointer lies, where and how wide the count is (0: a string), bytes of an element.
-DEEP_PLACES = ((8, 0, 2, 8), (0, 8, 8, 1), (0, 8, 8, 1), (0, 0, 0, 1), (16, 0, 0, 1), (8, 0, 4, 1))
+#: enum lr_deep -> where the pointer lies, where and how wide the count is (0: a string), as in tracer_capture.c.
+DEEP_PLACES = ((0, 8, 8), (0, 8, 8), (0, 0, 0), (16, 0, 0), (8, 0, 4))
 #: Errors of calls that may have written: EINTR, EOVERFLOW, and the kernel's own for a restart.
 WRITES_FAILING = frozenset((-4, -75, *range(-516, -511)))
 
@@ -205,13 +205,13 @@ class _Source:
     def _deep(self, address: int, kind: int, size: int) -> tuple[bytes, bool]:
         head, short = self._up_to(address, size)
         data = self._part(head, short)
-        pointer, count, width, element = DEEP_PLACES[kind]
+        pointer, count, width = DEEP_PLACES[kind]
         if len(head) < max(pointer + 8, count + width):
             return data, False
         there = int.from_bytes(head[pointer : pointer + 8], "little")
         if width:
             length = int.from_bytes(head[count : count + width], "little")
-            return data + self._bytes_part(there, min(length, COUNTED_MAX) * element, COUNTED_MAX), False
+            return data + self._bytes_part(there, min(length, COUNTED_MAX), COUNTED_MAX), False
         try:
             return data + self._part(*self._string(there, self._limit)), False
         except _BadPointerError:

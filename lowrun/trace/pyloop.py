@@ -34,7 +34,6 @@ SIGINFO_SIZE = 128
 #: `struct ptrace_syscall_info`: op, then arch at 4.
 SYSCALL_INFO_SIZE = 88
 CLONE_PTRACE, CLONE_UNTRACED = 0x2000, 0x800000
-F_DUPFD, F_DUPFD_CLOEXEC = 0, 1030
 MASK = (1 << 64) - 1
 ERRNO_MAX = 4095
 

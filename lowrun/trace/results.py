@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Callable
 
 from lowrun.trace.constants import enum_text, flags_text, signal_name
@@ -88,6 +89,15 @@ def _in_words(text: Callable[[int], str]) -> Callable[[Context], str | None]:
 
 
 _ns_type = enum_text("ns_type")
+
+
+def _time_text(c: Context) -> str:
+    try:
+        return f"{c.value} ({time.strftime('%Y-%m-%dT%H:%M:%S%z', time.localtime(c.value))})"
+    except (OverflowError, OSError):
+        return str(c.value)
+
+
 _time_state = enum_text("timex_state")
 
 #: Kind of result -> its text, where it takes more than the number.
@@ -102,5 +112,5 @@ RESULTS: dict[str, Callable[[Context], str | None]] = {
     "personality": lambda c: f"{_hex(c.value)} ({personality_text(c.value)})",
     "membarrier": _named("", flags_text("membarrier_bits")),
     "ruleset": lambda c: str(c.value) if c.arguments[2] else f"{c.value}{c.descriptors.get(c.value, '')}",
-    "time": lambda c: str(c.value), "ns_type": lambda c: f"{_hex(c.value)} ({_ns_type(c.value)})",
+    "time": _time_text, "ns_type": lambda c: f"{_hex(c.value)} ({_ns_type(c.value)})",
 }  # fmt: skip

@@ -29,12 +29,13 @@ fstat64           fd addr
 fstatat64         dirfd path addr at_flags
 statfs64          path uint addr
 fstatfs64         fd uint addr
-_llseek           fd uint uint <int64 whence
+_llseek           fd high_low unused <int64 whence
 _newselect        int +fdset[0] +fdset[0] +fdset[0] addr
 select            addr
 mmap              addr -> hex
 mmap2             addr uint prot map_flags fd pgoffset -> hex
 stime             addr
+time              <int32 -> time
 nice              int
 signal            signal addr
 sigaction         signal addr addr
@@ -55,7 +56,7 @@ setrlimit         rlimit_name addr
 readdir           fd addr uint
 truncate64        path uint uint
 ftruncate64       fd uint uint
-fcntl64           fd fcntl_cmd hex -> fcntl_fl
+fcntl64           fd fcntl_cmd hex
 sendfile64        fd fd +int64 sent
 chown32           path uid uid
 lchown32          path uid uid

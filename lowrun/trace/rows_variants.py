@@ -124,6 +124,8 @@ ptrace:PTRACE_GETSIGINFO                  ptrace_request int ignored <siginfo
 ptrace:PTRACE_SETSIGINFO                  ptrace_request int ignored >siginfo
 ptrace:PTRACE_GETSIGMASK                  ptrace_request int uint <sigset
 ptrace:PTRACE_SETSIGMASK                  ptrace_request int uint >sigset
+ptrace:PTRACE_GETREGS,PTRACE_SETREGS,PTRACE_GETFPREGS,PTRACE_SETFPREGS ptrace_request int unused addr
+ptrace:PTRACE_GET_SYSCALL_INFO             ptrace_request int uint addr
 ptrace:PTRACE_GETREGSET                   ptrace_request int regset >one_iovec
 ptrace:PTRACE_SETREGSET                   ptrace_request int regset >one_iovec
 
@@ -170,6 +172,11 @@ bpf:BPF_BTF_LOAD                          bpf_cmd >bpf_btf_load[2] uint32v -> fd
 
 landlock_add_rule:LANDLOCK_RULE_PATH_BENEATH fd landlock_rule >landlock_path hex
 landlock_add_rule:LANDLOCK_RULE_NET_PORT  fd landlock_rule >landlock_port hex
+quotactl:2147485440,2147485441,2147485442 quota_cmd path uid <dqblk
+quotactl:2147485696,2147485697,2147485698 quota_cmd path uid >dqblk
+quotactl:2147485952,2147485953,2147485954 quota_cmd path uid <nextdqblk
+quotactl:2147484160,2147484161,2147484162 quota_cmd path quota_format path
+quotactl:2147483904,2147483905,2147483906,2147484416,2147484417,2147484418,5768960,5768961,5768962 quota_cmd path
 kcmp:KCMP_FILE                            int int kcmp_type fd fd
 kcmp:KCMP_EPOLL_TFD                       int int kcmp_type uint >kcmp_slot
 kcmp:KCMP_VM,KCMP_FILES,KCMP_FS,KCMP_SIGHAND,KCMP_IO,KCMP_SYSVSEM int int kcmp_type

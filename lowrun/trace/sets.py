@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from lowrun.errors import UsageError
 from lowrun.trace.grammar import Call
@@ -103,8 +103,10 @@ def _of_word(word: str, table: Mapping[int, Call]) -> set[int]:
     raise UsageError(f"there is no system call {word!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
 
 
-def numbers_in(text: str, table: Mapping[int, Call]) -> frozenset[int]:
+def numbers_in(text: str, table: Mapping[int, Call], elsewhere: Collection[str] = ()) -> frozenset[int]:
     """Return the numbers of the calls of `table` that the set `text` has.
+
+    A name of `elsewhere` is another architecture's: no mistake, and no number.
 
     Words separated by commas: a name, a number, `%class` (some also without
     the percent sign), `/regular expression`, `all`, `none`; `!` before all
@@ -120,6 +122,6 @@ def numbers_in(text: str, table: Mapping[int, Call]) -> frozenset[int]:
         try:
             numbers |= _of_word(word.lstrip("?"), table)
         except UsageError:
-            if not word.startswith("?"):
+            if not word.startswith("?") and word not in elsewhere:
                 raise
     return frozenset(set(table) - numbers if negated else numbers)

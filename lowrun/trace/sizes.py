@@ -69,12 +69,12 @@ UPTO = {
 }
 #: Structs that point to more: (enum lr_deep, bytes of the struct).
 DEEP = {
-    "sigset_arg": (1, 16),
-    "aio_sigset": (1, 16),
-    "one_iovec": (2, 16),
-    "bpf_obj": (3, 24),
-    "bpf_prog_load": (4, 152),
-    "ifconf": (5, 16),
+    "sigset_arg": (0, 16),
+    "aio_sigset": (0, 16),
+    "one_iovec": (1, 16),
+    "bpf_obj": (2, 24),
+    "bpf_prog_load": (3, 152),
+    "ifconf": (4, 16),
 }
 #: Bytes copied of a buffer that is counted, not quoted: the limit of strings does not fit it.
 LIMITS = {"dirents": 0xFFF8, "cpuset": 1024}

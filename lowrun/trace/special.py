@@ -404,7 +404,8 @@ _mount_attr = flags_text("mount_attr")
 SPECIAL: dict[str, Callable[[int], Formatter]] = {
     "epoll_arg": _epoll_argument,
     "unused": lambda i: lambda c: None, "ignored": lambda i: lambda c: address(c.arguments[i]), "sent": _sent,
-    "sigframe": _sigframe, "pgoffset": lambda i: lambda c: _hex((c.arguments[i] & 0xFFFFFFFF) << 12),
+    "sigframe": _sigframe, "high_low": lambda i: lambda c: str(c.arguments[i] << 32 | c.arguments[i + 1]),
+    "pgoffset": lambda i: lambda c: _hex((c.arguments[i] & 0xFFFFFFFF) << 12),
     "uint32v": lambda i: lambda c: str(c.arguments[i] & 0xFFFFFFFF),
     "ioctl_cmd": lambda i: lambda c: ioctl_text(c.arguments[i] & 0xFFFFFFFF),
     "ioctl_value": lambda i: lambda c: _hex(c.arguments[i]),

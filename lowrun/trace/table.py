@@ -62,10 +62,11 @@ def _i386_rows() -> Rows:
     rows: Rows = {}
     for name, (row, variants) in _rows().items():
         plain = tuple(map(_portable, row.arguments))
-        kept = [v for v in variants if all(map(_is_portable, v.arguments))] if name in ("fcntl", "prctl") else []
+        kept = [Row(name, one.values, tuple(map(_portable, one.arguments)), one.result) for one in variants]
         rows[name] = (Row(name, (), plain, row.result), kept)
     for row in parsed(I386_ROWS):
         rows[row.name] = (row, rows[row.name][1] if row.name in rows else [])
+    rows["fcntl64"] = (rows["fcntl64"][0], rows["fcntl"][1])
     return rows
 
 
@@ -123,4 +124,4 @@ def capture_plan() -> bytes:
 
 def numbers_of(text: str) -> frozenset[int]:
     """Return the numbers of the calls in a set as strace's `-e trace=` takes it (sets.py); may raise UsageError."""
-    return numbers_in(text, table_of())
+    return numbers_in(text, table_of(), frozenset(machine_calls("i386").values()))

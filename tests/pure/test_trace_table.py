@@ -48,6 +48,7 @@ def test_a_word_may_be_an_expression_a_number_or_unknown() -> None:
     """`/^read` is a regular expression, 59 is execve, `?foo` may name nothing; `!none` is all."""
     assert names("/^readlink") == {"readlink", "readlinkat"} and names("59") == {"execve"}
     assert names("?no_such_call,read") == {"read"} and numbers_of("!none") == numbers_of("all")
+    assert names("stat64,_llseek,read") == {"read"}  # names of 32-bit code's calls
     assert names("%%stat") >= {"stat", "statx"} and names("?%no_such_class,close") == {"close"}
     with pytest.raises(UsageError, match="regular expression"):
         numbers_of("/(")
