@@ -131,6 +131,11 @@ struct lr_tracer {
     /* waiting */
     bool may_poll;
     bool polling;                      /* now; or sleeping */
+    struct {
+        int fd;                        /* of /dev/cpu_dma_latency; -1: not open */
+        timer_t timer;
+        bool held;                     /* asked for: the processors stay awake */
+    } latency;
     uint32_t fruitless;                /* looks for a second stop in a row that found none */
     uint32_t passed_by;
     uint32_t waits;                    /* in this window */
@@ -201,6 +206,12 @@ void lr_stops_prepare(struct lr_tracer *t);
 pid_t lr_stop_wait(const struct lr_tracer *t, pid_t tid, int flags, struct lr_stop *ret_stop);
 int lr_stops_await(struct lr_tracer *t, struct lr_stop stops[LR_BATCH], uint64_t ns);
 int lr_stops_wait(struct lr_tracer *t, struct lr_stop stops[LR_BATCH]);
+
+/* ---- tracer_latency.c ---- */
+void lr_latency_hold(struct lr_tracer *t);
+void lr_latency_release(struct lr_tracer *t);
+void lr_latency_bound(const struct lr_tracer *t);
+void lr_latency_end(struct lr_tracer *t);
 
 /* ---- tracer_tasks.c ---- */
 struct lr_task *lr_task_find(struct lr_tracer *t, uint32_t tid);

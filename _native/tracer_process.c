@@ -38,6 +38,7 @@ int lr_tracer_create(const struct lr_tracer_options *options, struct lr_tracer *
     if (t == NULL)
         return -ENOMEM;
     t->options = *options;
+    t->latency.fd = -1;
     t->buffer = malloc(LR_BUFFER_SIZE);
     t->taken = options->output < 0 ? malloc(LR_BUFFER_SIZE) : NULL;
     t->tombs = calloc(LR_TOMBS, sizeof *t->tombs);
@@ -127,6 +128,7 @@ static int host(struct lr_tracer *t)
         set_pid(t, 0);                 /* before it is reaped: the pid is not yet another's */
         while (tracer > 0 && waitpid(tracer, &status, __WCLONE) < 0 && errno == EINTR)
             ;
+        lr_latency_end(t);
         if (stack != NULL)
             munmap(stack, STACK_SIZE);
         if (WIFSIGNALED(status) && t->in_python)

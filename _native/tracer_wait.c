@@ -10,7 +10,8 @@
  *      8 us  tracer sleeps, the other processor is busy: both take turns on one
  *     14 us  tracer polls there
  *
- * of which its own calls are 3. SCHED_IDLE made no difference. Which case it
+ * of which its own calls are 3; 5 us where the processors are kept awake
+ * (tracer_latency.c). SCHED_IDLE made no difference. Which case it
  * is changes from moment to moment, so both ways are timed in turns and the
  * quicker one is used; a tracee that stops rarely is slept for.
  */
@@ -21,6 +22,7 @@
 #define POLL_NS 50000                  /* poll for so long, then sleep */
 #define LOST_NS 100000                 /* who yields to others for longer had better sleep, and be woken up before them */
 #define LONG_NS 200000                 /* a wait that is longer is the tracee's own business */
+#define OFTEN_NS 100000                /* stops that are not further apart are frequent */
 #define FRUITLESS 32                   /* asked for others so often in vain: then ask only */
 #define PASS_BY 8                      /* every so many times */
 #define WINDOW 32                      /* waits in one way */
@@ -45,6 +47,17 @@ pid_t lr_stop_wait(const struct lr_tracer *t, pid_t tid, int flags, struct lr_st
     return ret_stop->tid;
 }
 
+static pid_t sleep_for_stop(struct lr_tracer *t, struct lr_stop *ret_stop)
+{
+    pid_t tid;
+
+    lr_latency_bound(t);
+    tid = lr_stop_wait(t, -1, 0, ret_stop);
+    if (tid < 0 && errno == EINTR)
+        lr_latency_release(t);
+    return tid;
+}
+
 static pid_t poll_and_sleep(struct lr_tracer *t, uint64_t began, struct lr_stop *ret_stop)
 {
     uint64_t now = began, before;
@@ -60,12 +73,14 @@ static pid_t poll_and_sleep(struct lr_tracer *t, uint64_t began, struct lr_stop 
         if (now - before > LOST_NS)
             t->window_ns += now - before;
     } while (now - began < POLL_NS);
-    return lr_stop_wait(t, -1, 0, ret_stop);
+    return sleep_for_stop(t, ret_stop);
 }
 
 /* After a window of waits: which way next? The other one has a cost of 0 until it is tried. */
 static void choose_way(struct lr_tracer *t)
 {
+    if (t->window_ns < WINDOW * OFTEN_NS)
+        lr_latency_hold(t);
     t->cost_ns[t->polling] = t->window_ns;
     t->window_ns = 0;
     t->waits = 0;
@@ -83,7 +98,7 @@ static pid_t wait_quickly(struct lr_tracer *t, struct lr_stop *ret_stop)
     if (!t->may_poll)
         return lr_stop_wait(t, -1, 0, ret_stop);
     began = lr_clock_ns(CLOCK_MONOTONIC);
-    tid = t->polling ? poll_and_sleep(t, began, ret_stop) : lr_stop_wait(t, -1, 0, ret_stop);
+    tid = t->polling ? poll_and_sleep(t, began, ret_stop) : sleep_for_stop(t, ret_stop);
     took = lr_clock_ns(CLOCK_MONOTONIC) - began;
     t->window_ns += took < LONG_NS ? took : LONG_NS;
     if (++t->waits == WINDOW)
