@@ -73,6 +73,8 @@ def _not_by_us(facts: Facts) -> str | None:
         return "it has capabilities that lowrun lacks; run lowrun as root, in a container with --cap-add SYS_PTRACE"
     if not facts.dumpable:
         return "it protects its memory (a set-user-ID program, or PR_SET_DUMPABLE); run lowrun as root"
+    if facts.same_namespace is None:  # what could be read otherwise cannot be
+        return "it lives in another user namespace, or a security module protects it; run lowrun as root"
     return None
 
 

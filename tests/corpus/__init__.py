@@ -186,6 +186,7 @@ def use_server(work: Path, port: int, own_port: int) -> None:
     closes the connection first, and so keeps the pair of ports a while; the next one may use them again.
     """
     wait_for_port(port)
+    until(lambda: (work / "lighttpd.pid").read_text() != "")  # it is written after the port is opened
     pid = int((work / "lighttpd.pid").read_text())
     with socket.create_connection(("127.0.0.1", port), 20, ("127.0.0.1", own_port)) as connection:
         for path, size in (("/text", (work / "text").stat().st_size), ("/missing", 1), ("/hello.c", 1), ("/bytes", 0)):

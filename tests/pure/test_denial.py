@@ -25,6 +25,7 @@ CONTAINED = {"Uid": "0 0 0 0", "CapEff": "ff", "CapPrm": "ff"}
         (Facts({**USER, "CapPrm": "2000"}, USER), "capabilities that lowrun lacks", "as root"),
         (Facts({**ROOT, "Pid": "7"}, CONTAINED), "capabilities that lowrun lacks", "--cap-add SYS_PTRACE"),
         (Facts(USER, USER, dumpable=False), "protects its memory", "as root"),
+        (Facts(USER, USER, same_namespace=None), "another user namespace, or a security module", "as root"),
         (Facts(USER, USER, scope="1"), "ptrace_scope is 1, and lowrun did not start it", "set that to 0"),
         (Facts(USER, USER, scope="2", descendant=True), "ptrace_scope is 2", "set that to 1 or 0"),
         (Facts(USER, ROOT, scope="3"), "ptrace_scope is 3, so nobody may", "booting anew"),
