@@ -5,6 +5,7 @@ The file is what --keep-binary keeps: docs/trace-format.md describes it.
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import os
 import struct
@@ -19,8 +20,20 @@ from lowrun.trace.follow import Follower, OpenCall
 from lowrun.trace.records import Enter, Exit, Record
 from lowrun.trace.records import read as read_records
 
-__all__ = ["HEADER", "MAGIC", "VERSION", "RecordedCall", "calls_of", "file_header", "read", "records_in"]
+__all__ = [
+    "HEADER",
+    "MAGIC",
+    "VERSION",
+    "RecordedCall",
+    "calls_of",
+    "file_header",
+    "let_go_behind",
+    "read",
+    "records_in",
+]
 
+#: So many are read from a mapped file before its pages are given back; some MiB.
+RECORDS_AT_ONCE = 8192
 MAGIC = b"lowrun\0\1"
 #: Of the records (LR_RECORDS_VERSION in records.h; a test compares).
 VERSION = 2
@@ -111,6 +124,13 @@ def file_header(string_limit: int) -> bytes:
     return HEADER.pack(MAGIC, VERSION, HEADER.size, AUDIT_ARCH_X86_64, string_limit)
 
 
+def let_go_behind(records: Iterator[Record], mapped: mmap.mmap) -> Iterator[Record]:
+    """Yield `records`, which are read from `mapped`, and do not keep in memory what has been read of the file."""
+    while batch := list(itertools.islice(records, RECORDS_AT_ONCE)):
+        yield from batch
+        mapped.madvise(mmap.MADV_DONTNEED)  # the pages are the file's: they can be had again
+
+
 def records_in(data: memoryview) -> Iterator[Record]:
     """Yield the records in the file `data`. Raises ProtocolError when it is none of ours, or of another version."""
     if len(data) < HEADER.size or bytes(data[:8]) != MAGIC:
@@ -131,4 +151,4 @@ def read(path: str | os.PathLike[str]) -> Iterator[RecordedCall]:
         if os.fstat(file.fileno()).st_size == 0:
             raise ProtocolError("this is no file of lowrun's records")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as data:
-            yield from calls_of(records_in(data))
+            yield from calls_of(let_go_behind(records_in(data), mapped))

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from lowrun.core.fd import UnnamedFile
-from lowrun.trace.calls import HEADER
+from lowrun.trace.calls import HEADER, let_go_behind
 from lowrun.trace.records import read
 from lowrun.trace.text import StraceWriter
 
@@ -38,7 +38,7 @@ class TextFile:
                 mapped = stack.enter_context(mmap.mmap(records, 0, prot=mmap.PROT_READ))
                 data = stack.enter_context(memoryview(mapped))
                 view = stack.enter_context(data[HEADER.size :])
-                self._records = read(view)
+                self._records = let_go_behind(read(view), mapped)
                 stack.callback(self._forget)
                 self._out = io.BufferedWriter(io.FileIO(self._file.fileno(), "wb", closefd=False), 1 << 16)
                 self._writer = StraceWriter(self._out)

@@ -133,13 +133,28 @@ def test_an_ordinary_user_may_trace(tmp_path: Path) -> None:
 
 
 @pytest.mark.figures
-def test_memory_stays_small(tmp_path: Path) -> None:
-    """A quarter of a million system calls pass through a buffer: lowrun's peak is far below what they take."""
+@pytest.mark.parametrize("keep", ["none", "all"])
+def test_memory_stays_small(tmp_path: Path, keep: str) -> None:
+    """A quarter of a million system calls: lowrun's peak is far below what their records and their text take."""
     storm = "import os\nfor _ in range(250_000): os.getppid()"
-    result = lr.run([LOWRUN, "-q", "-ct", "-o", str(tmp_path / "o"), sys.executable, "-S", "-c", storm])
+    words = [LOWRUN, "-q", "-ct", "--keep", keep, "-o", str(tmp_path / "o"), sys.executable, "-S", "-c", storm]
+    result = lr.run(words, quiet=True)
     assert result.ok
     assert result.usage.max_rss_kib is not None
-    assert result.usage.max_rss_kib < 60 << 10
+    assert result.usage.max_rss_kib < 50 << 10
+
+
+def test_reading_a_file_of_records_takes_little_memory(tmp_path: Path) -> None:
+    """lowrun.trace.read keeps no part of a long file in memory."""
+    storm = "import os\nfor _ in range(250_000): os.getppid()"
+    lr.run([sys.executable, "-S", "-c", storm], record=[lr.Calls(keep_binary=True)], keep="all", output=tmp_path / "o")
+    file = tmp_path / "o" / "run-0001" / "calls.records"
+    assert file.stat().st_size > 20 << 20
+    count = "import sys, lowrun.trace\nassert sum(1 for _ in lowrun.trace.read(sys.argv[1])) > 250_000"
+    result = lr.run([sys.executable, "-c", count, str(file)])
+    assert result.ok
+    assert result.usage.max_rss_kib is not None
+    assert result.usage.max_rss_kib < 50 << 10
 
 
 # -- children made in uncommon ways
