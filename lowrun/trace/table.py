@@ -117,6 +117,7 @@ def call_of(number: int) -> Call:
     return table_of(machine).get(number) or Call(number, f"syscall_{number:#x}", _UNKNOWN)
 
 
+@lru_cache(maxsize=1)
 def capture_plan() -> bytes:
     """Return the tracer's plan (plan.py), for native calls and those of i386."""
     return plan_of((table_of(), table_of("i386")))
