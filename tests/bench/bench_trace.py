@@ -51,7 +51,7 @@ def told(argv: list[str], directory: Path) -> float:
 
 
 def cases() -> Iterator[Case]:
-    """Each command traced both ways, on all processors, the plain loops on one as well; and with a set, against bare."""
+    """Each command traced both ways, on all processors, the plain loops on one as well; and with a set against bare."""
     if shutil.which("strace") is None:
         return
     with ExitStack() as stack:
