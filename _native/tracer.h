@@ -140,7 +140,9 @@ struct lr_tracer {
     uint32_t passed_by;
     uint32_t waits;                    /* in this window */
     uint64_t window_ns;                /* what they took */
-    uint64_t windows;
+    bool trying;                       /* this window is in the way that had been slower */
+    uint32_t trial_gap;                /* windows between two such, */
+    uint32_t until_trial;              /* and how many are left */
     uint64_t cost_ns[2];               /* of the latest window, by `polling` */
 
     /* records */

@@ -26,7 +26,8 @@
 #define FRUITLESS 32                   /* asked for others so often in vain: then ask only */
 #define PASS_BY 8                      /* every so many times */
 #define WINDOW 32                      /* waits in one way */
-#define WINDOWS 32                     /* of which one in the other way */
+#define TRIAL_GAP 32                   /* after so many windows one in the other way; */
+#define TRIAL_GAP_MAX 4096             /* in the long run, when that never helps */
 
 void lr_stops_prepare(struct lr_tracer *t)
 {
@@ -35,6 +36,7 @@ void lr_stops_prepare(struct lr_tracer *t)
     /* On one processor the tracee runs only when the tracer does not. */
     t->may_poll = sched_getaffinity(0, sizeof cpus, &cpus) < 0 || CPU_COUNT(&cpus) > 1;
     t->polling = t->may_poll;
+    t->trial_gap = t->until_trial = TRIAL_GAP;
 }
 
 /* Asks for the rusage only while a tracee is about to end: the kernel adds it
@@ -70,23 +72,43 @@ static pid_t poll_and_sleep(struct lr_tracer *t, uint64_t began, struct lr_stop 
         sched_yield();                 /* the tracee may be waiting for this processor */
         before = now;
         now = lr_clock_ns(CLOCK_MONOTONIC);
-        if (now - before > LOST_NS)
+        if (now - before > LOST_NS) {
             t->window_ns += now - before;
+            break;                     /* the processor was another's: a sleeper gets it back sooner */
+        }
     } while (now - began < POLL_NS);
     return sleep_for_stop(t, ret_stop);
 }
 
-/* After a window of waits: which way next? The other one has a cost of 0 until it is tried. */
+/* After a window of waits: which way next? The other one has a cost of 0 until
+ * it is tried, and is tried again the more rarely the more often in vain. */
 static void choose_way(struct lr_tracer *t)
 {
+    bool now = t->polling;
+
     if (t->window_ns < WINDOW * OFTEN_NS)
         lr_latency_hold(t);
-    t->cost_ns[t->polling] = t->window_ns;
+    t->cost_ns[now] = t->window_ns;
     t->window_ns = 0;
     t->waits = 0;
     t->polling = t->cost_ns[true] < t->cost_ns[false];
-    if (++t->windows % WINDOWS == 0)
-        t->polling = !t->polling;
+    if (t->trying) {
+        t->trial_gap = t->polling == now ? TRIAL_GAP : t->trial_gap < TRIAL_GAP_MAX ? 2 * t->trial_gap : TRIAL_GAP_MAX;
+        t->until_trial = t->trial_gap;
+        t->trying = false;
+    } else if (--t->until_trial == 0) {
+        t->polling = !now;
+        t->trying = true;
+    }
+}
+
+/* Before the window is over this way has cost far more than the other one did:
+ * who polls on a busy machine loses its processor for milliseconds at a time. */
+static bool is_worse(const struct lr_tracer *t)
+{
+    uint64_t other = t->cost_ns[!t->polling];
+
+    return other > 0 && t->window_ns > 2 * other;
 }
 
 /* Returns a tid, or -1 with ECHILD. */
@@ -101,7 +123,8 @@ static pid_t wait_quickly(struct lr_tracer *t, struct lr_stop *ret_stop)
     tid = t->polling ? poll_and_sleep(t, began, ret_stop) : sleep_for_stop(t, ret_stop);
     took = lr_clock_ns(CLOCK_MONOTONIC) - began;
     t->window_ns += took < LONG_NS ? took : LONG_NS;
-    if (++t->waits == WINDOW)
+    t->waits++;
+    if (t->waits == WINDOW || is_worse(t))
         choose_way(t);
     return tid;
 }
