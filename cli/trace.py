@@ -28,9 +28,13 @@ def run(options: TraceOptions, command_words: Sequence[str]) -> int:
 
     Raises UsageError before anything is traced, any other error for lowrun's own failure.
     """
-    pids = [pid for group in options.pids for pid in group]
+    pids = list(dict.fromkeys(pid for group in options.pids for pid in group))
     if pids and command_words:
         raise UsageError("give either COMMAND or -p PID, not both")
+    if os.getpid() in pids:
+        raise UsageError("-p cannot be lowrun itself; trace it with another lowrun")
+    if pids and options.engine == "python":
+        raise UsageError("the python engine traces commands only; attach with the engine ptrace")
     if not pids and not command_words:
         raise UsageError("no COMMAND and no -p PID given; see lowrun trace --help")
     command = None if pids else _command(options, command_words)
@@ -53,14 +57,15 @@ def run(options: TraceOptions, command_words: Sequence[str]) -> int:
         stack.enter_context(loop.add_signals(taken, lambda info: _on_signal(live, info)))
         if command is None:
             live.attach(pids)
-            output.note(f"Process {' '.join(map(str, pids))} attached")
+            for pid in pids:
+                output.note(f"Process {pid} attached")
         else:
             live.start(command)
         loop.run()
         error = live.sink_error or output.end()
         if error is not None and not isinstance(error, BrokenPipeError):
             console.warn(f"the trace is not whole: {options.output or 'standard error'}: {error.strerror}")
-    return _outcome(live, command.name if command is not None else "")
+    return _outcome(live, command.argv[0] if command is not None else "")
 
 
 def _command(options: TraceOptions, command_words: Sequence[str]) -> Command:
@@ -77,6 +82,8 @@ def _command(options: TraceOptions, command_words: Sequence[str]) -> Command:
                 env[name] = value
     if options.user is None:
         return Command(tuple(argv), env=env, blocked=blocked)
+    if os.geteuid() != 0:
+        raise UsageError("-u needs root: only root becomes another user")
     import pwd
 
     try:

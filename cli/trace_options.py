@@ -54,6 +54,8 @@ class TraceOptions(NamedTuple):
         return [(name, value) for name, value in self.expressions if name in ("inject", "fault")]
 
 
+#: The tracer has room for so much of a call.
+STRING_LIMIT_MAX = 1 << 18
 #: What -e knows; strace's other names change what is printed in ways that lowrun does not.
 EXPRESSIONS = ("trace", "inject", "fault", "status")
 
@@ -64,7 +66,7 @@ def _expression(text: str) -> tuple[str, str]:
         return "trace", text
     name = {"t": "trace"}.get(name, name)
     if name not in EXPRESSIONS:
-        raise ValueError(f"{', '.join(EXPRESSIONS[:-1])} or {EXPRESSIONS[-1]}= is needed")
+        raise ValueError(f"lowrun has {', '.join(EXPRESSIONS[:-1])} and {EXPRESSIONS[-1]}= of strace's")
     return name, value
 
 
@@ -78,6 +80,19 @@ def _pids(text: str) -> tuple[int, ...]:
     return pids
 
 
+def _limit(text: str) -> int:
+    number = whole(text)
+    if number > STRING_LIMIT_MAX:
+        raise ValueError(f"at most {STRING_LIMIT_MAX} bytes can be shown")
+    return number
+
+
+def _file(text: str) -> str:
+    if text[:1] in ("", "|", "!"):
+        raise ValueError("a path is needed; to pipe the trace: -o >(COMMAND) in bash, or a FIFO")
+    return text
+
+
 def _variable(text: str) -> tuple[str, str | None]:
     name, equals, value = text.partition("=")
     if not name:
@@ -86,7 +101,7 @@ def _variable(text: str) -> tuple[str, str | None]:
 
 
 TRACE_OPTIONS = (
-    Option("output", ("-o", "--output"), "write the trace to FILE, not to standard error", "FILE", words_of("a path")),
+    Option("output", ("-o", "--output"), "write the trace to FILE, not to standard error", "FILE", _file),
     Option("calls", ("--calls",), "trace these only: names, %file %process ..., /regex, ! negates", "SET"),
     Option("expressions", ("-e", "--expr"), "trace=SET, inject=SET:WHAT, status=failed ...", "EXPR", _expression,
            many=True),
@@ -99,7 +114,7 @@ TRACE_OPTIONS = (
     Option("summary_only", ("-c", "--summary-only"), "counts and times of calls, instead of lines, at the end"),
     Option("summary_too", ("-C", "--summary"), "counts and times beside the lines"),
     Option("sort", ("-S", "--summary-sort-by"), "sort them by time, calls, errors or name", "WHAT"),
-    Option("string_limit", ("-s", "--string-limit"), "bytes shown of a string (default 2048)", "N", whole),
+    Option("string_limit", ("-s", "--string-limit"), "bytes shown of a string (default 2048)", "N", _limit),
     Option("environment", ("-E", "--env"), "set a variable of COMMAND's, or unset it", "NAME[=VALUE]", _variable,
            many=True),
     Option("engine", ("--engine",), "auto, ptrace or python (default auto)", "ENGINE"),

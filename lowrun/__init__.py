@@ -7,6 +7,8 @@
 Here are the public names; the wings below hold the code.
 """
 
+import sys
+
 from lowrun import embed as aio
 from lowrun import trace
 from lowrun.core.fd import UnnamedFile
@@ -34,6 +36,9 @@ from lowrun.trace.hooks import HookedCall
 from lowrun.trace.inject import Inject
 from lowrun.values import Artifact, Command, ExitStatus, Result, Summary, Usage
 from lowrun.version import VERSION as __version__
+
+# So that `import lowrun.aio` works as well as `lowrun.aio` does.
+sys.modules[f"{__name__}.aio"] = aio
 
 __all__ = [
     "READ",

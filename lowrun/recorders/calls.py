@@ -18,7 +18,7 @@ from lowrun.core.loop import IoSource, Loop
 from lowrun.errors import UsageError
 from lowrun.runs.recorder import RunInfo
 from lowrun.trace.hooks import HookFunction, Hooks, tampering_of
-from lowrun.trace.inject import Inject, stops_of
+from lowrun.trace.inject import Inject, injections_of, stops_of
 from lowrun.trace.ptracelib import check_engine, load
 from lowrun.trace.tracer import ENGINES, STRING_LIMIT, UNPRIVILEGED, Tracer
 from lowrun.values import Artifact, Usage
@@ -64,7 +64,7 @@ class Calls:
         on_call: HookFunction | None = None,
         on_return: HookFunction | None = None,
         hook: str | None = None,
-        inject: Sequence[Inject] = (),
+        inject: Inject | str | Sequence[Inject | str] = (),
     ) -> None:
         if engine not in ENGINES:
             raise UsageError(f'no such engine: "{engine}" (there are: {", ".join(ENGINES)})')
@@ -72,7 +72,7 @@ class Calls:
         self._engine = engine
         self._on_call, self._on_return = on_call, on_return
         self._hooked = self._hook_numbers(hook)
-        self._inject = tuple(inject)
+        self._inject = injections_of(inject)
         if engine == "python":
             check_engine(self._inject)
         if on_call is not None or on_return is not None:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from lowrun.errors import UsageError
 
-__all__ = ["Inject", "InjectRow", "compile_injections", "error_number", "stops_of"]
+__all__ = ["Inject", "InjectRow", "compile_injections", "error_number", "injections_of", "stops_of"]
 
 EVER = 0xFFFFFFFF
 ERRNO_MAX = 4095
@@ -101,7 +101,8 @@ def _delay(value: str | float | None) -> int:
     return nanoseconds
 
 
-def _when(text: str) -> tuple[int, int, int]:
+def _when(value: str | int) -> tuple[int, int, int]:
+    text = str(value)
     match = _WHEN.fullmatch(text)
     if match is None:
         raise ValueError(f"when is FIRST[..LAST][+[STEP]], not {text!r}")
@@ -137,7 +138,7 @@ class Inject:
     delay_enter: str | float | None = None
     delay_exit: str | float | None = None
     syscall: str | None = None
-    when: str = "1+"
+    when: str | int = "1+"
 
     def __post_init__(self) -> None:
         try:
@@ -198,6 +199,15 @@ class Inject:
         if fault:
             fields.setdefault("error", "ENOSYS")
         return Inject(calls, **fields)
+
+
+def injections_of(inject: Inject | str | Sequence[Inject | str]) -> tuple[Inject, ...]:
+    """Return one or many injections, each as a value or as text for `Inject.parse`. Raises UsageError."""
+    every = [inject] if isinstance(inject, (Inject, str)) else list(inject)
+    for one in every:
+        if not isinstance(one, (Inject, str)):
+            raise UsageError(f"an injection is a lowrun.Inject or text like 'open:error=EIO', not {one!r}")
+    return tuple(Inject.parse(one) if isinstance(one, str) else one for one in every)
 
 
 def compile_injections(injections: Sequence[Inject]) -> tuple[list[InjectRow], dict[int, int]]:

@@ -124,4 +124,6 @@ def numbers_in(text: str, table: Mapping[int, Call], elsewhere: Collection[str] 
         except UsageError:
             if not word.startswith("?") and word not in elsewhere:
                 raise
+    if not (numbers or negated or "none" in words or any(word in elsewhere for word in words)):
+        raise UsageError(f"the set {text!r} names no system call")
     return frozenset(set(table) - numbers if negated else numbers)

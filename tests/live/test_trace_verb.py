@@ -63,7 +63,11 @@ def names(text: str) -> list[str]:
         (["-p", "1", "true"], 2, "lowrun: give either COMMAND or -p PID, not both\n"),
         (["-p", "4194000"], 125, "lowrun: process 4194000 has ended\n"),
         (["-e", "trace=opn", "true"], 2, "lowrun: there is no system call 'opn'; did you mean 'open'?\n"),
-        (["-e", "verbose=all", "true"], 2, "lowrun: -e 'verbose=all': trace, inject, fault or status= is needed\n"),
+        (
+            ["-e", "verbose=all", "true"],
+            2,
+            "lowrun: -e 'verbose=all': lowrun has trace, inject, fault and status= of strace's\n",
+        ),
         (["-e", "status=bad", "true"], 2, "lowrun: there is no status 'bad'"),
         (["-u", "nosuchuser", "true"], 2, "lowrun: there is no user 'nosuchuser'\n"),
         (["-o", "/nosuch/file", "true"], 2, "lowrun: -o /nosuch/file: No such file or directory\n"),
