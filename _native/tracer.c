@@ -37,6 +37,7 @@
 
 #include <sched.h>
 #include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <linux/audit.h>
@@ -61,7 +62,7 @@
 void lr_resume(const struct lr_tracer *t, const struct lr_task *task, int signo)
 {
     bool exit_matters = task->entered || task->tamper.replaced || task->tamper.exit_pause_ns > 0;
-    bool idle = t->write_error != 0 || (t->filtered && !exit_matters);
+    bool idle = t->write_error != 0 || (t->filtered && !t->sandboxed && !exit_matters);
 
 
     ptrace(idle ? PTRACE_CONT : PTRACE_SYSCALL, (pid_t) task->tid, NULL, (unsigned long) signo);
@@ -119,6 +120,8 @@ static void on_entry(struct lr_tracer *t, struct lr_task *task, const struct ptr
             return;
         lr_record_restart(t);
     }
+    if (task->nr == SYS_seccomp || (task->nr == SYS_prctl && task->args[0] == PR_SET_SECCOMP))
+        t->sandboxed = true;           /* what that refuses never comes to our filter: stop at every entry from now on */
     if (wanted(t, info->arch, info->entry.nr))
         record_entry(t, task, info);
     if (t->recording)
@@ -205,11 +208,13 @@ static int on_call(struct lr_tracer *t, struct lr_task *task)
 
     if (ptrace(PTRACE_GET_SYSCALL_INFO, (pid_t) task->tid, sizeof info, &info) <= 0)
         return 0;
-    if (info.op == PTRACE_SYSCALL_INFO_ENTRY || info.op == PTRACE_SYSCALL_INFO_SECCOMP)
+    if (info.op == PTRACE_SYSCALL_INFO_ENTRY || (info.op == PTRACE_SYSCALL_INFO_SECCOMP && !task->inside))
         on_entry(t, task, &info);      /* both begin with number and arguments */
-    else if (info.op == PTRACE_SYSCALL_INFO_EXIT)
-        on_exit_of_call(t, task, &info);
+    if (info.op == PTRACE_SYSCALL_INFO_SECCOMP && info.seccomp.ret_data != LR_STOP_DATA)
+        lr_tamper_refuse(task);
+    task->inside = info.op != PTRACE_SYSCALL_INFO_EXIT && info.op != PTRACE_SYSCALL_INFO_NONE;
     if (info.op == PTRACE_SYSCALL_INFO_EXIT) {
+        on_exit_of_call(t, task, &info);
         task->tamper.replaced = false; /* or its next stop would be awaited at an entry, beside the filter's */
         task->tamper.exit_pause_ns = 0;
     }

@@ -79,6 +79,7 @@ struct lr_task {
     int held;                          /* status of its first stop while its creator's is awaited; 0: it goes */
     bool unannounced;                  /* it goes, though its creator has not reported it */
     bool exiting;                      /* it has been seen in PTRACE_EVENT_EXIT */
+    bool inside;                       /* it has been stopped at a call's entry, and not yet at its exit */
     bool entered;                      /* its ENTER is recorded, its EXIT is due */
     uint64_t entered_ns;               /* CLOCK_MONOTONIC at the entry stop */
     uint64_t nr;                       /* as at entry, */
@@ -110,6 +111,7 @@ struct lr_tracer {
     uint32_t root;                     /* the command's first process */
     bool root_stopped;                 /* it has been seen in its first stop */
     bool recording;                    /* its first execve has succeeded; or it was attached to */
+    bool sandboxed;                    /* the command has a filter of its own, which can hide calls from ours */
     bool filtered;                     /* a seccomp filter says where tracees stop */
     pthread_mutex_t lock;              /* of `tasks` against lr_tracer_abort, and of `pid` */
     pid_t pid;                         /* of the tracer's process, 0 before and after */
@@ -186,6 +188,7 @@ struct ptrace_syscall_info;
 void lr_tamper_begin(const struct lr_tracer *t, struct lr_task *task);
 void lr_tamper_enter(struct lr_tracer *t, struct lr_task *task);
 void lr_tamper_leave(struct lr_task *task, struct ptrace_syscall_info *info);
+void lr_tamper_refuse(const struct lr_task *task);
 void lr_tamper_replace(struct lr_task *task, int64_t nr, int64_t value);
 void lr_tamper_result(const struct lr_task *task, struct ptrace_syscall_info *info, int64_t value);
 int lr_tamper_go(struct lr_tracer *t, struct lr_task *task);

@@ -90,6 +90,13 @@ static const struct lr_inject *due_injection(const struct lr_tracer *t, struct l
     return inject;
 }
 
+/* At a stop that a filter of the command's own asked for: as if nobody traced it (seccomp(2), SECCOMP_RET_TRACE). */
+void lr_tamper_refuse(const struct lr_task *task)
+{
+    set_call(task->tid, -1);
+    set_result(task->tid, -ENOSYS);
+}
+
 /* From an entry's stop: the call `nr` is executed instead, -1: none; its result will be `value`. */
 void lr_tamper_replace(struct lr_task *task, int64_t nr, int64_t value)
 {

@@ -35,7 +35,7 @@ static int is_chosen(const uint64_t *stops, uint32_t nr)
 
 static uint32_t answer(int chosen)
 {
-    return chosen ? SECCOMP_RET_TRACE : SECCOMP_RET_ALLOW;
+    return chosen ? SECCOMP_RET_TRACE | LR_STOP_DATA : SECCOMP_RET_ALLOW;
 }
 
 static uint16_t build(const uint64_t *stops)
@@ -45,7 +45,7 @@ static uint16_t build(const uint64_t *stops)
 
     *at++ = (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
     *at++ = (struct sock_filter) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCH, 1, 0);
-    *at++ = (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE);
+    *at++ = (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, answer(1));
     *at++ = (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
     for (uint32_t nr = 1; nr <= LR_STOPS_MAX; nr++) {
         if (nr < LR_STOPS_MAX && is_chosen(stops, nr) == now)
@@ -54,7 +54,7 @@ static uint16_t build(const uint64_t *stops)
         *at++ = (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, answer(now));
         now = !now;
     }
-    *at++ = (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE);
+    *at++ = (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, answer(1));
     return (uint16_t) (at - program);
 }
 

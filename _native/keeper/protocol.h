@@ -53,6 +53,7 @@ enum lr_go_flags {
 };
 
 #define LR_STOPS_MAX 512         /* call numbers */
+#define LR_STOP_DATA 0x6c72      /* SECCOMP_RET_DATA of our filter's stops; a filter of the command's own has other data */
 #define LR_KEEPER_MAX_FDS 64
 #define LR_KEEPER_MAX_RLIMITS 16
 

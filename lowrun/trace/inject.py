@@ -221,8 +221,11 @@ def compile_injections(injections: Sequence[Inject]) -> tuple[list[InjectRow], d
 def stops_of(only: frozenset[int] | None, injections: Sequence[Inject]) -> frozenset[int] | None:
     """Return the calls that a tracee must be stopped at when `only` are recorded; None: all.
 
-    All where a signal is injected: the kernel takes none at a filter's stop.
+    All where a signal is injected: the kernel takes none at a filter's stop. And
+    those by which a command installs a filter of its own, which may hide others.
     """
+    from lowrun.trace.table import numbers_of
+
     if only is None or any(injection.signal is not None for injection in injections):
         return None
-    return only.union(*(injection.numbers() for injection in injections))
+    return only.union(numbers_of("seccomp,prctl"), *(injection.numbers() for injection in injections))

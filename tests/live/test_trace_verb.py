@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from lowrun.trace import read
-from tests.programs import LOWRUN, alive
+from tests.programs import LOWRUN, alive, mock
 
 Lowrun = Callable[..., "subprocess.CompletedProcess[str]"]
 CALL = re.compile(r"^(\d+) +[\d:.]+ (\w+)\(", re.MULTILINE)
@@ -354,3 +354,19 @@ def test_a_wrong_injection_is_wrong_usage(lowrun: Lowrun, word: str) -> None:
     """Exit 2 with one line, and nothing is run."""
     done = lowrun("-e", word, "touch", "made")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize("way", [[], ["prctl"]], ids=["seccomp", "prctl"])
+@pytest.mark.parametrize("words", ["uname", "getpid,uname,getppid", "getppid", "!uname"])
+def test_a_filter_of_the_command_s_own_works_beside_ours(
+    lowrun: Lowrun, tmp_path: Path, way: list[str], words: str
+) -> None:
+    """A set changes nothing of what the command's filter does, and what that refuses is shown, as by strace."""
+    program = [mock("sandbox"), *way]
+    bare = subprocess.run(program, capture_output=True, text=True, check=True).stdout
+    assert bare == "ready\ngetpid ENOSYS\nuname EACCES\ngetppid done\n"
+    assert lowrun("-e", f"trace={words}", "-o", "ours", *program).stdout == bare
+    subprocess.run(["strace", "-f", "-e", f"trace={words}", "-o", tmp_path / "theirs", *program], capture_output=True)
+    ours = names((tmp_path / "ours").read_text())
+    theirs = re.findall(r"^\d+ +(\w+)\(", (tmp_path / "theirs").read_text(), re.MULTILINE)
+    assert ours == theirs
