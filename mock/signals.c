@@ -97,12 +97,15 @@ static int stopped(const char *argument)
 
 static int killed(const char *argument)
 {
+    sigset_t hidden;
     int ends[2];
     char byte;
     pid_t child;
 
     (void) argument;
-    if (pipe(ends) < 0)
+    sigemptyset(&hidden);
+    sigaddset(&hidden, SIGCHLD);       /* it could come before the waiting begins, or after */
+    if (pipe(ends) < 0 || sigprocmask(SIG_BLOCK, &hidden, NULL) < 0)
         return 1;
     if ((child = fork()) == 0)
         _exit(read(ends[0], &byte, 1) == 1);
