@@ -244,6 +244,7 @@ void *lr_record_begin(struct lr_tracer *t, const struct lr_task *task, int kind,
 void lr_record_end(struct lr_tracer *t);
 void lr_record_drop(struct lr_tracer *t);
 void lr_record_restart(struct lr_tracer *t);
+size_t lr_record_room(const struct lr_tracer *t);
 void *lr_record_extend(struct lr_tracer *t, size_t len);
 void lr_record_shrink(struct lr_tracer *t, void *end);
 

@@ -157,13 +157,19 @@ void lr_record_restart(struct lr_tracer *t)
     t->used = 0;
 }
 
+/* How many bytes the open record can still be extended by. */
+size_t lr_record_room(const struct lr_tracer *t)
+{
+    return LR_RECORD_MAX - (t->used - t->open);
+}
+
 /* Returns `len` more bytes (padded to 8, the padding zeroed) of the open record; NULL: it is too long. */
 void *lr_record_extend(struct lr_tracer *t, size_t len)
 {
     size_t padded = (len + 7) & ~(size_t) 7;
     uint8_t *room = t->buffer + t->used;
 
-    if (t->used - t->open + padded > LR_RECORD_MAX)
+    if (padded > lr_record_room(t))
         return NULL;
     if (padded > 0)
         memset(room + padded - 8, 0, 8);
