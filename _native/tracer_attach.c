@@ -71,17 +71,21 @@ int lr_attach(struct lr_tracer *t)
     t->recording = true;
     for (uint32_t i = 0; i < t->nattached; i++) {
         uint32_t pid = t->attached[i];
+        struct lr_task *task;
         int added;
 
         do
             added = attach_threads(t, pid);
         while (added > 0);
+        task = lr_task_find(t, pid);
+        if (added == 0 && task == NULL)
+            added = -ESRCH;            /* it went between the opening of the directory and the look */
         if (added < 0) {
             t->refused = pid;
             t->leaving = true;
             return added;
         }
-        lr_paths_list(t, lr_task_find(t, pid));
+        lr_paths_list(t, task);
     }
     return 0;
 }
