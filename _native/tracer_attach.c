@@ -103,6 +103,16 @@ void lr_leave(struct lr_tracer *t)
         }
 }
 
+/* A call that was not executed, as somebody wanted, still has to get its result: this is its exit's stop. */
+static void finish_call(struct lr_task *task)
+{
+    struct ptrace_syscall_info info;
+
+    if (task->tamper.replaced && ptrace(PTRACE_GET_SYSCALL_INFO, (pid_t) task->tid, sizeof info, &info) > 0
+        && info.op == PTRACE_SYSCALL_INFO_EXIT)
+        lr_tamper_leave(task, &info);
+}
+
 /* Lets go of a tracee at `status`, the stop that it is in. */
 void lr_leave_task(struct lr_tracer *t, struct lr_task *task, int status)
 {
@@ -117,6 +127,7 @@ void lr_leave_task(struct lr_tracer *t, struct lr_task *task, int status)
         *body = (struct lr_rec_status) { 0, 0 };
         lr_record_end(t);
     }
+    finish_call(task);
     if (ptrace(PTRACE_DETACH, (pid_t) task->tid, NULL, delivery ? (unsigned long) signo : 0) == 0)
         lr_task_remove(t, task);
 }

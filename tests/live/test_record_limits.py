@@ -1,4 +1,4 @@
-"""What is longer than a record of the tracer (LR_RECORD_MAX, records.h) is cut where it ends, and nothing is made up."""
+"""What is longer than a record of the tracer (LR_RECORD_MAX, records.h) is cut at its end, and nothing is made up."""
 
 from __future__ import annotations
 
