@@ -21,7 +21,7 @@ def lines_of(string_limit: int, tmp_path: Path) -> dict[str, str]:
     return {line.split()[2].partition("(")[0]: line for line in text.read_text().splitlines() if "(" in line}
 
 
-@pytest.mark.parametrize("string_limit", [70000, 100000, 1000000])
+@pytest.mark.parametrize("string_limit", [70000, 100000, 1000000, 5000000000])
 def test_a_long_buffer_is_shown_to_the_limit(string_limit: int, tmp_path: Path) -> None:
     """The limit can be more than what one process_vm_readv copies, and more than a record holds."""
     shown = re.search('"(x*)"', lines_of(string_limit, tmp_path)["write"])
