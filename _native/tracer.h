@@ -154,7 +154,8 @@ struct lr_tracer {
     uint8_t *taken;                    /* the other one, while its records are read; NULL: records go to a file */
     bool told;                         /* the reader has been woken since it took the last */
     uint32_t used;
-    uint32_t open;                     /* offset of the record being written */
+    uint32_t open;                     /* offset of the record being written, */
+    volatile bool busy;                /* as long as one is: the tracer has `writing` */
     uint32_t end;                      /* of what was put in last, without its padding */
     int write_error;                   /* nothing is recorded any more */
 
@@ -242,8 +243,10 @@ void lr_processes_free(struct lr_tracer *t);
 uint64_t lr_clock_ns(clockid_t clock);
 void *lr_record_begin(struct lr_tracer *t, const struct lr_task *task, int kind, size_t body);
 void lr_record_end(struct lr_tracer *t);
+void lr_records_abandon(struct lr_tracer *t);
 void lr_record_drop(struct lr_tracer *t);
 void lr_record_restart(struct lr_tracer *t);
+size_t lr_record_room(const struct lr_tracer *t);
 void *lr_record_extend(struct lr_tracer *t, size_t len);
 void lr_record_shrink(struct lr_tracer *t, void *end);
 

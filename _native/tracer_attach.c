@@ -71,17 +71,21 @@ int lr_attach(struct lr_tracer *t)
     t->recording = true;
     for (uint32_t i = 0; i < t->nattached; i++) {
         uint32_t pid = t->attached[i];
+        struct lr_task *task;
         int added;
 
         do
             added = attach_threads(t, pid);
         while (added > 0);
+        task = lr_task_find(t, pid);
+        if (added == 0 && task == NULL)
+            added = -ESRCH;            /* it went between the opening of the directory and the look */
         if (added < 0) {
             t->refused = pid;
             t->leaving = true;
             return added;
         }
-        lr_paths_list(t, lr_task_find(t, pid));
+        lr_paths_list(t, task);
     }
     return 0;
 }
@@ -99,6 +103,16 @@ void lr_leave(struct lr_tracer *t)
         }
 }
 
+/* A call that was not executed, as somebody wanted, still has to get its result: this is its exit's stop. */
+static void finish_call(struct lr_task *task)
+{
+    struct ptrace_syscall_info info;
+
+    if (task->tamper.replaced && ptrace(PTRACE_GET_SYSCALL_INFO, (pid_t) task->tid, sizeof info, &info) > 0
+        && info.op == PTRACE_SYSCALL_INFO_EXIT)
+        lr_tamper_leave(task, &info);
+}
+
 /* Lets go of a tracee at `status`, the stop that it is in. */
 void lr_leave_task(struct lr_tracer *t, struct lr_task *task, int status)
 {
@@ -113,6 +127,7 @@ void lr_leave_task(struct lr_tracer *t, struct lr_task *task, int status)
         *body = (struct lr_rec_status) { 0, 0 };
         lr_record_end(t);
     }
+    finish_call(task);
     if (ptrace(PTRACE_DETACH, (pid_t) task->tid, NULL, delivery ? (unsigned long) signo : 0) == 0)
         lr_task_remove(t, task);
 }

@@ -6,7 +6,8 @@
  * The kernel need not split one vector of process_vm_readv, so a read is cut
  * at page ends: bytes before a page that is not there still arrive. A string
  * is fetched by a first bite that nearly all fit in, then page by page. A bad
- * pointer gives a chunk that says so; it never ends the trace.
+ * pointer gives a chunk that says so; it never ends the trace. Where a string
+ * or a buffer is longer than what is left of LR_RECORD_MAX, it is cut there.
  */
 #include "tracer.h"
 
@@ -16,6 +17,7 @@
 #include <sys/uio.h>
 
 #define PAGE 4096                      /* the smallest there is: cutting more often does no harm */
+#define AT_ONCE (16 * PAGE)            /* bytes of one process_vm_readv */
 #define FIRST_BITE 256
 #define POINTERS 512                   /* of argv or envp at once */
 #define POINTERS_MAX (1 << 20)
@@ -26,14 +28,14 @@ struct source {
     const int64_t *rval;               /* NULL at entry */
 };
 
-/* Reads at most 16 pages; returns the bytes read before the first that cannot be, or -errno. */
-static ssize_t read_memory(const struct source *s, uint64_t address, void *out, size_t len)
+/* Reads at most AT_ONCE; returns the bytes read before the first that cannot be, or -errno. */
+static ssize_t read_pages(const struct source *s, uint64_t address, void *out, size_t len)
 {
-    struct iovec local = { out, len }, remote[18];
+    struct iovec local = { out, len }, remote[AT_ONCE / PAGE + 1];
     int pieces = 0;
     ssize_t n;
 
-    while (len > 0 && pieces < 18) {
+    while (len > 0) {
         size_t piece = PAGE - address % PAGE;
 
         if (piece > len)
@@ -44,6 +46,24 @@ static ssize_t read_memory(const struct source *s, uint64_t address, void *out, 
     }
     n = process_vm_readv((pid_t) s->task->tid, &local, 1, remote, (unsigned long) pieces, 0);
     return n < 0 ? -errno : n;
+}
+
+/* The same without a limit. */
+static ssize_t read_memory(const struct source *s, uint64_t address, void *out, size_t len)
+{
+    size_t got = 0;
+
+    while (got < len) {
+        size_t want = len - got < AT_ONCE ? len - got : AT_ONCE;
+        ssize_t n = read_pages(s, address + got, (uint8_t *) out + got, want);
+
+        if (n < 0 && got == 0)
+            return n;
+        got += n > 0 ? (size_t) n : 0;
+        if (n < (ssize_t) want)
+            break;
+    }
+    return (ssize_t) got;
 }
 
 static bool read_whole(const struct source *s, uint64_t address, void *out, size_t len)
@@ -84,25 +104,41 @@ static uint64_t size_of(const struct source *s, const struct lr_capture_cell *ce
     return s->rval != NULL && *s->rval > 0 ? (uint64_t) *s->rval : 0;
 }
 
+/* How much of `size` bytes is copied. */
+static size_t kept_of(const struct source *s, uint64_t size, size_t limit)
+{
+    size_t room = lr_record_room(s->tracer);
+
+    if (limit > room)
+        limit = room;
+    return size > limit ? limit : (size_t) size;
+}
+
 /* Each capture_* extends the open record by its bytes and returns 0 (1: cut), or -errno. */
 
 static int capture_bytes(const struct source *s, uint64_t address, uint64_t size, size_t limit)
 {
-    size_t len = size > limit ? limit : (size_t) size;
+    size_t len = kept_of(s, size, limit);
     uint8_t *out = lr_record_extend(s->tracer, len);
 
     if (out == NULL || !read_whole(s, address, out, len))
         return -EFAULT;
     lr_record_shrink(s->tracer, out + len);
-    return size > limit;
+    return size > len;
 }
 
 static int capture_string(const struct source *s, uint64_t address, size_t limit)
 {
-    char *out = lr_record_extend(s->tracer, limit + 1);
+    size_t room = lr_record_room(s->tracer);
     bool cut;
     ssize_t len;
+    char *out;
 
+    if (room == 0)
+        return -E2BIG;
+    if (limit > room - 1)
+        limit = room - 1;
+    out = lr_record_extend(s->tracer, limit + 1);
     if (out == NULL)
         return -E2BIG;
     len = read_string(s, address, out, limit, &cut);
@@ -123,7 +159,7 @@ static void end_part(const struct source *s, uint8_t *end)
 static int capture_part(const struct source *s, uint64_t address, uint64_t size, size_t limit)
 {
     uint32_t *head = lr_record_extend(s->tracer, 8);
-    size_t len = size > limit ? limit : (size_t) size;
+    size_t len = kept_of(s, size, limit);
     uint8_t *out = head != NULL ? lr_record_extend(s->tracer, len) : NULL;
     bool good;
 
@@ -131,7 +167,7 @@ static int capture_part(const struct source *s, uint64_t address, uint64_t size,
         return -E2BIG;
     good = read_whole(s, address, out, len);
     head[0] = good ? (uint32_t) len : 0;
-    head[1] = !good || size > limit;
+    head[1] = !good || size > len;
     end_part(s, out + head[0]);
     return 0;
 }
@@ -139,16 +175,18 @@ static int capture_part(const struct source *s, uint64_t address, uint64_t size,
 static int capture_string_part(const struct source *s, uint64_t address)
 {
     uint32_t *head = lr_record_extend(s->tracer, 8);
-    uint8_t *out = head != NULL ? lr_record_extend(s->tracer, s->tracer->options.string_limit + 1) : NULL;
-    ssize_t len;
-    bool cut;
+    int result = head != NULL ? capture_string(s, address, s->tracer->options.string_limit) : -E2BIG;
 
-    if (out == NULL)
-        return -E2BIG;
-    len = read_string(s, address, (char *) out, s->tracer->options.string_limit, &cut);
-    head[0] = len > 0 ? (uint32_t) len : 0;
-    head[1] = len < 0 || cut;
-    end_part(s, out + head[0]);
+    if (result == -E2BIG) {
+        if (head != NULL)
+            lr_record_shrink(s->tracer, head);
+        return result;
+    }
+    if (result < 0)
+        lr_record_shrink(s->tracer, head + 2);
+    head[0] = (uint32_t) (s->tracer->buffer + s->tracer->end - (uint8_t *) (head + 2));
+    head[1] = result != 0;
+    s->tracer->end = s->tracer->used;
     return 0;
 }
 

@@ -42,6 +42,7 @@ static struct lr_hook ask(struct lr_tracer *t, const struct lr_record *record)
 {
     struct lr_hook hook = { .record = (const uint8_t *) record, .size = record->size };
 
+    lr_latency_release(t);             /* it may take as long as it likes */
     t->in_python = true;
     t->options.hook(t->options.handle, &hook);
     t->in_python = false;

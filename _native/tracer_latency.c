@@ -64,11 +64,12 @@ void lr_latency_bound(const struct lr_tracer *t)
         timer_settime(t->latency.timer, 0, &patience, NULL);
 }
 
-/* The timer ends with the tracer's process, the descriptor is the host's as well. */
+/* The timer ends with the tracer's process, the descriptor is the host's as well; and a copy of it
+ * that a fork of the host has must not keep the wish alive. */
 void lr_latency_end(struct lr_tracer *t)
 {
+    lr_latency_release(t);
     if (t->latency.fd >= 0)
         close(t->latency.fd);
     t->latency.fd = -1;
-    t->latency.held = false;
 }

@@ -129,6 +129,7 @@ static int host(struct lr_tracer *t)
         while (tracer > 0 && waitpid(tracer, &status, __WCLONE) < 0 && errno == EINTR)
             ;
         lr_latency_end(t);
+        lr_records_abandon(t);
         if (stack != NULL)
             munmap(stack, STACK_SIZE);
         if (WIFSIGNALED(status) && t->in_python)

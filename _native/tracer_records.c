@@ -77,15 +77,42 @@ static void wake_reader(struct lr_tracer *t)
     }
 }
 
-/* The reader is behind: its turn. */
+/* A record is being written: no reader may come. */
+static void begin_writing(struct lr_tracer *t)
+{
+    if (t->taken != NULL)
+        pthread_mutex_lock(&t->writing);
+    t->open = t->used;
+    t->busy = true;
+}
+
+static void end_writing(struct lr_tracer *t)
+{
+    t->busy = false;
+    if (t->taken != NULL)
+        pthread_mutex_unlock(&t->writing);
+}
+
+/* The tracer's process is gone, killed perhaps: takes back the record that it was writing. From the thread whose
+ * storage it ran on, which is the mutex's owner therefore. */
+void lr_records_abandon(struct lr_tracer *t)
+{
+    if (!t->busy)
+        return;
+    t->used = t->open;
+    end_writing(t);
+}
+
+/* The reader is behind: its turn. That can take long, so the processors may sleep. */
 static void await_room(struct lr_tracer *t)
 {
     while (t->used > LR_BUFFER_SIZE - LR_RECORD_MAX && !t->stopping) {
         wake_reader(t);
-        pthread_mutex_unlock(&t->writing);
+        end_writing(t);
+        lr_latency_bound(t);
         while (sem_wait(&t->room) < 0 && errno == EINTR && !t->stopping)
-            ;
-        pthread_mutex_lock(&t->writing);
+            lr_latency_release(t);
+        begin_writing(t);
     }
     if (t->stopping)
         t->used = 0;
@@ -117,14 +144,13 @@ void *lr_record_begin(struct lr_tracer *t, const struct lr_task *task, int kind,
 {
     struct lr_record *record;
 
-    if (t->taken != NULL) {
-        pthread_mutex_lock(&t->writing);
-        await_room(t);
-    } else if (t->write_error == 0 && t->used > LR_BUFFER_SIZE - LR_RECORD_MAX) {
+    if (t->taken == NULL && t->write_error == 0 && t->used > LR_BUFFER_SIZE - LR_RECORD_MAX)
         lr_tracer_flush(t);
-    }
     if (t->write_error != 0)
         return NULL;
+    begin_writing(t);
+    if (t->taken != NULL)
+        await_room(t);
     t->open = t->used;
     record = (struct lr_record *) (t->buffer + t->open);
     *record = (struct lr_record) {
@@ -137,18 +163,16 @@ void *lr_record_begin(struct lr_tracer *t, const struct lr_task *task, int kind,
 void lr_record_end(struct lr_tracer *t)
 {
     ((struct lr_record *) (t->buffer + t->open))->size = t->used - t->open;
-    if (t->taken != NULL) {
+    if (t->taken != NULL)
         wake_reader(t);
-        pthread_mutex_unlock(&t->writing);
-    }
+    end_writing(t);
 }
 
 /* Takes the open record back. */
 void lr_record_drop(struct lr_tracer *t)
 {
     t->used = t->open;
-    if (t->taken != NULL)
-        pthread_mutex_unlock(&t->writing);
+    end_writing(t);
 }
 
 /* Before the first execve only the latest entry counts: forget the former. */
@@ -157,13 +181,19 @@ void lr_record_restart(struct lr_tracer *t)
     t->used = 0;
 }
 
+/* How many bytes the open record can still be extended by. */
+size_t lr_record_room(const struct lr_tracer *t)
+{
+    return LR_RECORD_MAX - (t->used - t->open);
+}
+
 /* Returns `len` more bytes (padded to 8, the padding zeroed) of the open record; NULL: it is too long. */
 void *lr_record_extend(struct lr_tracer *t, size_t len)
 {
     size_t padded = (len + 7) & ~(size_t) 7;
     uint8_t *room = t->buffer + t->used;
 
-    if (t->used - t->open + padded > LR_RECORD_MAX)
+    if (padded > lr_record_room(t))
         return NULL;
     if (padded > 0)
         memset(room + padded - 8, 0, 8);

@@ -74,12 +74,15 @@ void lr_visit_message(struct lr_tracer *t, struct lr_task *task, uint64_t addres
     head.msg_controllen = lr_memory_read(task, (uint64_t) head.msg_control, &control, head.msg_controllen);
     head.msg_control = &control;
     for (struct cmsghdr *part = CMSG_FIRSTHDR(&head); part != NULL; part = CMSG_NXTHDR(&head, part)) {
-        const uint8_t *end = (uint8_t *) part + part->cmsg_len, *limit = control.bytes + head.msg_controllen;
+        size_t left = head.msg_controllen - (size_t) ((uint8_t *) part - control.bytes);
+        size_t len = part->cmsg_len < left ? part->cmsg_len : left;
+        const int *fds = (const int *) CMSG_DATA(part);
 
-        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
-            continue;
-        for (const uint8_t *at = CMSG_DATA(part); at + sizeof(int) <= end && at + sizeof(int) <= limit; at += sizeof(int))
-            fn(t, task, *(const int *) at);
+        if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS && len > CMSG_LEN(0))
+            for (size_t i = 0; i < (len - CMSG_LEN(0)) / sizeof *fds; i++)
+                fn(t, task, fds[i]);
+        if (part->cmsg_len > left)     /* who made it may lie, and CMSG_NXTHDR of an older libc believes it */
+            return;
     }
 }
 

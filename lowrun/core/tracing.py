@@ -113,7 +113,8 @@ class NativeTracer:
         bits = b"" if only is None else bitmap_of(only)
         rows = ffi.from_buffer("struct lr_capture_row[]", plan)
         options = ffi.new("struct lr_tracer_options *")
-        options.output, options.wake, options.string_limit = output, wake, string_limit
+        options.output, options.wake = output, wake
+        options.string_limit = min(string_limit, 2**32 - 1)  # a record holds less
         options.plan, options.rows = rows, len(rows)
         if only is not None:
             options.only, options.only_bits = ffi.from_buffer("uint8_t[]", bits), len(bits) * 8

@@ -59,3 +59,19 @@ def test_the_processors_stay_awake_while_stops_are_frequent() -> None:
     program.terminate()
     program.communicate(timeout=20)
     assert asked_for() == before
+
+
+def test_the_processors_may_sleep_while_the_reader_of_the_lines_does_not_read() -> None:
+    """A pager that nobody scrolls holds the tracees up; the processors are not kept awake for that."""
+    before = asked_for()
+    if before == 0:
+        pytest.skip("somebody else keeps the processors awake")
+    program = subprocess.Popen(
+        [LOWRUN, "trace", "sh", "-c", "while :; do test -e /; done"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    try:
+        wait_for(lambda: asked_for() == 0)
+        wait_for(lambda: asked_for() == before)
+    finally:
+        program.kill()
+        program.communicate(timeout=20)

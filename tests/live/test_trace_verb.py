@@ -243,6 +243,30 @@ def test_the_death_of_the_tracer_harms_no_attached_process(tmp_path: Path) -> No
     assert program.finish() == ("done\n", 7)
 
 
+ASKS = """
+import os, select
+print("ready", flush=True)
+seen = set()
+while not select.select([0], [], [], 0)[0]:
+    seen.add(os.getppid())
+print(*seen)
+"""
+
+
+def test_a_call_that_is_injected_into_has_its_result_when_its_process_is_left(tmp_path: Path) -> None:
+    """Leaving it in the middle of a delay does not make ENOSYS of a call that was not executed."""
+    program = Running([sys.executable, "-c", ASKS])
+    trace = tmp_path / "trace"
+    inject = "inject=getppid:retval=4242:delay_enter=200000:when=2"
+    tracer = subprocess.Popen(
+        [LOWRUN, "trace", "-q", "-e", "trace=getppid", "-e", inject, "-o", trace, "-p", str(program.process.pid)]
+    )
+    wait_for_lines(trace, 1)
+    tracer.send_signal(signal.SIGINT)
+    assert tracer.wait(20) == 0
+    assert set(program.finish()[0].split()) == {str(os.getpid()), "4242"}
+
+
 def test_what_ends_while_attached_ends_the_trace(tmp_path: Path) -> None:
     """The trace ends by itself with the last process that it was attached to."""
     program = Running([sys.executable, "-c", THREADS])
