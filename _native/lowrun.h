@@ -144,14 +144,17 @@ struct lr_tracer_usage {
 };
 int lr_tracer_create(const struct lr_tracer_options *options, struct lr_tracer **ret_tracer);
 int lr_tracer_run(struct lr_tracer *tracer, int pid);
-int lr_tracer_attach(struct lr_tracer *tracer, const uint32_t *pids, uint32_t count);
+struct lr_attached {
+    uint32_t pid;
+    int32_t error;                      /* 0: it is traced, else -errno */
+};
+int lr_tracer_attach(struct lr_tracer *tracer, struct lr_attached *processes, uint32_t count);
 int lr_tracer_await_seized(struct lr_tracer *tracer, int timeout_ms);
 void lr_tracer_abort(struct lr_tracer *tracer);
 void lr_tracer_detach(struct lr_tracer *tracer);
 int64_t lr_tracer_take(struct lr_tracer *tracer, const uint8_t **ret_records);
 int lr_tracer_flush(struct lr_tracer *tracer);
 void lr_tracer_usage(const struct lr_tracer *tracer, struct lr_tracer_usage *ret_usage);
-int lr_tracer_refused(const struct lr_tracer *tracer);
 int lr_tracer_write_error(const struct lr_tracer *tracer);
 void lr_tracer_free(struct lr_tracer *tracer);
 

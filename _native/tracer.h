@@ -118,9 +118,8 @@ struct lr_tracer {
     volatile bool stopping;            /* kill all, */
     volatile bool leaving;             /* or let go of all */
     volatile bool in_python;           /* the tracer's process is called back */
-    const uint32_t *attached;          /* processes to attach to; NULL: a command of ours */
+    struct lr_attached *attached;      /* processes to attach to; NULL: a command of ours */
     uint32_t nattached;
-    uint32_t refused;                  /* the one that could not be attached to */
 
     /* what descriptors are */
     struct lr_files *files;            /* all tables */

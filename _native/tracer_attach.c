@@ -65,29 +65,36 @@ static int attach_threads(struct lr_tracer *t, uint32_t pid)
     return added;
 }
 
-/* Seizes all processes of t->attached; -errno when one cannot be, which is then t->refused. */
+/* Seizes one process with all its threads; returns 0 or -errno. */
+static int attach_process(struct lr_tracer *t, uint32_t pid)
+{
+    struct lr_task *task;
+    int added;
+
+    do
+        added = attach_threads(t, pid);
+    while (added > 0);
+    task = lr_task_find(t, pid);
+    if (added == 0 && task == NULL)
+        added = -ESRCH;                /* it went between the opening of the directory and the look */
+    if (added == 0)
+        lr_paths_list(t, task);
+    return added;
+}
+
+/* Seizes the processes of t->attached that can be, and says of each other one why not.
+ * Returns 0, or the -errno of the first when none is traced. */
 int lr_attach(struct lr_tracer *t)
 {
+    uint32_t traced = 0;
+
     t->recording = true;
     for (uint32_t i = 0; i < t->nattached; i++) {
-        uint32_t pid = t->attached[i];
-        struct lr_task *task;
-        int added;
-
-        do
-            added = attach_threads(t, pid);
-        while (added > 0);
-        task = lr_task_find(t, pid);
-        if (added == 0 && task == NULL)
-            added = -ESRCH;            /* it went between the opening of the directory and the look */
-        if (added < 0) {
-            t->refused = pid;
-            t->leaving = true;
-            return added;
-        }
-        lr_paths_list(t, task);
+        t->attached[i].error = attach_process(t, t->attached[i].pid);
+        traced += t->attached[i].error == 0;
     }
-    return 0;
+    t->leaving = traced == 0;
+    return traced == 0 ? t->attached[0].error : 0;
 }
 
 /* Has every tracee stop once more; those that are held at a stop go now. */

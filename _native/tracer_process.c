@@ -149,9 +149,9 @@ int lr_tracer_run(struct lr_tracer *t, int pid)
 }
 
 /* The same for processes that run already, with all their threads; they live on when the tracer ends. */
-int lr_tracer_attach(struct lr_tracer *t, const uint32_t *pids, uint32_t count)
+int lr_tracer_attach(struct lr_tracer *t, struct lr_attached *processes, uint32_t count)
 {
-    t->attached = pids;
+    t->attached = processes;
     t->nattached = count;
     return host(t);
 }
@@ -188,12 +188,6 @@ void lr_tracer_detach(struct lr_tracer *t)
     if (t->pid > 0)
         kill(t->pid, SIGUSR1);
     pthread_mutex_unlock(&t->lock);
-}
-
-/* The pid that lr_tracer_attach could not attach to, 0 without one. */
-int lr_tracer_refused(const struct lr_tracer *t)
-{
-    return (int) t->refused;
 }
 
 /* What has ended so far; complete once lr_tracer_run has returned. */

@@ -56,9 +56,12 @@ def run(options: TraceOptions, command_words: Sequence[str]) -> int:
         taken = {number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN}
         stack.enter_context(loop.add_signals(taken, lambda info: _on_signal(live, info)))
         if command is None:
-            live.attach(pids)
+            refusals = live.attach(pids)
+            for refusal in refusals.values():
+                console.complain(str(refusal))
             for pid in pids:
-                output.note(f"Process {pid} attached")
+                if pid not in refusals:
+                    output.note(f"Process {pid} attached")
         else:
             live.start(command)
         loop.run()

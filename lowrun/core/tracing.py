@@ -98,7 +98,7 @@ class NativeTracer:
     caller's, too) is raised when there are some.
     """
 
-    __slots__ = ("_keep", "_tracer")
+    __slots__ = ("_attached", "_keep", "_tracer")
 
     def __init__(
         self,
@@ -125,6 +125,7 @@ class NativeTracer:
         out = ffi.new("struct lr_tracer **")
         check(lib.lr_tracer_create(options, out), "lr_tracer_create")
         self._tracer = out[0]
+        self._attached: Any = ()
         self._keep = (plan, rows, bits, options, tampered, handle)  # C holds pointers to them
 
     @staticmethod
@@ -158,8 +159,8 @@ class NativeTracer:
 
     def attach(self, pids: Sequence[int]) -> None:
         """Trace the running processes `pids`, with all threads, until none is left or `detach`. As `run`."""
-        numbers = ffi.new("uint32_t[]", pids)
-        check(lib.lr_tracer_attach(self._open(), numbers, len(pids)), "clone")
+        self._attached = ffi.new("struct lr_attached[]", [{"pid": pid} for pid in pids])
+        check(lib.lr_tracer_attach(self._open(), self._attached, len(pids)), "clone")
 
     def await_seized(self, timeout: float) -> None:
         """Wait until the process is traced. Raises OSError: EPERM, ESRCH, ETIMEDOUT after `timeout` seconds."""
@@ -180,9 +181,9 @@ class NativeTracer:
         return memoryview(ffi.buffer(out[0], size))
 
     @property
-    def refused(self) -> int:
-        """The process that could not be attached to; 0 without one."""
-        return int(lib.lr_tracer_refused(self._open()))
+    def refusals(self) -> list[tuple[int, int]]:
+        """The processes that `attach` does not trace, each with the errno that says why; once it is traced."""
+        return [(row.pid, -row.error) for row in self._attached if row.error]
 
     def flush(self) -> None:
         """Write what is still in memory. Raises OSError: the first error of any write."""

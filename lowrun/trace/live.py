@@ -23,15 +23,13 @@ from lowrun.trace.hooks import tampering_of
 from lowrun.trace.inject import Inject, stops_of
 from lowrun.trace.records import Buffer
 from lowrun.trace.table import capture_plan
-from lowrun.trace.tracer import STRING_LIMIT, UNPRIVILEGED, Tracer
+from lowrun.trace.tracer import AGAIN, STRING_LIMIT, UNPRIVILEGED, Tracer
 from lowrun.values import Command, ExitStatus
 
 __all__ = ["LiveTrace"]
 
 #: From the first new record to the reading of all that came by then; seconds.
 GATHER = 0.02
-#: Between two requests to let go (a request can come while the tracer is about to sleep); seconds.
-DETACH_AGAIN = 0.01
 
 
 class LiveTrace:
@@ -94,15 +92,16 @@ class LiveTrace:
             linger=None,
         )
 
-    def attach(self, pids: Sequence[int]) -> None:
-        """Trace the running processes `pids`, with all their threads.
+    def attach(self, pids: Sequence[int]) -> dict[int, Exception]:
+        """Trace the running processes `pids`, with all their threads; return why others are not traced.
 
-        Raises DeniedError, GoneError with the reason; then nothing is traced.
+        Raises DeniedError, GoneError with the reason when none is.
         """
         self._begin()
         self._tree_gone = True
-        self._tracer.attach(pids)
+        refusals = self._tracer.attach(pids)
         self._traced = True
+        return refusals
 
     def _begin(self) -> None:
         if self._launch is not None or self._traced:
@@ -123,7 +122,7 @@ class LiveTrace:
         """Let go of the attached processes at once; they run on. The end comes by `on_end`."""
         if self._traced and not self._tracer.finished and self._process is None and self._leaving is None:
             self._tracer.detach()
-            self._leaving = self._loop.add_timer(DETACH_AGAIN, self._tracer.detach, every=DETACH_AGAIN)
+            self._leaving = self._loop.add_timer(AGAIN, self._tracer.detach, every=AGAIN)
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the command. Raises GoneError."""
@@ -198,7 +197,7 @@ class LiveTrace:
             self._process.close()
         if self._keepers is not None:
             self._keepers.close()
-        while self._traced and not self._tracer.wait(DETACH_AGAIN):
+        while self._traced and not self._tracer.wait(AGAIN):
             self._tracer.take().release()  # it can be waiting for room
             if self._process is None:
                 self._tracer.detach()

@@ -15,6 +15,7 @@ import atexit
 import contextlib
 import errno
 import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -28,7 +29,7 @@ from lowrun.values import Usage
 if TYPE_CHECKING:
     from lowrun.trace.pyengine import PythonTracer
 
-__all__ = ["ENGINES", "STRING_LIMIT", "UNPRIVILEGED", "Tracer"]
+__all__ = ["AGAIN", "ENGINES", "STRING_LIMIT", "UNPRIVILEGED", "Tracer"]
 
 UNPRIVILEGED = (
     "a set-user-ID program ran without its privilege, as under any tracer that has none itself; run lowrun as root"
@@ -46,6 +47,8 @@ PATIENCE = 10.0
 #: Seconds that `stop` gives the tracer. The tree is gone by then: whoever reaped the last process of it could do so
 #: only after the tracer had (ptrace(2): a zombie is its tracer's first), so milliseconds are much.
 END_PATIENCE = 1.0
+#: A request to let go, or to end, can come while the tracer is about to sleep: it is made again; seconds.
+AGAIN = 0.01
 
 
 class Tracer:
@@ -102,11 +105,11 @@ class Tracer:
         except OSError as error:
             raise _translated(error, pid) from error
 
-    def attach(self, pids: Sequence[int]) -> None:
-        """Trace the running processes `pids` with all their threads; returns when they are traced.
+    def attach(self, pids: Sequence[int]) -> dict[int, Exception]:
+        """Trace the running processes `pids` with all their threads, those that can be; returns when they are traced.
 
-        Raises DeniedError (with the reason and the remedy), GoneError; then none is traced. UnsupportedError: the
-        python engine attaches to nothing.
+        What it returns says of each other one why not (DeniedError with the remedy, GoneError). Raises the first of
+        these when none is traced. UnsupportedError: the python engine attaches to nothing.
         """
         if not isinstance(self._native, NativeTracer):
             raise UnsupportedError("the python engine traces commands only; attach with the engine ptrace")
@@ -115,9 +118,10 @@ class Tracer:
         try:
             self._native.await_seized(PATIENCE)
         except OSError as error:
-            refused = self._native.refused
+            refusals = self._native.refusals
             self.stop()
-            raise _translated(error, refused) from error
+            raise _translated(error, refusals[0][0] if refusals else pids[0]) from error
+        return {pid: _translated(OSError(number, os.strerror(number)), pid) for pid, number in self._native.refusals}
 
     def _begin(self, trace: Callable[[_T], None], what: _T) -> None:
         """Start the thread."""
@@ -185,11 +189,14 @@ class Tracer:
         if not self._started or self._finished.acquire(timeout=END_PATIENCE):
             self._started = False
             return
-        if self._attached:
-            self._native.detach()
-        else:
-            self._native.abort()
-        if not self._finished.acquire(timeout=END_PATIENCE):
+        until = time.monotonic() + END_PATIENCE
+        while not self._finished.acquire(timeout=AGAIN):
+            if self._attached:
+                self._native.detach()
+            else:
+                self._native.abort()
+            if time.monotonic() < until:
+                continue
             what = "stopped" if self._attached else "killed"
             raise InternalError(
                 "a hook does not return" if self._in_python else f"the traced processes cannot be {what}"

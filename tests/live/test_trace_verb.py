@@ -394,3 +394,18 @@ def test_a_filter_of_the_command_s_own_works_beside_ours(
     ours = names((tmp_path / "ours").read_text())
     theirs = re.findall(r"^\d+ +(\w+)\(", (tmp_path / "theirs").read_text(), re.MULTILINE)
     assert ours == theirs
+
+
+def test_one_of_several_cannot_be_attached_to(tmp_path: Path) -> None:
+    """-p with a pid that is nobody's names it and traces the others, as strace does."""
+    program = Running([sys.executable, "-c", "print('ready', flush=True); input()"])
+    trace = tmp_path / "trace"
+    pids = f"4194000,{program.process.pid}"
+    tracer = subprocess.Popen([LOWRUN, "trace", "-o", trace, "-p", pids], stderr=subprocess.PIPE, text=True)
+    assert tracer.stderr is not None
+    assert tracer.stderr.readline() == "lowrun: process 4194000 has ended\n"
+    assert tracer.stderr.readline() == f"lowrun: Process {program.process.pid} attached\n"
+    assert program.finish()[1] == 0
+    tracer.communicate(timeout=20)
+    assert tracer.returncode == 0
+    assert "+++ exited with 0 +++" in trace.read_text()
