@@ -85,7 +85,7 @@ def _sockaddr(c: Context, i: int, chunk: Chunk) -> str:
 def pollfds_text(c: Context, data: bytes) -> str:
     """Return `[{fd=3, events=POLLIN}]`."""
     return "[" + ", ".join(
-        f"{{fd={descriptor_text(c, fd)}, events={_poll_events(events)}}}"
+        f"{{fd={descriptor_text(c, fd)}, events={_poll_events(events)}}}" if fd >= 0 else f"{{fd={fd}}}"
         for fd, events, _ in struct.iter_unpack("<iHH", data[: len(data) & ~7])
     ) + "]"  # fmt: skip
 

@@ -185,6 +185,7 @@ syslog:SYSLOG_ACTION_READ,SYSLOG_ACTION_READ_ALL,SYSLOG_ACTION_READ_CLEAR syslog
 syslog:SYSLOG_ACTION_CLOSE,SYSLOG_ACTION_OPEN,SYSLOG_ACTION_CLEAR,SYSLOG_ACTION_CONSOLE_OFF,
     SYSLOG_ACTION_CONSOLE_ON,SYSLOG_ACTION_SIZE_UNREAD,SYSLOG_ACTION_SIZE_BUFFER syslog_action
 setsockopt:SOL_SOCKET/SO_ATTACH_FILTER,SOL_SOCKET/SO_ATTACH_REUSEPORT_CBPF fd sockopt_level sockopt >sock_fprog int
+syslog:SYSLOG_ACTION_CONSOLE_LEVEL        syslog_action addr syslog_level_number
 membarrier:MEMBARRIER_CMD_QUERY           membarrier_cmd membarrier_flags -> membarrier
 membarrier:MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ membarrier_cmd membarrier_flags int
 io_uring_register:IORING_REGISTER_BUFFERS fd uring_register >iovec_raw[3] uint32v

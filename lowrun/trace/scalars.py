@@ -10,9 +10,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from lowrun.trace.constants import ENUMS, FLAGS, enum_text, flags_text, signal_name
+from lowrun.trace.constants import ENUMS, FLAGS, enum_text, flags_text, names_of, signal_name
 from lowrun.trace.context import Context, Formatter, signed
-from lowrun.trace.quoting import address, octal
+from lowrun.trace.quoting import address, device, octal
 from lowrun.trace.structs import mode_text
 
 __all__ = ["OPEN_CREATES", "descriptor_text", "open_flags_text", "value_formatter"]
@@ -74,9 +74,17 @@ def _socktype(value: int) -> str:
     return f"{kind}|{_sock_flags(rest)}" if rest else kind
 
 
+_ethernet = enum_text("nl_ethernet")
+
+
+def _packet_protocol(value: int) -> str:
+    """It is given in network order."""
+    return f"htons({_ethernet(int.from_bytes((value & 0xFFFF).to_bytes(2, 'little'), 'big'))})"
+
+
 _PROTOCOLS: dict[int, Callable[[int], str]] = {
     socket.AF_INET: enum_text("ipproto"), socket.AF_INET6: enum_text("ipproto"),
-    socket.AF_NETLINK: enum_text("netlink"),
+    socket.AF_NETLINK: enum_text("netlink"), socket.AF_PACKET: _packet_protocol,
 }  # fmt: skip
 #: Level -> the set of its options.
 _OPTIONS: dict[int, Callable[[int], str]] = {
@@ -95,12 +103,19 @@ def _protocol(i: int) -> Formatter:
     return formatter
 
 
-def _sockopt(i: int) -> Formatter:
-    def formatter(c: Context) -> str:
-        text = _OPTIONS.get(c.arguments[1] & 0xFFFFFFFF)
-        return text(c.arguments[i] & 0xFFFFFFFF) if text else str(c.arguments[i] & 0xFFFFFFFF)
+def _sockopt(way: str) -> Callable[[int], Formatter]:
+    """An option; those of a level that can only be set or only be asked (`way`) have sets of their own."""
+    own = {socket.IPPROTO_IP: dict(names_of("ip_" + way)), socket.IPPROTO_IPV6: dict(names_of("ipv6_" + way))}
 
-    return formatter
+    def maker(i: int) -> Formatter:
+        def formatter(c: Context) -> str:
+            level, option = c.arguments[1] & 0xFFFFFFFF, c.arguments[i] & 0xFFFFFFFF
+            text = _OPTIONS.get(level)
+            return own.get(level, {}).get(option) or (text(option) if text else str(option))
+
+        return formatter
+
+    return maker
 
 
 def _creation_mode(i: int) -> Formatter:
@@ -112,7 +127,7 @@ def _device(i: int) -> Formatter:
         number = c.arguments[i] & 0xFFFFFFFF
         if c.arguments[i - 1] & 0o170000 not in (0o020000, 0o060000):
             return None
-        return f"makedev({number >> 8 & 0xFFF:#x}, {number & 0xFF | number >> 12 & 0xFFF00:#x})"
+        return device(number >> 8 & 0xFFF, number & 0xFF | number >> 12 & 0xFFF00)
 
     return formatter
 
@@ -167,7 +182,8 @@ SCALARS: dict[str, Callable[[int], Formatter]] = {
     "map_flags": _of(_map_flags),
     "socktype": _of(_socktype),
     "protocol": _protocol,
-    "sockopt": _sockopt,
+    "sockopt": _sockopt("set"),
+    "sockopt_asked": _sockopt("get"),
     "ipc_key": _of(lambda value: _hex(value) if value else "IPC_PRIVATE"),
     "futex_op": _of(_futex_op),
     "statx_flags": _of(_statx_flags),
