@@ -73,7 +73,8 @@ _baud = enum_text("baud")
 
 
 def _output_modes(value: int) -> str:
-    delays = f"NL{value >> 8 & 1}|CR{value >> 9 & 3}|TAB{value >> 11 & 3}|BS{value >> 13 & 1}|VT{value >> 14 & 1}"
+    tabs = "XTABS" if value >> 11 & 3 == 3 else f"TAB{value >> 11 & 3}"
+    delays = f"NL{value >> 8 & 1}|CR{value >> 9 & 3}|{tabs}|BS{value >> 13 & 1}|VT{value >> 14 & 1}"
     rest = value & ~0xFF00
     return f"{delays}|FF{value >> 15 & 1}|" + (_tc_o(rest) if rest else "")
 
@@ -144,7 +145,8 @@ def _ifconf(c: Context, i: int, chunk: Chunk) -> str:
     size, pointer = struct.unpack_from("<i4xQ", head)
     entry = c.at_entry.get(i)
     room = struct.unpack_from("<i", entry.data, 8)[0] if entry is not None else size
-    length = f"{_requests(room)} => {_requests(size)}" if room != size else _requests(size)
+    changed = pointer and room != size
+    length = f"{_requests(room)} => {_requests(size)}" if changed else _requests(size)
     if not pointer or c.failed:
         return f"{{ifc_len={length}, ifc_buf={address(pointer)}}}"
     body = chunk.data[32 : 32 + size]

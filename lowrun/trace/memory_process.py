@@ -280,5 +280,6 @@ PROCESS_MEMORY: dict[str, Reader] = {
     ),
     "sigevent": _sigevent, "cap_header": _cap_header, "cap_data": _cap_data, "sched_attr": _sched_attr,
     "sched_attr_any": _sched_attr, "perf_attr": _perf_attr, "bpf_map_create": _bpf_map_create,
-    "bpf_prog_load": _bpf_prog_load, "bpf_obj": _bpf_obj, "user_desc": _user_desc, "key_caps": _key_caps, "lsm_ids": numbers("Q", _lsm_id),
+    "bpf_prog_load": _bpf_prog_load, "bpf_obj": _bpf_obj, "user_desc": _user_desc,
+    "key_caps": _key_caps, "lsm_ids": numbers("Q", _lsm_id),
 }  # fmt: skip

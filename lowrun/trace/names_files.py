@@ -41,7 +41,7 @@ FLAGS = {
     " SYNC_FILE_RANGE_WAIT_AFTER=4",
     "secretmem_flags": ": O_CLOEXEC=0x80000",
     "mlock2_flags": "MLOCK_???: MLOCK_ONFAULT=1",
-    "pkey_access": "PKEY_???: PKEY_DISABLE_ACCESS=1 PKEY_DISABLE_WRITE=2",
+    "pkey_access": "PKEY_???: PKEY_DISABLE_ACCESS=1 PKEY_DISABLE_WRITE=2 PKEY_DISABLE_EXECUTE=4",
     "mbind_flags": "MPOL_???: MPOL_MF_STRICT=1 MPOL_MF_MOVE=2 MPOL_MF_MOVE_ALL=4",
     "move_pages_flags": "MPOL_???: MPOL_MF_MOVE=2 MPOL_MF_MOVE_ALL=4",
     "mempolicy_mode_flags": "MPOL_???: MPOL_F_STATIC_NODES=0x8000 MPOL_F_RELATIVE_NODES=0x4000"

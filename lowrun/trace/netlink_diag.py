@@ -153,4 +153,4 @@ def _payload(kind: int, flags: int, family: int) -> Payload | None:
     return None
 
 
-SOCK_DIAG = Family("nl_diag_message", lambda kind: "nl_header_get", _payload)
+SOCK_DIAG = Family(enum_text("nl_diag_message"), lambda kind: "nl_header_get", _payload)

@@ -297,7 +297,7 @@ kexec_file_load   fd fd uint str kexec_file_flags
 bpf               bpf_cmd addr uint32v
 execveat          dirfd path argv envp at_flags
 userfaultfd       uffd_flags -> fd
-membarrier        membarrier_cmd membarrier_flags
+membarrier        membarrier_cmd membarrier_flags cpu_if_flagged?
 mlock2            addr uint mlock2_flags
 copy_file_range   fd +int64 fd +int64 uint uint32v
 preadv2           fd +iovec[2] uint long unused? rwf_flags

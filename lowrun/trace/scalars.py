@@ -163,6 +163,23 @@ def _node_mode(value: int) -> str:
 
 _TYPES = (0, 0o010000, 0o020000, 0o040000, 0o060000, 0o100000, 0o120000, 0o140000)
 
+
+def _xfeature(value: int) -> str:
+    name = enum_text("xfeature_number")(value)
+    return name if name.endswith("*/") else f"{_hex(value)} /* {name} */"
+
+
+def _commented(names: str) -> Callable[[int], Formatter]:
+    """A number, with its name as a comment."""
+    text = enum_text(names)
+
+    def number(value: int) -> str:
+        name = text(value & 0xFFFFFFFF)
+        return f"{signed(value)} /* {name.split()[-2] if name.endswith('*/') else name} */"
+
+    return lambda i: lambda c: number(c.arguments[i])
+
+
 SCALARS: dict[str, Callable[[int], Formatter]] = {
     "fd": _fd,
     "dirfd": lambda i: lambda c: descriptor_text(c, signed(c.arguments[i])),
@@ -188,6 +205,10 @@ SCALARS: dict[str, Callable[[int], Formatter]] = {
     "futex_op": _of(_futex_op),
     "statx_flags": _of(_statx_flags),
     "open_flags_only": _of(_open_rest),
+    "syslog_action": _commented("syslog_action"),
+    "syslog_level_number": _commented("syslog_level"),
+    "cpu_if_flagged": lambda i: lambda c: str(signed(c.arguments[i])) if c.arguments[1] & 1 else None,
+    "xfeature_number": lambda i: lambda c: _xfeature(c.arguments[i]),
     "resuming": lambda i: lambda c: f"<... resuming interrupted {c.previous or 'system call'} ...>",
 }
 _OPTIONAL: dict[str, Callable[[int], Formatter]] = {"mode": _creation_mode, "dev": _device}

@@ -311,17 +311,6 @@ def _key_spec(value: int) -> str:
     return str(signed(value)) if name.endswith("*/") else name
 
 
-def _commented(names: str) -> Callable[[int], Formatter]:
-    """A number, with its name as a comment."""
-    text = enum_text(names)
-
-    def number(value: int) -> str:
-        name = text(value & 0xFFFFFFFF)
-        return f"{signed(value)} /* {name.split()[-2] if name.endswith('*/') else name} */"
-
-    return lambda i: lambda c: number(c.arguments[i])
-
-
 def _ipc_command(name: str) -> Callable[[int], Formatter]:
     """A command of the System V calls: IPC_64 (0x100) may be added to it."""
     text = enum_text(name)
@@ -415,7 +404,6 @@ SPECIAL: dict[str, Callable[[int], Formatter]] = {
     "futex_wake_op": _futex_wake_op, "futex_bitset": _bitset, "cap_if_ambient": _cap_if_ambient,
     "mce_policy": _mce_if_set, "ptracer": _ptracer, "core_type": _core_type, "errno": _errno_argument,
     "key_spec": lambda i: lambda c: _key_spec(c.arguments[i] & 0xFFFFFFFF),
-    "syslog_action": _commented("syslog_action"), "syslog_level_number": _commented("syslog_level"),
     "swap_word": _swap, "kexec_word": _kexec, "mq_attr_new": _mq_attr_new,
     "shmctl_cmd": _ipc_command("shmctl_cmd"), "semctl_cmd": _ipc_command("semctl_cmd"),
     "msgctl_cmd": _ipc_command("msgctl_cmd"),
