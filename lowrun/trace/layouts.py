@@ -38,7 +38,7 @@ seminfo         semmap:i4 semmni:i4 semmns:i4 semmnu:i4 semmsl:i4 semopm:i4 semu
 msginfo         msgpool:i4 msgmap:i4 msgmax:i4 msgmnb:i4 msgmni:i4 msgssz:i4 msgtql:i4 msgseg:u2 _2
 shminfo64       shmmax:u8 shmmin:u8 shmmni:u8 shmseg:u8 shmall:u8 _32
 shm_info        used_ids:i4 _4 shm_tot:u8 shm_rss:u8 shm_swp:u8 swap_attempts:u8 swap_successes:u8
-landlock_ruleset handled_access_fs:u8=landlock_fs | handled_access_net:u8=landlock_net scoped:u8=landlock_scope
+landlock_ruleset handled_access_fs:u8=landlock_fs
 landlock_path   allowed_access:u8=landlock_fs parent_fd:fd
 landlock_port   allowed_access:u8=landlock_net port:u8
 cachestat_range off:u8 len:u8

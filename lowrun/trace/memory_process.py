@@ -244,6 +244,13 @@ def _key_caps(c: Context, i: int, chunk: Chunk) -> str:
 _caps0, _caps1 = flags_text("keyctl_caps0"), flags_text("keyctl_caps1")
 
 
+def _landlock_ruleset(c: Context, i: int, chunk: Chunk) -> str:
+    """What the first version of Landlock has; that there is more is told."""
+    more = ", ..." if c.arguments[i + 1] > 8 else ""
+    return f"{{handled_access_fs={_landlock_fs(integer(chunk.data, 0, 8))}{more}}}"
+
+
+_landlock_fs = flags_text("landlock_fs")
 _DESCRIPTOR_BITS = (
     ("seg_32bit", 0, 1), ("contents", 1, 3), ("read_exec_only", 3, 1), ("limit_in_pages", 4, 1),
     ("seg_not_present", 5, 1), ("useable", 6, 1), ("lm", 7, 1),
@@ -281,5 +288,6 @@ PROCESS_MEMORY: dict[str, Reader] = {
     "sigevent": _sigevent, "cap_header": _cap_header, "cap_data": _cap_data, "sched_attr": _sched_attr,
     "sched_attr_any": _sched_attr, "perf_attr": _perf_attr, "bpf_map_create": _bpf_map_create,
     "bpf_prog_load": _bpf_prog_load, "bpf_obj": _bpf_obj, "user_desc": _user_desc,
+    "landlock_ruleset": _landlock_ruleset,
     "key_caps": _key_caps, "lsm_ids": numbers("Q", _lsm_id),
 }  # fmt: skip

@@ -32,7 +32,7 @@ SIZED = {
     "open_how": 24,
     "sched_attr": 56,
     "mount_attr": 32,
-    "landlock_ruleset": 24,
+    "landlock_ruleset": 8,
     "xattr_args": 16,
     "file_attr": 24,
     "bpf_map_create": 72,
