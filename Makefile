@@ -8,8 +8,9 @@ BENCH   := build/bench
 SOURCES := setup.py pyproject.toml $(wildcard _native/* _native/keeper/*)
 TESTS   ?= tests
 # Programs that tests trace beside those that every Debian has (tests/corpus).
-CORPUS  := bash:bash busybox:busybox curl:curl git:git ip:iproute2 lighttpd:lighttpd make:make openssl:openssl \
-	perl:perl rsync:rsync sqlite3:sqlite3 ssh-keygen:openssh-client wget:wget xz:xz-utils
+CORPUS  := bash:bash busybox:busybox curl:curl ethtool:ethtool git:git ip:iproute2 lighttpd:lighttpd make:make \
+	openssl:openssl perl:perl ping:iputils-ping rsync:rsync setfacl:acl sqlite3:sqlite3 ssh-keygen:openssh-client \
+	wget:wget xz:xz-utils
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 

@@ -108,7 +108,7 @@ struct lr_chunk {
 /* Of a vector (argv, iovec) no more elements are copied than bytes of a string, and
  * at most this many; of COUNTED at most LR_COUNTED_MAX bytes, whole elements. */
 #define LR_VECTOR_MAX 2048
-#define LR_COUNTED_MAX 4096
+#define LR_COUNTED_MAX 16384
 #define LR_PATH_MAX 4096
 #define LR_CONTROL_MAX 20480           /* of control messages: as net.core.optmem_max has it unless it was raised */
 #define LR_NETLINK_MAX 65536           /* of a message whose sender or receiver is netlink: that is decoded to its end */

@@ -112,6 +112,7 @@ static void on_entry(struct lr_tracer *t, struct lr_task *task, const struct ptr
     task->entered = task->hooked = false;
     task->tamper = (struct lr_tamper) { 0 };
     task->nr = info->arch == NATIVE_ARCH ? info->entry.nr : UINT64_MAX;
+    task->like = info->arch == NATIVE_ARCH ? info->entry.nr : lr_foreign_like(info->entry.nr);
     memcpy(task->args, info->entry.args, sizeof task->args);
     if (task->nr == SYS_rt_sigreturn)
         task->args[0] = info->stack_pointer + LR_FRAME_MASK;
@@ -157,7 +158,7 @@ static void on_exit_of_call(struct lr_tracer *t, struct lr_task *task, struct pt
         lr_paths_after(t, task, rval, info->exit.is_error || task->tamper.replaced);
     if (rval > 0 && !task->tamper.replaced)
         note_untraced(t, task);
-    task->nr = UINT64_MAX;
+    task->nr = task->like = UINT64_MAX;
     if (!task->entered)
         return;
     task->entered = false;

@@ -83,6 +83,7 @@ struct lr_task {
     bool entered;                      /* its ENTER is recorded, its EXIT is due */
     uint64_t entered_ns;               /* CLOCK_MONOTONIC at the entry stop */
     uint64_t nr;                       /* as at entry, */
+    uint64_t like;                     /* the same, or what a foreign call is like, */
     uint64_t args[6];                  /* for what is done at the exit */
     const struct lr_capture_row *row;  /* NULL: nothing to copy */
     struct lr_files *files;            /* NULL: not known yet */
@@ -250,6 +251,7 @@ void *lr_record_extend(struct lr_tracer *t, size_t len);
 void lr_record_shrink(struct lr_tracer *t, void *end);
 
 /* ---- tracer_capture.c ---- */
+uint64_t lr_foreign_like(uint64_t nr);
 const struct lr_capture_row *lr_capture_row(const struct lr_tracer *t, uint64_t nr, bool foreign,
                                             const uint64_t args[6]);
 bool lr_writes_failing(int64_t rval);

@@ -84,7 +84,7 @@ static const uint8_t table[512] = {
 
 static int does(const struct lr_task *task)
 {
-    return task->nr < sizeof table ? table[task->nr] : NOTHING;
+    return task->like < sizeof table ? table[task->like] : NOTHING;
 }
 
 static bool follows(const struct lr_tracer *t)
@@ -111,9 +111,9 @@ static bool read_path(const struct lr_task *task, uint64_t address, char path[PA
 /* What clone(2) was asked to share: of the clone, clone3, fork or vfork that `task` is in. */
 uint64_t lr_clone_flags(const struct lr_task *task)
 {
-    uint64_t flags = task->nr == SYS_clone ? task->args[0] : 0;
+    uint64_t flags = task->like == SYS_clone ? task->args[0] : 0;
 
-    if (task->nr == SYS_clone3 && lr_memory_read(task, task->args[0], &flags, sizeof flags) != sizeof flags)
+    if (task->like == SYS_clone3 && lr_memory_read(task, task->args[0], &flags, sizeof flags) != sizeof flags)
         return 0;
     return flags;
 }
@@ -162,7 +162,7 @@ static void close_some(struct lr_tracer *t, struct lr_task *task)
 /* bind, connect, listen; and whatever sends, which binds. */
 static bool gives_address(const struct lr_task *task)
 {
-    switch (task->nr) {
+    switch (task->like) {
     case SYS_bind: case SYS_connect: case SYS_listen: case SYS_sendto: case SYS_sendmsg: case SYS_sendmmsg:
     case SYS_write: case SYS_writev: case SYS_sendfile: case SYS_splice: case SYS_io_uring_enter: case SYS_io_submit:
         return true;
@@ -199,7 +199,7 @@ static void visit_pidfd(struct lr_tracer *t, struct lr_task *task)
 
     if (!(lr_clone_flags(task) & CLONE_PIDFD))
         return;
-    if (task->nr == SYS_clone3 && lr_memory_read(task, task->args[0] + 8, &where, sizeof where) != sizeof where)
+    if (task->like == SYS_clone3 && lr_memory_read(task, task->args[0] + 8, &where, sizeof where) != sizeof where)
         return;
     if (lr_memory_read(task, where, &fd, sizeof fd) == sizeof fd)
         look(t, task, fd);
@@ -210,10 +210,10 @@ static void after_change_of_paths(struct lr_tracer *t, const struct lr_task *tas
 {
     char from[PATH_MAX], to[PATH_MAX];
     int at = does(task) == REMOVES_AT || does(task) == MOVES_AT;
-    bool is_file = task->nr == SYS_unlinkat && !(task->args[2] & AT_REMOVEDIR);
+    bool is_file = task->like == SYS_unlinkat && !(task->args[2] & AT_REMOVEDIR);
 
 #ifdef SYS_unlink
-    is_file |= task->nr == SYS_unlink;
+    is_file |= task->like == SYS_unlink;
 #endif
     switch (does(task)) {
     case REMOVES:
@@ -236,12 +236,12 @@ static void after_change_of_paths(struct lr_tracer *t, const struct lr_task *tas
 
 static void after_change_of_sharing(struct lr_tracer *t, struct lr_task *task)
 {
-    uint64_t flags = task->nr == SYS_unshare ? task->args[0] : 0;
+    uint64_t flags = task->like == SYS_unshare ? task->args[0] : 0;
 
     if (flags & (CLONE_NEWNS | CLONE_NEWUSER))
         flags |= CLONE_FS;
     lr_files_unshare(t, task, flags);
-    if (task->nr == SYS_setns)
+    if (task->like == SYS_setns)
         look(t, task, AT_FDCWD);
 }
 

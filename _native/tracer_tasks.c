@@ -109,7 +109,7 @@ struct lr_task *lr_task_add(struct lr_tracer *t, uint32_t tid)
         return NULL;
     lr_tomb_take(t, tid);              /* the tid is another's now */
     task->tid = tid;
-    task->nr = UINT64_MAX;
+    task->nr = task->like = UINT64_MAX;
     link_task(t, task);
     return task;
 }

@@ -27,11 +27,11 @@ HOUSE: list[tuple[str, str]] = [
     ("core", "kernel fd pump loop procfs launch keeper process tracing"),
     (
         "trace",
-        "arch layouts grammar sets sizes plan names_process names_files names_net names_netlink constants "
-        "rows rows_variants rows_ioctl rows_i386 table ioctl_names quoting records context signals netlink "
-        "netlink_route netlink_diag sockets structs messages scalars layout reading sockopts memory_process "
-        "memory ioctls special results pointers decode naming descriptors follow calls text textfile "
-        "terminal counts select ptracelib inject hooks pycapture pynames pyloop pyengine denial tracer live",
+        "arch layouts grammar sets sizes plan names_process names_files names_net names_netlink names_netfilter "
+        "constants rows rows_variants rows_ioctl rows_i386 table ioctl_names quoting records context signals netlink "
+        "netlink_route netlink_diag netlink_more netlink_families sockets structs messages scalars layout reading "
+        "sockopts memory_process memory ioctls special results pointers decode naming descriptors follow calls text "
+        "textfile terminal counts select ptracelib inject hooks pycapture pynames pyloop pyengine denial tracer live",
     ),
     ("runs", "recorder report directory usage run repeater repeat"),
     ("recorders", "output calls"),
@@ -42,11 +42,11 @@ STRANGERS = {"recorders"}
 #: Bytes or values in, bytes or values out: no clock, process or descriptor.
 PURE = (
     "version errors values core.procfs trace.layouts trace.grammar trace.sets trace.sizes trace.plan "
-    "trace.names_process trace.names_files trace.names_net trace.names_netlink trace.constants trace.rows "
-    "trace.rows_variants trace.rows_ioctl trace.rows_i386 trace.table trace.ioctl_names trace.quoting "
-    "trace.records trace.context trace.signals trace.netlink_route trace.netlink_diag trace.sockets trace.structs "
-    "trace.messages trace.scalars trace.layout trace.reading trace.sockopts trace.memory_process trace.memory "
-    "trace.ioctls trace.special trace.results trace.pointers trace.decode trace.naming trace.descriptors "
+    "trace.names_process trace.names_files trace.names_net trace.names_netlink trace.names_netfilter trace.constants "
+    "trace.rows trace.rows_variants trace.rows_ioctl trace.rows_i386 trace.table trace.ioctl_names trace.quoting "
+    "trace.records trace.context trace.signals trace.netlink_route trace.netlink_diag trace.netlink_more trace.sockets "
+    "trace.structs trace.messages trace.scalars trace.layout trace.reading trace.sockopts trace.memory_process "
+    "trace.memory trace.ioctls trace.special trace.results trace.pointers trace.decode trace.naming trace.descriptors "
     "trace.text trace.inject trace.pycapture runs.report runs.usage"
 ).split()
 #: A pure module does not import these at all ...

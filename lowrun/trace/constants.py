@@ -22,7 +22,7 @@ import termios
 import time
 from collections.abc import Callable
 
-from lowrun.trace import names_files, names_net, names_netlink, names_process
+from lowrun.trace import names_files, names_net, names_netfilter, names_netlink, names_process
 
 __all__ = ["ENUMS", "ERRNO", "FLAGS", "enum_text", "errno_name", "flags_text", "names_of", "number_of", "signal_name"]
 
@@ -166,7 +166,7 @@ FLAGS |= names_process.FLAGS | names_files.FLAGS | names_net.FLAGS
 ENUMS |= names_process.ENUMS | names_files.ENUMS | names_net.ENUMS
 
 FLAGS |= names_netlink.FLAGS
-ENUMS |= names_netlink.ENUMS
+ENUMS |= names_netlink.ENUMS | names_netfilter.ENUMS
 
 _RESTART = {
     512: "ERESTARTSYS (To be restarted if SA_RESTART is set)",

@@ -73,20 +73,23 @@ _baud = enum_text("baud")
 
 
 def _output_modes(value: int) -> str:
-    delays = f"NL{value >> 8 & 1}|CR{value >> 9 & 3}|TAB{value >> 11 & 3}|BS{value >> 13 & 1}|VT{value >> 14 & 1}"
+    tabs = "XTABS" if value >> 11 & 3 == 3 else f"TAB{value >> 11 & 3}"
+    delays = f"NL{value >> 8 & 1}|CR{value >> 9 & 3}|{tabs}|BS{value >> 13 & 1}|VT{value >> 14 & 1}"
     rest = value & ~0xFF00
-    return f"{delays}|FF{value >> 15 & 1}" + (f"|{_tc_o(rest)}" if rest else "")
+    return f"{delays}|FF{value >> 15 & 1}|" + (_tc_o(rest) if rest else "")
 
 
 def _control_modes(value: int) -> str:
     rest = value & ~0x100F103F
     speed = f"|{_baud(value >> 16 & 0x100F)}<<IBSHIFT" if value >> 16 & 0x100F else ""
-    return f"{_baud(value & 0x100F)}{speed}|CS{(value >> 4 & 3) + 5}" + (f"|{_tc_c(rest)}" if rest else "")
+    return f"{_baud(value & 0x100F)}{speed}|CS{(value >> 4 & 3) + 5}|" + (_tc_c(rest) if rest else "")
 
 
 def _termios(c: Context, i: int, chunk: Chunk) -> str:
     values = struct.unpack_from("<4I", chunk.data)
-    texts = (_tc_i(values[0]), _output_modes(values[1]), _control_modes(values[2]), _tc_l(values[3]))
+    # Modes of which none is set are no `0`: nothing is printed.
+    inputs, local = (text(value) if value else "" for text, value in ((_tc_i, values[0]), (_tc_l, values[3])))
+    texts = (inputs, _output_modes(values[1]), _control_modes(values[2]), local)
     names = ("c_iflag", "c_oflag", "c_cflag", "c_lflag")
     return "{" + ", ".join(f"{name}={text}" for name, text in zip(names, texts, strict=True)) + ", ...}"
 
@@ -142,7 +145,8 @@ def _ifconf(c: Context, i: int, chunk: Chunk) -> str:
     size, pointer = struct.unpack_from("<i4xQ", head)
     entry = c.at_entry.get(i)
     room = struct.unpack_from("<i", entry.data, 8)[0] if entry is not None else size
-    length = f"{_requests(room)} => {_requests(size)}" if room != size else _requests(size)
+    changed = pointer and room != size
+    length = f"{_requests(room)} => {_requests(size)}" if changed else _requests(size)
     if not pointer or c.failed:
         return f"{{ifc_len={length}, ifc_buf={address(pointer)}}}"
     body = chunk.data[32 : 32 + size]

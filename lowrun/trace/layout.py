@@ -14,7 +14,7 @@ from functools import lru_cache
 from lowrun.trace.constants import ENUMS, FLAGS, enum_text, flags_text, signal_name
 from lowrun.trace.context import Context, signed
 from lowrun.trace.layouts import TYPE, layout_row, layout_size, value_size
-from lowrun.trace.quoting import address, hexed, octal, quoted
+from lowrun.trace.quoting import address, device, hexed, octal, quoted
 
 __all__ = ["layout_text"]
 
@@ -57,7 +57,7 @@ def _descriptor(data: bytes, at: int, c: Context) -> str:
 def _device(data: bytes, at: int, c: Context) -> str:
     number = int.from_bytes(data[at : at + 8], "little")
     major, minor = number >> 8 & 0xFFF | number >> 32 & ~0xFFF, number & 0xFF | number >> 12 & 0xFFFFFF00
-    return f"makedev({major:#x}, {minor:#x})"
+    return device(major, minor)
 
 
 def _uid(data: bytes, at: int, c: Context) -> str:
@@ -70,7 +70,6 @@ _OTHERS: dict[str, Value] = {
     "fd": _descriptor, "fd8": _descriptor, "in4": _in4, "uid": _uid, "dev": _device,
     "sig": lambda data, at, c: signal_name(int.from_bytes(data[at : at + 4], "little")),
     "pid": lambda data, at, c: str(struct.unpack_from("<i", data, at)[0]),
-    "ifindex": lambda data, at, c: str(struct.unpack_from("<i", data, at)[0]),
 }  # fmt: skip
 _PLAIN: dict[str, Callable[[int], str]] = {"i": str, "u": str, "x": _hex, "o": octal, "be": str}
 

@@ -21,7 +21,7 @@ __all__ = ["TYPE", "layout_names", "layout_row", "layout_size", "unwrapped", "va
 
 #: A TYPE: how, the set's name, the array's length, whether it is printed when it is not zero only.
 TYPE = re.compile(r"([a-z@]\w*?)(?:=(\w+))?(?:\*(\d+))?(\?)?")
-_SIZES = {"p": 8, "fd": 4, "sig": 4, "uid": 4, "pid": 4, "dev": 8, "in4": 4, "ifindex": 4}
+_SIZES = {"p": 8, "fd": 4, "sig": 4, "uid": 4, "pid": 4, "dev": 8, "in4": 4}
 _NUMBERED = re.compile(r"(?:i|u|x|o|s|h|fd|be)(\d+)")
 
 LAYOUTS = """
@@ -38,7 +38,7 @@ seminfo         semmap:i4 semmni:i4 semmns:i4 semmnu:i4 semmsl:i4 semopm:i4 semu
 msginfo         msgpool:i4 msgmap:i4 msgmax:i4 msgmnb:i4 msgmni:i4 msgssz:i4 msgtql:i4 msgseg:u2 _2
 shminfo64       shmmax:u8 shmmin:u8 shmmni:u8 shmseg:u8 shmall:u8 _32
 shm_info        used_ids:i4 _4 shm_tot:u8 shm_rss:u8 shm_swp:u8 swap_attempts:u8 swap_successes:u8
-landlock_ruleset handled_access_fs:u8=landlock_fs | handled_access_net:u8=landlock_net scoped:u8=landlock_scope
+landlock_ruleset handled_access_fs:u8=landlock_fs
 landlock_path   allowed_access:u8=landlock_fs parent_fd:fd
 landlock_port   allowed_access:u8=landlock_net port:u8
 cachestat_range off:u8 len:u8
@@ -50,13 +50,15 @@ file_attr       fa_xflags:u8=fs_xflags fa_extsize:u4 fa_nextents:u4 fa_projid:u4
 fsxattr         fsx_xflags:u4=fs_xflags fsx_extsize:u4 fsx_nextents:u4 fsx_projid:u4 fsx_cowextsize:u4 _8
 clone_range     src_fd:i8 src_offset:u8 src_length:u8 dest_offset:u8
 kcmp_slot       efd:fd tfd:fd toff:u4
-timeval         tv_sec:i8 tv_usec:i8
+timeval         tv_sec:i8 tv_usec:u8
 timex           modes:u4=timex_modes _4 offset:i8 freq:i8 maxerror:i8 esterror:i8 status:u4=timex_status _4
     constant:i8 precision:i8 tolerance:i8 time:@timeval tick:i8 ppsfreq:i8 jitter:i8 shift:i4 _4 stabil:i8
     jitcnt:i8 calcnt:i8 errcnt:i8 stbcnt:i8 tai:i4 _44
 rtc_time        tm_sec:i4 tm_min:i4 tm_hour:i4 tm_mday:i4 tm_mon:i4 tm_year:i4 _12 ...
 rtc_wkalrm      enabled:u1 pending:u1 _2 time:@rtc_time
 loop_info64     _24 lo_offset:x8 _8 lo_number:u4 _8 lo_flags:u4=loop_flags lo_file_name:s64 _64 _32 _16 ...
+loop_config     fd:fd block_size:u4 info:@loop_info64 _64
+sysctl_args     name:p nlen:i4 _4 oldval:p oldlenp:p newval:p newlen:u8 _32
 dqblk           dqb_bhardlimit:u8 dqb_bsoftlimit:u8 dqb_curspace:u8 dqb_ihardlimit:u8 dqb_isoftlimit:u8
     dqb_curinodes:u8 _16 _8 ...
 nextdqblk       dqb_bhardlimit:u8 dqb_bsoftlimit:u8 dqb_curspace:u8 dqb_ihardlimit:u8 dqb_isoftlimit:u8
@@ -66,9 +68,8 @@ cq_off          head:u4 tail:u4 ring_mask:u4 ring_entries:u4 overflow:u4 cqes:u4
 linger          l_onoff:i4 l_linger:i4
 ucred           pid:pid uid:uid gid:uid
 ip_mreq         imr_multiaddr:in4 imr_interface:in4
-packet_mreq     mr_ifindex:ifindex mr_type:u2=packet_mr mr_alen:u2 mr_address:h8
 tpacket_req     tp_block_size:u4 tp_block_nr:u4 tp_frame_size:u4 tp_frame_nr:u4
-tpacket_stats   packets:u4 drops:u4
+tpacket_stats   tp_packets:u4 tp_drops:u4
 keyctl_dh       private:u4=key_spec prime:u4=key_spec base:u4=key_spec
 pkey_query      supported_ops:u4=keyctl_pkey key_size:u4 max_data_size:u2 max_sig_size:u2 max_enc_size:u2
     max_dec_size:u2 _40

@@ -16,11 +16,11 @@ __all__ = ["PROCESS_MEMORY"]
 
 
 def _comm(limit: int) -> Reader:
-    """A name of at most `limit` bytes: longer ones are cut there."""
+    """A name of which `limit` bytes are looked at: one that does not end in them is cut there."""
 
     def reader(c: Context, i: int, chunk: Chunk) -> str:
-        name, end, _ = chunk.data[: limit + 1].partition(b"\0")
-        return quoted(name[:limit], not end and len(name) >= limit)
+        name, end, _ = chunk.data[:limit].partition(b"\0")
+        return quoted(name, not end and len(name) >= limit)
 
     return reader
 
@@ -244,6 +244,32 @@ def _key_caps(c: Context, i: int, chunk: Chunk) -> str:
 _caps0, _caps1 = flags_text("keyctl_caps0"), flags_text("keyctl_caps1")
 
 
+def _landlock_ruleset(c: Context, i: int, chunk: Chunk) -> str:
+    """What the first version of Landlock has; that there is more is told."""
+    more = ", ..." if c.arguments[i + 1] > 8 else ""
+    return f"{{handled_access_fs={_landlock_fs(integer(chunk.data, 0, 8))}{more}}}"
+
+
+_landlock_fs = flags_text("landlock_fs")
+_DESCRIPTOR_BITS = (
+    ("seg_32bit", 0, 1), ("contents", 1, 3), ("read_exec_only", 3, 1), ("limit_in_pages", 4, 1),
+    ("seg_not_present", 5, 1), ("useable", 6, 1), ("lm", 7, 1),
+)  # fmt: skip
+
+
+def _user_desc(c: Context, i: int, chunk: Chunk) -> str:
+    """A segment descriptor (asm/ldt.h), where the call is told its size."""
+    if c.arguments[2] != len(chunk.data):
+        return address(c.arguments[i])
+    number, *places, bits = struct.unpack("<iIII", chunk.data)
+    texts = [f"entry_number={number}"]
+    # As C's `%#08x` has it: eight characters, of which a number that is not 0 spends two on its sign.
+    texts += [f"{name}={f'{value:#08x}' if value else '0' * 8}" for name, value in zip(_PLACES, places, strict=True)]
+    texts += [f"{name}={bits >> shift & mask}" for name, shift, mask in _DESCRIPTOR_BITS]
+    return "{" + ", ".join(texts) + "}"
+
+
+_PLACES = ("base_addr", "limit")
 _lsm_id = enum_text("lsm_id")
 _xfeature = flags_text("xfeatures")
 
@@ -261,5 +287,7 @@ PROCESS_MEMORY: dict[str, Reader] = {
     ),
     "sigevent": _sigevent, "cap_header": _cap_header, "cap_data": _cap_data, "sched_attr": _sched_attr,
     "sched_attr_any": _sched_attr, "perf_attr": _perf_attr, "bpf_map_create": _bpf_map_create,
-    "bpf_prog_load": _bpf_prog_load, "bpf_obj": _bpf_obj, "key_caps": _key_caps, "lsm_ids": numbers("Q", _lsm_id),
+    "bpf_prog_load": _bpf_prog_load, "bpf_obj": _bpf_obj, "user_desc": _user_desc,
+    "landlock_ruleset": _landlock_ruleset,
+    "key_caps": _key_caps, "lsm_ids": numbers("Q", _lsm_id),
 }  # fmt: skip

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from lowrun.trace.constants import enum_text, flags_text
 from lowrun.trace.netlink import Family, inet_text, interface, messages_text
 from lowrun.trace.netlink_diag import SOCK_DIAG
+from lowrun.trace.netlink_families import generic_families
+from lowrun.trace.netlink_more import AUDIT, NETFILTER, generic
 from lowrun.trace.netlink_route import ROUTE
 from lowrun.trace.quoting import address, quoted
 from lowrun.trace.sockets import sockaddr_text
@@ -66,7 +68,8 @@ def iovecs_text(data: bytes, count: int, where: int, cut: bool = False, content:
 
 # -- netlink
 
-_FAMILIES = {"ROUTE": ROUTE, "SOCK_DIAG": SOCK_DIAG}
+_FAMILIES = {"ROUTE": ROUTE, "SOCK_DIAG": SOCK_DIAG, "AUDIT": AUDIT, "NETFILTER": NETFILTER,
+             "GENERIC": generic(generic_families)}  # fmt: skip
 
 
 def netlink_of(descriptor: str) -> tuple[bool, Family | None]:

@@ -23,7 +23,8 @@ from lowrun.trace.constants import ERRNO, enum_text, flags_text, names_of
 from lowrun.trace.quoting import hexed, quoted
 
 __all__ = ["HEADER_SIZE", "Attributes", "Family", "Payload", "decimal", "enum_value", "flags_value", "hexadecimal",
-           "inet_text", "interface", "messages_text", "name_value", "numbers", "string", "struct_of"]  # fmt: skip
+           "inet_text", "interface", "messages_text", "name_value", "numbers", "plain", "string",
+           "struct_of"]  # fmt: skip
 
 HEADER_SIZE = 16
 NLMSG_ERROR, NLMSG_DONE, NLMSG_MIN_TYPE = 2, 3, 16
@@ -37,7 +38,8 @@ _family = enum_text("family")
 _message = enum_text("nl_message")
 
 
-def _raw(data: bytes) -> str:
+def plain(data: bytes) -> str:
+    """Return what is not known: bytes in hexadecimal."""
     return hexed(data[:STRING_LIMIT], len(data) > STRING_LIMIT)
 
 
@@ -56,7 +58,7 @@ def inet_text(data: bytes, family: int) -> str:
         return f'inet_addr("{socket.inet_ntoa(data[:4])}")'
     if family == socket.AF_INET6 and len(data) >= 16:
         return f'inet_pton(AF_INET6, "{socket.inet_ntop(socket.AF_INET6, data[:16])}")'
-    return _raw(data)
+    return plain(data)
 
 
 # -- makers of values
@@ -148,7 +150,7 @@ class Attributes:
         while True:
             rest = data[at:]
             if len(rest) < 4:
-                texts.append(_raw(rest))
+                texts.append(plain(rest))
                 break
             size, kind = struct.unpack_from("<HH", rest)
             texts.append(self._attribute(rest, min(size, len(rest)), size, kind, family))
@@ -166,7 +168,7 @@ class Attributes:
         value = self._values.get(kind & TYPE_MASK)
         body = data[4:end]
         text = value(body, family) if value is not None else None
-        return f"[{head}, {_raw(body) if text is None else text}]"
+        return f"[{head}, {plain(body) if text is None else text}]"
 
 
 # -- messages
@@ -199,12 +201,12 @@ class Payload:
 class Family:
     """A netlink protocol."""
 
-    #: Row of the messages' names.
-    names: str
+    #: Name of a message's type.
+    name: Callable[[int], str]
     #: Message type -> row of its flags.
     flags: Callable[[int], str]
     #: (type, flags, family of the first byte) -> what follows, or None.
-    payload: Callable[[int, int, int], Payload | None]
+    payload: Callable[[int, int, int], Callable[[bytes], str] | None]
 
 
 def _flags_row(family: Family | None, kind: int) -> str:
@@ -215,7 +217,7 @@ def _flags_row(family: Family | None, kind: int) -> str:
 
 def _header(data: bytes, family: Family | None) -> str:
     size, kind, flags, sequence, port = struct.unpack_from("<IHHII", data)
-    name = enum_text(family.names) if family is not None and kind >= NLMSG_MIN_TYPE else _message
+    name = family.name if family is not None and kind >= NLMSG_MIN_TYPE else _message
     return (
         f"{{nlmsg_len={size}, nlmsg_type={name(kind)}, nlmsg_flags={flags_text(_flags_row(family, kind))(flags)},"
         f" nlmsg_seq={sequence}, nlmsg_pid={port}}}"
@@ -227,7 +229,7 @@ _error_attributes = Attributes("nl_error_attribute", {"NLMSGERR_ATTR_MSG": strin
 
 def _error(data: bytes, family: Family | None, capped: bool) -> str:
     if len(data) < 4 + HEADER_SIZE:
-        return _raw(data)
+        return plain(data)
     (error,) = struct.unpack_from("<i", data)
     rest = data[4:]
     size = max(HEADER_SIZE, int.from_bytes(rest[:4], "little"))
@@ -244,11 +246,11 @@ def _body(data: bytes, kind: int, flags: int, family: Family | None) -> str:
         payload = family.payload(kind, flags, data[0])
         if payload is not None:
             return payload(data)
-        rest = f", data={_raw(data[1:])}" if len(data) > 1 else ""
+        rest = f", data={plain(data[1:])}" if len(data) > 1 else ""
         return f"{{family={_family(data[0])}{rest}}}"
     if kind == NLMSG_DONE and len(data) == 4:
         return str(struct.unpack("<i", data)[0])
-    return _raw(data)
+    return plain(data)
 
 
 def _message_text(data: bytes, family: Family | None) -> str:
@@ -264,7 +266,7 @@ def messages_text(data: bytes, family: Family | None) -> str:
     while True:
         rest = data[at:]
         if len(rest) < HEADER_SIZE:
-            texts.append(_raw(rest))
+            texts.append(plain(rest))
             break
         texts.append(_message_text(rest, family))
         (size,) = struct.unpack_from("<I", rest)

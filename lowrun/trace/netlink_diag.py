@@ -21,6 +21,7 @@ from lowrun.trace.netlink import (
     string,
     struct_of,
 )
+from lowrun.trace.quoting import device
 
 __all__ = ["SOCK_DIAG"]
 
@@ -68,8 +69,8 @@ def _unix_fields(data: bytes, family: int) -> Sequence[str]:
 def _unix_file(data: bytes, family: int) -> str | None:
     if len(data) < 8:
         return None
-    inode, device = struct.unpack_from("<II", data)
-    return f"{{udiag_vfs_dev=makedev({os.major(device):#x}, {os.minor(device):#x}), udiag_vfs_ino={inode}}}"
+    inode, number = struct.unpack_from("<II", data)
+    return f"{{udiag_vfs_dev={device(os.major(number), os.minor(number))}, udiag_vfs_ino={inode}}}"
 
 
 def _inodes(data: bytes, family: int) -> str | None:
@@ -152,4 +153,4 @@ def _payload(kind: int, flags: int, family: int) -> Payload | None:
     return None
 
 
-SOCK_DIAG = Family("nl_diag_message", lambda kind: "nl_header_get", _payload)
+SOCK_DIAG = Family(enum_text("nl_diag_message"), lambda kind: "nl_header_get", _payload)

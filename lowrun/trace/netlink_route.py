@@ -229,4 +229,4 @@ def _flags(kind: int) -> str:
     return ("nl_header_new", "nl_header_delete", "nl_header_get", "nl_header")[kind & 3]
 
 
-ROUTE = Family("nl_route_message", _flags, _payload)
+ROUTE = Family(enum_text("nl_route_message"), _flags, _payload)

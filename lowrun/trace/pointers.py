@@ -32,6 +32,8 @@ __all__ = ["pointer_formatter", "pollfds_text"]
 #: Text of what was copied: (context, the argument's index, the chunk) -> text.
 Reader = Callable[[Context, int, Chunk], str]
 
+#: Bytes of a set of processors that are looked at.
+_CPUSET_SIZE = 128
 _poll_events = flags_text("poll_events")
 
 
@@ -85,7 +87,7 @@ def _sockaddr(c: Context, i: int, chunk: Chunk) -> str:
 def pollfds_text(c: Context, data: bytes) -> str:
     """Return `[{fd=3, events=POLLIN}]`."""
     return "[" + ", ".join(
-        f"{{fd={descriptor_text(c, fd)}, events={_poll_events(events)}}}"
+        f"{{fd={descriptor_text(c, fd)}, events={_poll_events(events)}}}" if fd >= 0 else f"{{fd={fd}}}"
         for fd, events, _ in struct.iter_unpack("<iHH", data[: len(data) & ~7])
     ) + "]"  # fmt: skip
 
@@ -96,8 +98,10 @@ def _fdset(c: Context, i: int, chunk: Chunk) -> str:
 
 
 def _cpuset(c: Context, i: int, chunk: Chunk) -> str:
-    bits = int.from_bytes(chunk.data, "little")
-    return "[" + " ".join(str(cpu) for cpu in range(bits.bit_length()) if bits >> cpu & 1) + "]"
+    bits = int.from_bytes(chunk.data[:_CPUSET_SIZE], "little")
+    words = [str(cpu) for cpu in range(bits.bit_length()) if bits >> cpu & 1]
+    given = c.arguments[1] & 0xFFFFFFFF if not c.at_exit else 0
+    return "[" + " ".join([*words, "..."] if given > _CPUSET_SIZE else words) + "]"
 
 
 def _fdpair(c: Context, i: int, chunk: Chunk) -> str:

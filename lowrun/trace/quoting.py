@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-__all__ = ["address", "bare", "hexed", "octal", "quoted", "ticks_text"]
+__all__ = ["address", "bare", "device", "hexed", "octal", "quoted", "ticks_text"]
 
 #: An octal escape before an octal digit takes three digits: moved out of the way of the short ones.
 _BEFORE_DIGIT = re.compile("[\x00-\x08\x0e-\x1f\x7f-\xff](?=[0-7])")
@@ -62,6 +62,11 @@ def hexed(data: bytes, cut: bool = False) -> str:
 def address(value: int) -> str:
     """Return a pointer: `NULL` or hexadecimal."""
     return f"{value:#x}" if value else "NULL"
+
+
+def device(major: int, minor: int) -> str:
+    """Return `makedev(0x7, 0)`."""
+    return f"makedev({f'{major:#x}' if major else '0'}, {f'{minor:#x}' if minor else '0'})"
 
 
 def octal(value: int) -> str:

@@ -16,6 +16,8 @@ from lowrun.trace.structs import STRUCTS
 __all__ = ["AFTER", "RESULTS"]
 
 _poll_events = flags_text("poll_events")
+#: How long what poll tells may become.
+_POLL_ROOM = 997
 _scheduler = enum_text("scheduler")
 
 
@@ -31,12 +33,16 @@ def _poll_after(c: Context) -> str | None:
     if c.value == 0:
         return "Timeout"
     data = _data(c.at_exit.get(0), 8) or b""
-    ready = [
-        f"{{fd={fd}, revents={_poll_events(revents)}}}"
-        for fd, _, revents in struct.iter_unpack("<iHH", data[: len(data) & ~7])
-        if revents
-    ]
-    return "[" + ", ".join(ready) + "]" if ready else None
+    text = "["
+    for fd, _, revents in struct.iter_unpack("<iHH", data[: len(data) & ~7]):
+        if revents:
+            text += ", " if len(text) > 1 else ""
+            word = f"{{fd={fd}, revents={_poll_events(revents)}}}"
+            if len(text) + len(word) >= _POLL_ROOM:
+                text += "..."
+                break
+            text += word
+    return text + "]" if len(text) > 1 else None
 
 
 def _select_after(kind: str) -> Callable[[Context], str | None]:

@@ -64,7 +64,7 @@ getsockname       fd <sockaddr[*2] +socklen
 getpeername       fd <sockaddr[*2] +socklen
 socketpair        family socktype protocol <fdpair
 setsockopt        fd sockopt_level sockopt >optval[4] int
-getsockopt        fd sockopt_level sockopt <optval[*4] +socklen
+getsockopt        fd sockopt_level sockopt_asked <optval[*4] +socklen
 clone             clone_stack clone_flags <clone_ptid? clone_tls? clone_ctid?
 fork
 vfork
@@ -277,7 +277,7 @@ fanotify_init     fan_init_flags fan_event_f_flags -> fd
 fanotify_mark     fd fan_mark fan_event dirfd path
 prlimit64         int rlimit_name >rlimit <rlimit
 name_to_handle_at dirfd path +file_handle <int32 handle_flags
-open_by_handle_at fd >file_handle open_flags -> fd
+open_by_handle_at fd >file_handle open_flags
 clock_adjtime     clock +timex -> timex_state
 syncfs            fd
 sendmmsg          fd +mmsghdr[r] uint32v msg_flags
@@ -297,7 +297,7 @@ kexec_file_load   fd fd uint str kexec_file_flags
 bpf               bpf_cmd addr uint32v
 execveat          dirfd path argv envp at_flags
 userfaultfd       uffd_flags -> fd
-membarrier        membarrier_cmd membarrier_flags
+membarrier        membarrier_cmd membarrier_flags cpu_if_flagged?
 mlock2            addr uint mlock2_flags
 copy_file_range   fd +int64 fd +int64 uint uint32v
 preadv2           fd +iovec[2] uint long unused? rwf_flags
@@ -360,7 +360,7 @@ uprobe
 sched_yield
 iopl              int
 ioperm            hexlong hexlong int
-modify_ldt        int addr uint
+modify_ldt        int >user_desc uint
 mq_getsetattr     fd >mq_attr <mq_attr
 mq_notify         fd >sigevent
 migrate_pages     int uint >nodemask >nodemask
@@ -379,7 +379,7 @@ adjtimex          +timex -> timex_state
 lookup_dcookie    uint addr uint
 ustat             dev_number addr
 sysfs             hexlong hexlong hexlong
-_sysctl           addr
+_sysctl           >sysctl_args
 create_module     hexlong hexlong
 get_kernel_syms   hexlong
 query_module      hexlong hexlong hexlong hexlong hexlong

@@ -40,7 +40,7 @@ futex:9                                   addr futex_op uint32v >timespec unused
 futex:10                                  addr futex_op uint32v unused unused futex_bitset
 futex:11                                  addr futex_op uint32v >timespec addr
 
-prctl:PR_GET_KEEPCAPS,PR_GET_SECCOMP,PR_GET_TIMERSLACK,PR_GET_TIMING,PR_TASK_PERF_EVENTS_DISABLE,
+prctl:PR_GET_FP_MODE,PR_SVE_GET_VL,PR_SME_GET_VL,PR_GET_KEEPCAPS,PR_GET_SECCOMP,PR_GET_TIMERSLACK,PR_GET_TIMING,PR_TASK_PERF_EVENTS_DISABLE,
     PR_TASK_PERF_EVENTS_ENABLE prctl_option
 prctl:PR_GET_CHILD_SUBREAPER,PR_GET_ENDIAN,PR_GET_FPEMU,PR_GET_FPEXC prctl_option <uint32
 prctl:PR_GET_DUMPABLE                     prctl_option -> dumpable
@@ -77,6 +77,7 @@ prctl:PR_GET_AUXV                         prctl_option addr uint hexlong hexlong
 arch_prctl:ARCH_GET_GS,ARCH_GET_FS        arch_prctl <pointer
 arch_prctl:ARCH_GET_CPUID                 arch_prctl
 arch_prctl:ARCH_SET_CPUID                 arch_prctl hexlong
+arch_prctl:ARCH_REQ_XCOMP_PERM,ARCH_REQ_XCOMP_GUEST_PERM arch_prctl xfeature_number
 arch_prctl:ARCH_GET_XCOMP_SUPP,ARCH_GET_XCOMP_PERM,ARCH_GET_XCOMP_GUEST_PERM arch_prctl <xfeatures
 
 seccomp:SECCOMP_SET_MODE_STRICT           seccomp_op hex addr
@@ -185,8 +186,8 @@ syslog:SYSLOG_ACTION_READ,SYSLOG_ACTION_READ_ALL,SYSLOG_ACTION_READ_CLEAR syslog
 syslog:SYSLOG_ACTION_CLOSE,SYSLOG_ACTION_OPEN,SYSLOG_ACTION_CLEAR,SYSLOG_ACTION_CONSOLE_OFF,
     SYSLOG_ACTION_CONSOLE_ON,SYSLOG_ACTION_SIZE_UNREAD,SYSLOG_ACTION_SIZE_BUFFER syslog_action
 setsockopt:SOL_SOCKET/SO_ATTACH_FILTER,SOL_SOCKET/SO_ATTACH_REUSEPORT_CBPF fd sockopt_level sockopt >sock_fprog int
-membarrier:MEMBARRIER_CMD_QUERY           membarrier_cmd membarrier_flags -> membarrier
-membarrier:MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ membarrier_cmd membarrier_flags int
+syslog:SYSLOG_ACTION_CONSOLE_LEVEL        syslog_action addr syslog_level_number
+membarrier:MEMBARRIER_CMD_QUERY           membarrier_cmd membarrier_flags cpu_if_flagged? -> membarrier
 io_uring_register:IORING_REGISTER_BUFFERS fd uring_register >iovec_raw[3] uint32v
 io_uring_register:IORING_REGISTER_FILES   fd uring_register >fd32[3] uint32v
 io_uring_register:IORING_REGISTER_EVENTFD,IORING_REGISTER_EVENTFD_ASYNC fd uring_register >fd32[3] uint32v

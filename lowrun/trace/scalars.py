@@ -10,9 +10,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from lowrun.trace.constants import ENUMS, FLAGS, enum_text, flags_text, signal_name
+from lowrun.trace.constants import ENUMS, FLAGS, enum_text, flags_text, names_of, signal_name
 from lowrun.trace.context import Context, Formatter, signed
-from lowrun.trace.quoting import address, octal
+from lowrun.trace.quoting import address, device, octal
 from lowrun.trace.structs import mode_text
 
 __all__ = ["OPEN_CREATES", "descriptor_text", "open_flags_text", "value_formatter"]
@@ -74,9 +74,17 @@ def _socktype(value: int) -> str:
     return f"{kind}|{_sock_flags(rest)}" if rest else kind
 
 
+_ethernet = enum_text("nl_ethernet")
+
+
+def _packet_protocol(value: int) -> str:
+    """It is given in network order."""
+    return f"htons({_ethernet(int.from_bytes((value & 0xFFFF).to_bytes(2, 'little'), 'big'))})"
+
+
 _PROTOCOLS: dict[int, Callable[[int], str]] = {
     socket.AF_INET: enum_text("ipproto"), socket.AF_INET6: enum_text("ipproto"),
-    socket.AF_NETLINK: enum_text("netlink"),
+    socket.AF_NETLINK: enum_text("netlink"), socket.AF_PACKET: _packet_protocol,
 }  # fmt: skip
 #: Level -> the set of its options.
 _OPTIONS: dict[int, Callable[[int], str]] = {
@@ -95,12 +103,19 @@ def _protocol(i: int) -> Formatter:
     return formatter
 
 
-def _sockopt(i: int) -> Formatter:
-    def formatter(c: Context) -> str:
-        text = _OPTIONS.get(c.arguments[1] & 0xFFFFFFFF)
-        return text(c.arguments[i] & 0xFFFFFFFF) if text else str(c.arguments[i] & 0xFFFFFFFF)
+def _sockopt(way: str) -> Callable[[int], Formatter]:
+    """An option; those of a level that can only be set or only be asked (`way`) have sets of their own."""
+    own = {socket.IPPROTO_IP: dict(names_of("ip_" + way)), socket.IPPROTO_IPV6: dict(names_of("ipv6_" + way))}
 
-    return formatter
+    def maker(i: int) -> Formatter:
+        def formatter(c: Context) -> str:
+            level, option = c.arguments[1] & 0xFFFFFFFF, c.arguments[i] & 0xFFFFFFFF
+            text = _OPTIONS.get(level)
+            return own.get(level, {}).get(option) or (text(option) if text else str(option))
+
+        return formatter
+
+    return maker
 
 
 def _creation_mode(i: int) -> Formatter:
@@ -112,7 +127,7 @@ def _device(i: int) -> Formatter:
         number = c.arguments[i] & 0xFFFFFFFF
         if c.arguments[i - 1] & 0o170000 not in (0o020000, 0o060000):
             return None
-        return f"makedev({number >> 8 & 0xFFF:#x}, {number & 0xFF | number >> 12 & 0xFFF00:#x})"
+        return device(number >> 8 & 0xFFF, number & 0xFF | number >> 12 & 0xFFF00)
 
     return formatter
 
@@ -148,6 +163,23 @@ def _node_mode(value: int) -> str:
 
 _TYPES = (0, 0o010000, 0o020000, 0o040000, 0o060000, 0o100000, 0o120000, 0o140000)
 
+
+def _xfeature(value: int) -> str:
+    name = enum_text("xfeature_number")(value)
+    return name if name.endswith("*/") else f"{_hex(value)} /* {name} */"
+
+
+def _commented(names: str) -> Callable[[int], Formatter]:
+    """A number, with its name as a comment."""
+    text = enum_text(names)
+
+    def number(value: int) -> str:
+        name = text(value & 0xFFFFFFFF)
+        return f"{signed(value)} /* {name.split()[-2] if name.endswith('*/') else name} */"
+
+    return lambda i: lambda c: number(c.arguments[i])
+
+
 SCALARS: dict[str, Callable[[int], Formatter]] = {
     "fd": _fd,
     "dirfd": lambda i: lambda c: descriptor_text(c, signed(c.arguments[i])),
@@ -167,11 +199,16 @@ SCALARS: dict[str, Callable[[int], Formatter]] = {
     "map_flags": _of(_map_flags),
     "socktype": _of(_socktype),
     "protocol": _protocol,
-    "sockopt": _sockopt,
+    "sockopt": _sockopt("set"),
+    "sockopt_asked": _sockopt("get"),
     "ipc_key": _of(lambda value: _hex(value) if value else "IPC_PRIVATE"),
     "futex_op": _of(_futex_op),
     "statx_flags": _of(_statx_flags),
     "open_flags_only": _of(_open_rest),
+    "syslog_action": _commented("syslog_action"),
+    "syslog_level_number": _commented("syslog_level"),
+    "cpu_if_flagged": lambda i: lambda c: str(signed(c.arguments[i])) if c.arguments[1] & 1 else None,
+    "xfeature_number": lambda i: lambda c: _xfeature(c.arguments[i]),
     "resuming": lambda i: lambda c: f"<... resuming interrupted {c.previous or 'system call'} ...>",
 }
 _OPTIONAL: dict[str, Callable[[int], Formatter]] = {"mode": _creation_mode, "dev": _device}

@@ -23,7 +23,7 @@ SIZES = {
     "io_uring_params": 120, "shmid_ds": 112, "semid_ds": 104, "msqid_ds": 120, "shmid_ds_set": 112,
     "semid_ds_set": 104, "msqid_ds_set": 120, "key_caps": 1, "mempolicy32": 4, "lsm_ids": 8, "seccomp_action32": 4,
     "notif_sizes": 6, "termios": 36, "termios2": 44, "ifreq": 40, "sigframe": 8, "timeout": 16, "mq_attr_new": 64,
-    "names": 1, "value": 1, "epoll_arg": 12,
+    "user_desc": 16, "names": 1, "value": 1, "epoll_arg": 12,
 }  # fmt: skip
 
 #: Structs that have grown: their `[K]` is the size that the caller has, in bytes; at most so many are copied.
@@ -32,7 +32,7 @@ SIZED = {
     "open_how": 24,
     "sched_attr": 56,
     "mount_attr": 32,
-    "landlock_ruleset": 24,
+    "landlock_ruleset": 8,
     "xattr_args": 16,
     "file_attr": 24,
     "bpf_map_create": 72,

@@ -51,7 +51,7 @@ def _inet6(data: bytes, size: int) -> str:
 def _netlink(data: bytes, size: int) -> str:
     pad, pid, groups = struct.unpack_from("<HII", data, 2)
     return (
-        (f"nl_pad={pad:#x}, " if pad else "") + f"nl_pid={pid}, nl_groups=" + (f"{groups:#010x}" if groups else "0" * 8)
+        (f"nl_pad={pad:#x}, " if pad else "") + f"nl_pid={pid}, nl_groups=" + (f"{groups:#08x}" if groups else "0" * 8)
     )
 
 

@@ -13,7 +13,7 @@ from lowrun.trace.constants import ERRNO, enum_text, flags_text, signal_name
 from lowrun.trace.context import Context, Formatter, signed
 from lowrun.trace.ioctls import ioctl_text
 from lowrun.trace.layout import layout_text
-from lowrun.trace.quoting import address, octal
+from lowrun.trace.quoting import address, device, octal
 from lowrun.trace.records import Chunk
 from lowrun.trace.scalars import open_flags_text
 from lowrun.trace.structs import STRUCTS, sigset_text
@@ -277,7 +277,7 @@ def _errno_argument(i: int) -> Formatter:
 def _device_number(i: int) -> Formatter:
     def formatter(c: Context) -> str:
         number = c.arguments[i] & 0xFFFFFFFF
-        return f"makedev({_hex(number >> 8 & 0xFFF)}, {_hex(number & 0xFF | number >> 12 & 0xFFF00)})"
+        return device(number >> 8 & 0xFFF, number & 0xFF | number >> 12 & 0xFFF00)
 
     return formatter
 
@@ -309,14 +309,6 @@ _key_names = enum_text("key_spec")
 def _key_spec(value: int) -> str:
     name = _key_names(value)
     return str(signed(value)) if name.endswith("*/") else name
-
-
-_actions = enum_text("syslog_action")
-
-
-def _action_name(value: int) -> str:
-    name = _actions(value)
-    return "SYSLOG_ACTION_???" if name.endswith("*/") else name
 
 
 def _ipc_command(name: str) -> Callable[[int], Formatter]:
@@ -412,7 +404,6 @@ SPECIAL: dict[str, Callable[[int], Formatter]] = {
     "futex_wake_op": _futex_wake_op, "futex_bitset": _bitset, "cap_if_ambient": _cap_if_ambient,
     "mce_policy": _mce_if_set, "ptracer": _ptracer, "core_type": _core_type, "errno": _errno_argument,
     "key_spec": lambda i: lambda c: _key_spec(c.arguments[i] & 0xFFFFFFFF),
-    "syslog_action": lambda i: lambda c: f"{signed(c.arguments[i])} /* {_action_name(c.arguments[i] & 0xFFFFFFFF)} */",
     "swap_word": _swap, "kexec_word": _kexec, "mq_attr_new": _mq_attr_new,
     "shmctl_cmd": _ipc_command("shmctl_cmd"), "semctl_cmd": _ipc_command("semctl_cmd"),
     "msgctl_cmd": _ipc_command("msgctl_cmd"),
@@ -424,7 +415,6 @@ SPECIAL: dict[str, Callable[[int], Formatter]] = {
     "memfd_flags": lambda i: lambda c: _memfd(c.arguments[i] & 0xFFFFFFFF),
     "fan_init_flags": _split(0xC, enum_text("fan_class_names"), flags_text("fan_init")),
     "fan_event_f_flags": lambda i: lambda c: open_flags_text(c.arguments[i] & 0xFFFFFFFF),
-    "ptpeer_flags": lambda i: lambda c: open_flags_text(c.arguments[i] & 0xFFFFFFFF),
     "mount_attr_flags": lambda i: lambda c: _mount_attr(c.arguments[i] & 0xFFFFFFFF),
     "clone_stack": lambda i: lambda c: f"child_stack={address(c.arguments[1])}",
     "clone_flags": lambda i: lambda c: f"flags={_clone_flags_text(c.arguments[0])}",

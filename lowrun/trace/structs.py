@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from lowrun.trace.constants import enum_text, flags_text, signal_name
-from lowrun.trace.quoting import address, octal, quoted, ticks_text
+from lowrun.trace.quoting import address, device, octal, quoted, ticks_text
 
 __all__ = ["STRUCTS", "mode_text", "sigset_text", "timespec_text"]
 
@@ -30,6 +30,9 @@ _ss_flags = flags_text("ss_flags")
 _epoll_events = flags_text("epoll_events")
 _fs_magic = enum_text("fs_magic")
 _INFINITY = (1 << 64) - 1
+#: What utimensat(2) takes for nanoseconds.
+_SPECIAL = {0x3FFFFFFF: "UTIME_NOW", 0x3FFFFFFE: "UTIME_OMIT"}
+_SECOND = 1_000_000_000
 
 
 def mode_text(mode: int) -> str:
@@ -40,7 +43,7 @@ def mode_text(mode: int) -> str:
 
 
 def _device(number: int) -> str:
-    return f"makedev({os.major(number):#x}, {os.minor(number):#x})"
+    return device(os.major(number), os.minor(number))
 
 
 def _stat(data: bytes) -> str:
@@ -83,23 +86,20 @@ def _hex(value: int) -> str:
 
 def timespec_text(data: bytes, at: int = 0) -> str:
     """Return `{tv_sec=1, tv_nsec=500000000}`."""
-    seconds, nanoseconds = struct.unpack_from("<qq", data, at)
-    if nanoseconds == 0x3FFFFFFF:
-        return "UTIME_NOW"
-    if nanoseconds == 0x3FFFFFFE:
-        return "UTIME_OMIT"
-    return f"{{tv_sec={seconds}, tv_nsec={nanoseconds}}}"
+    return "{{tv_sec={}, tv_nsec={}}}".format(*struct.unpack_from("<qQ", data, at))
 
 
 def _timeval(data: bytes, at: int = 0) -> str:
-    return "{{tv_sec={}, tv_usec={}}}".format(*struct.unpack_from("<qq", data, at))
+    return "{{tv_sec={}, tv_usec={}}}".format(*struct.unpack_from("<qQ", data, at))
 
 
 def _moment(data: bytes, at: int, unit: int) -> str:
     """A point in time: seconds and a fraction (in units of so many nanoseconds), with the date as a comment."""
+    seconds, fraction = struct.unpack_from("<qQ", data, at)
+    if unit == 1 and fraction in _SPECIAL:
+        return _SPECIAL[fraction]
     text = timespec_text(data, at) if unit == 1 else _timeval(data, at)
-    seconds, fraction = struct.unpack_from("<qq", data, at)
-    if not text.startswith("{") or not (seconds or fraction):
+    if not (seconds or fraction) or fraction * unit >= _SECOND:
         return text
     try:
         local = time.localtime(seconds)

@@ -93,6 +93,19 @@ PROGRAMS = {
     "vi": Program("vi -es -u NONE -i NONE -S edit.vim text"),
     "timeout": Program("timeout -s INT 0.2 sleep 20"),
     "awk": Program("awk -f count.awk text"),
+    "dpkg -l": Program("dpkg -l bash"),
+    "apt-cache": Program("apt-cache policy bash"),
+    "unshare": Program("unshare -Urm mount -t tmpfs none tree"),
+    "setpriv": Program("setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs id"),
+    "script": Program("script -qec id typescript"),
+    "ipcs": Program("ipcs"),
+    "prlimit": Program("prlimit"),
+    "fallocate": Program("fallocate -p -o 4096 -l 4096 bytes"),
+    "su": Program("su -c id root"),
+    "ping": Program("ping -c1 127.0.0.1"),
+    "git clone": Program("git clone -q r s", REPOSITORY),
+    "setfacl": Program("setfacl -R -m u:1:r tree"),
+    "ethtool": Program("ethtool lo"),
 }
 
 

@@ -33,10 +33,12 @@ def test_the_same_lines_as_strace(name: str, tmp_path: Path) -> None:
     assert verdict.share >= SHARE
 
 
-@pytest.mark.parametrize("words", [["messages"], ["/bin/true", *map(str, range(100))]], ids=lambda words: words[0])
+@pytest.mark.parametrize(
+    "words", [["messages"], ["odd_values"], ["/bin/true", *map(str, range(100))]], ids=lambda words: words[0]
+)
 def test_vectors_and_messages_in_every_form(words: list[str]) -> None:
-    """Iovecs, control messages, names and arguments, good and bad ones: every line is strace's."""
-    command = [mock(words[0]) if words[0] == "messages" else words[0], *words[1:]]
+    """Iovecs, control messages, names, times and arguments, good and bad ones: every line is strace's."""
+    command = [words[0] if words[0].startswith("/") else mock(words[0]), *words[1:]]
     verdict = compare(*record(command))
     assert verdict.total > 30
     assert not verdict.missing, report(verdict, 5)

@@ -60,7 +60,7 @@ def header(iov: bytes, count: int, name: bytes = b"", control: bytes = b"", flag
         (struct.pack("<H", 10) + struct.pack(">HI15xBI", 443, 5, 1, 0),
          '{sa_family=AF_INET6, sin6_port=htons(443), sin6_flowinfo=htonl(5), inet_pton(AF_INET6, "::1", &sin6_addr),'
          " sin6_scope_id=0}"),
-        (struct.pack("<HHII", 16, 0, 7, 1), "{sa_family=AF_NETLINK, nl_pid=7, nl_groups=0x00000001}"),
+        (struct.pack("<HHII", 16, 0, 7, 1), "{sa_family=AF_NETLINK, nl_pid=7, nl_groups=0x000001}"),
         (struct.pack("<HHII", 16, 0, 0, 0), "{sa_family=AF_NETLINK, nl_pid=0, nl_groups=00000000}"),
         (struct.pack("<H", 17) + struct.pack(">H", 3) + struct.pack("<IHBB8x", 0, 1, 0, 2),
          "{sa_family=AF_PACKET, sll_protocol=htons(ETH_P_ALL), sll_ifindex=0, sll_hatype=ARPHRD_ETHER,"

@@ -207,7 +207,7 @@ def test_sizes_are_those_of_the_kernel_s_structs(tmp_path: Path) -> None:
     structs += (
         " ifreq flock mq_attr sembuf seminfo msginfo shminfo64 shm_info mount_attr timex rtc_time rtc_wkalrm winsize"
     )
-    structs += " fsxattr linger ucred ip_mreq packet_mreq tpacket_req tpacket_stats loop_info64 sock_fprog"
+    structs += " fsxattr linger ucred ip_mreq tpacket_req tpacket_stats loop_info64 sock_fprog"
     includes = "sys/stat.h sys/statfs.h time.h sys/time.h sys/resource.h poll.h sys/epoll.h sys/utsname.h"
     includes += (
         " sys/sysinfo.h sys/times.h fcntl.h sched.h utime.h linux/sched.h linux/openat2.h signal.h linux/aio_abi.h"
