@@ -54,8 +54,6 @@ class TraceOptions(NamedTuple):
         return [(name, value) for name, value in self.expressions if name in ("inject", "fault")]
 
 
-#: The tracer has room for so much of a call.
-STRING_LIMIT_MAX = 1 << 18
 #: What -e knows; strace's other names change what is printed in ways that lowrun does not.
 EXPRESSIONS = ("trace", "inject", "fault", "status")
 
@@ -78,13 +76,6 @@ def _pids(text: str) -> tuple[int, ...]:
     if not pids or not all(0 < pid < 1 << 22 for pid in pids):
         raise ValueError("process ids are needed, comma separated")
     return pids
-
-
-def _limit(text: str) -> int:
-    number = whole(text)
-    if number > STRING_LIMIT_MAX:
-        raise ValueError(f"at most {STRING_LIMIT_MAX} bytes can be shown")
-    return number
 
 
 def _file(text: str) -> str:
@@ -114,7 +105,7 @@ TRACE_OPTIONS = (
     Option("summary_only", ("-c", "--summary-only"), "counts and times of calls, instead of lines, at the end"),
     Option("summary_too", ("-C", "--summary"), "counts and times beside the lines"),
     Option("sort", ("-S", "--summary-sort-by"), "sort them by time, calls, errors or name", "WHAT"),
-    Option("string_limit", ("-s", "--string-limit"), "bytes shown of a string (default 2048)", "N", _limit),
+    Option("string_limit", ("-s", "--string-limit"), "bytes shown of a string (default 2048)", "N", whole),
     Option("environment", ("-E", "--env"), "set a variable of COMMAND's, or unset it", "NAME[=VALUE]", _variable,
            many=True),
     Option("engine", ("--engine",), "auto, ptrace or python (default auto)", "ENGINE"),
