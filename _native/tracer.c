@@ -121,7 +121,7 @@ static void on_entry(struct lr_tracer *t, struct lr_task *task, const struct ptr
             return;
         lr_record_restart(t);
     }
-    if (task->nr == SYS_seccomp || (task->nr == SYS_prctl && task->args[0] == PR_SET_SECCOMP))
+    if (t->recording && (task->nr == SYS_seccomp || (task->nr == SYS_prctl && task->args[0] == PR_SET_SECCOMP)))
         t->sandboxed = true;           /* what that refuses never comes to our filter: stop at every entry from now on */
     if (wanted(t, info->arch, info->entry.nr))
         record_entry(t, task, info);
