@@ -209,11 +209,11 @@ static int on_call(struct lr_tracer *t, struct lr_task *task)
 
     if (ptrace(PTRACE_GET_SYSCALL_INFO, (pid_t) task->tid, sizeof info, &info) <= 0)
         return 0;
-    if (info.op == PTRACE_SYSCALL_INFO_ENTRY || (info.op == PTRACE_SYSCALL_INFO_SECCOMP && !task->inside))
+    if (info.op == PTRACE_SYSCALL_INFO_ENTRY || (info.op == PTRACE_SYSCALL_INFO_SECCOMP && !task->at_entry))
         on_entry(t, task, &info);      /* both begin with number and arguments */
     if (info.op == PTRACE_SYSCALL_INFO_SECCOMP && info.seccomp.ret_data != LR_STOP_DATA)
         lr_tamper_refuse(task);
-    task->inside = info.op != PTRACE_SYSCALL_INFO_EXIT && info.op != PTRACE_SYSCALL_INFO_NONE;
+    task->at_entry = info.op == PTRACE_SYSCALL_INFO_ENTRY;
     if (info.op == PTRACE_SYSCALL_INFO_EXIT) {
         on_exit_of_call(t, task, &info);
         task->tamper.replaced = false; /* or its next stop would be awaited at an entry, beside the filter's */

@@ -79,7 +79,7 @@ struct lr_task {
     int held;                          /* status of its first stop while its creator's is awaited; 0: it goes */
     bool unannounced;                  /* it goes, though its creator has not reported it */
     bool exiting;                      /* it has been seen in PTRACE_EVENT_EXIT */
-    bool inside;                       /* it has been stopped at a call's entry, and not yet at its exit */
+    bool at_entry;                     /* its last stop was a call's entry: a filter's stop is the same call's */
     bool entered;                      /* its ENTER is recorded, its EXIT is due */
     uint64_t entered_ns;               /* CLOCK_MONOTONIC at the entry stop */
     uint64_t nr;                       /* as at entry, */

@@ -413,7 +413,7 @@ def test_one_of_several_cannot_be_attached_to(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("words", "stops"), [("%network", False), ("getppid", True)])
 def test_calls_outside_the_set_do_not_stop(lowrun: Lowrun, words: str, stops: bool) -> None:
-    """A loop of calls that nobody asked for gives its processor away for none of them, as each stop would make it do."""
+    """A loop of calls that nobody asked for gives its processor away for none of them, as each stop would."""
     loop = (
         "import os\nfor _ in range(5000): os.getppid()\n"
         "print(*[line.split()[1] for line in open('/proc/self/status') if line.startswith('voluntary')])"
