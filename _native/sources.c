@@ -105,14 +105,18 @@ int lr_signals_blocked(uint64_t *ret_mask)
     return 0;
 }
 
-/* The process's ignored signals. */
+/* The process's ignored signals. The kernel is asked itself: the C library keeps 32 and 33
+ * for its own use and tells nothing of them, though they can have been inherited as ignored. */
 int lr_signals_ignored(uint64_t *ret_mask)
 {
-    struct sigaction action;
+    struct {
+        void (*handler)(int);          /* the kernel's struct sigaction begins with it (rt_sigaction(2)) */
+        unsigned long rest[7];
+    } action;
 
     *ret_mask = 0;
     for (int signo = 1; signo <= 64; signo++)
-        if (sigaction(signo, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+        if (syscall(SYS_rt_sigaction, signo, NULL, &action, sizeof(uint64_t)) == 0 && action.handler == SIG_IGN)
             *ret_mask |= 1ULL << (signo - 1);
     return 0;
 }
