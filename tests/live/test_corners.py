@@ -103,9 +103,13 @@ SIGNALS = {
 @pytest.mark.parametrize("words", SIGNALS.values(), ids=SIGNALS)
 def test_signals_read_as_strace_has_them(words: str, tmp_path: Path) -> None:
     """Signals, what they do to calls and the ends they make, as lines."""
-    resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
-    command = [mock("signals"), *words.split()]
-    theirs, ours = traced_by_strace(command, tmp_path), traced_by_lowrun(command, tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (limits[1], limits[1]))
+    try:
+        command = [mock("signals"), *words.split()]
+        theirs, ours = traced_by_strace(command, tmp_path), traced_by_lowrun(command, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, limits)
     assert ours[1] == theirs[1]
     assert len(ours[1][0]) > 3
     assert ours[0] % 128 == abs(theirs[0]) % 128
