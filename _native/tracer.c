@@ -64,7 +64,6 @@ void lr_resume(const struct lr_tracer *t, const struct lr_task *task, int signo)
     bool exit_matters = task->entered || task->tamper.replaced || task->tamper.exit_pause_ns > 0;
     bool idle = t->write_error != 0 || (t->filtered && !t->sandboxed && !exit_matters);
 
-
     ptrace(idle ? PTRACE_CONT : PTRACE_SYSCALL, (pid_t) task->tid, NULL, (unsigned long) signo);
 }
 

@@ -38,6 +38,8 @@ def run(options: TraceOptions, command_words: Sequence[str]) -> int:
     if not pids and not command_words:
         raise UsageError("no COMMAND and no -p PID given; see lowrun trace --help")
     command = None if pids else _command(options, command_words)
+    only = None if options.only is None else trace.numbers_of(options.only)
+    inject = [Inject.parse(text, fault=name == "fault") for name, text in options.injections]
     with ExitStack() as stack:
         output = _Output(options)
         stack.callback(output.close)
@@ -47,9 +49,9 @@ def run(options: TraceOptions, command_words: Sequence[str]) -> int:
                 loop,
                 output.feed,
                 lambda _: loop.stop(),
-                only=None if options.only is None else trace.numbers_of(options.only),
+                only=only,
                 string_limit=options.string_limit,
-                inject=[Inject.parse(text, fault=name == "fault") for name, text in options.injections],
+                inject=inject,
                 engine=options.engine,
             )
         )
@@ -106,29 +108,32 @@ def _on_signal(live: trace.LiveTrace, info: SignalInfo) -> None:
 
 
 class _Output:
-    """Where the lines go, and what becomes of records on their way there."""
+    """Where the lines go, and what becomes of records on their way there.
+
+    Raises UsageError; a file is opened, and so emptied, only when all else is right.
+    """
 
     def __init__(self, options: TraceOptions) -> None:
         self._options = options
         self._fds: list[int] = []
         plain = options.output is not None
-        self._file = console.Stream(console.STDERR if options.output is None else self._open(options.output))
-        self._writer = None
-        if not options.summary_only or options.summary_too:
-            self._writer = trace.StraceWriter(self._file) if plain else trace.TerminalWriter(self._file)
-        self._binary = None
-        if options.keep_binary:
-            if not plain:
-                raise UsageError("--keep-binary writes beside -o FILE: give -o, too")
-            self._binary = console.Stream(self._open(f"{options.output}.records"))
-            self._binary.write(trace.file_header(options.string_limit))
-        self._counts = trace.Counts() if options.summary_only or options.summary_too else None
+        if options.keep_binary and not plain:
+            raise UsageError("--keep-binary writes beside -o FILE: give -o, too")
         self._filters: list[Callable[[Iterable[trace.Record]], Iterable[trace.Record]]] = []
         if options.paths:
             paths = {os.fsencode(form) for path in options.paths for form in (path, os.path.realpath(path))}
             self._filters.append(trace.PathFilter(paths))
         if options.status is not None:
             self._filters.append(trace.StatusFilter(options.status))
+        self._file = console.Stream(console.STDERR if options.output is None else self._open(options.output))
+        self._writer = None
+        if not options.summary_only or options.summary_too:
+            self._writer = trace.StraceWriter(self._file) if plain else trace.TerminalWriter(self._file)
+        self._binary = None
+        if options.keep_binary:
+            self._binary = console.Stream(self._open(f"{options.output}.records"))
+            self._binary.write(trace.file_header(options.string_limit))
+        self._counts = trace.Counts() if options.summary_only or options.summary_too else None
 
     def feed(self, data: trace.Buffer) -> None:
         """Print what `data` says, or count it. Raises OSError when it cannot be written."""

@@ -39,9 +39,9 @@ class LiveTrace:
     when nothing is traced any more and the sink has had all: then `status` is
     the command's, `error` why it could not be brought to its exec, `sink_error`
     why the sink got no more. `only` holds the call numbers to trace (None: all);
-    `string_limit` bytes are copied of a string; `inject` is done to calls, `engine` as in
-    lowrun.Calls. Close it (a context manager): a
-    command that is still there is killed, attached processes are let go.
+    `string_limit` bytes are copied of a string; `inject` is done to calls,
+    `engine` is as for lowrun.Calls. Close it (a context manager): a command that
+    is still there is killed, attached processes are let go.
     """
 
     def __init__(

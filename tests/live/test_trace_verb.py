@@ -420,3 +420,11 @@ def test_calls_outside_the_set_do_not_stop(lowrun: Lowrun, words: str, stops: bo
     )
     done = lowrun("-e", words, "-o", "/dev/null", sys.executable, "-S", "-c", loop)
     assert (int(done.stdout) > 5000) is stops
+
+
+@pytest.mark.parametrize("words", [["-e", "trace=opn"], ["-e", "status=bad"], ["-e", "inject=open"], ["-p", "0"]])
+def test_wrong_usage_leaves_the_file_as_it_was(lowrun: Lowrun, tmp_path: Path, words: list[str]) -> None:
+    """FILE is emptied only when there is something to write to it."""
+    (tmp_path / "precious").write_text("kept")
+    assert lowrun("-o", "precious", *words, *([] if "-p" in words else ["true"])).returncode == 2
+    assert (tmp_path / "precious").read_text() == "kept"
