@@ -56,6 +56,21 @@ def added(before: dict[int, str], after: dict[int, str]) -> dict[int, str]:
     return {key: name for key, name in after.items() if before.get(key) != name}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def everybody_reaches_the_checkout() -> Iterator[None]:
+    """Tests that drop to another user run lowrun from here: open the way, as in a mktemp -d, and close it again."""
+    closed = {
+        directory: directory.stat().st_mode
+        for directory in Path(__file__).parents
+        if os.geteuid() == 0 and not directory.stat().st_mode & 0o001
+    }
+    for directory, mode in closed.items():
+        directory.chmod(mode | 0o001)
+    yield
+    for directory, mode in closed.items():
+        directory.chmod(mode)
+
+
 @pytest.fixture(autouse=True)
 def leaves_nothing_behind() -> Iterator[None]:
     """Compare what this process has before and after the test.
