@@ -34,7 +34,7 @@ from lowrun.runs.repeater import Repeater
 from lowrun.runs.report import result_dict, summary_dict, to_json
 from lowrun.trace.hooks import HookedCall
 from lowrun.trace.inject import Inject
-from lowrun.values import Artifact, Command, ExitStatus, Result, Summary, Usage
+from lowrun.values import Artifact, Command, ExitStatus, IoUsage, Result, Summary, Usage
 from lowrun.version import VERSION as __version__
 
 # So that `import lowrun.aio` works as well as `lowrun.aio` does.
@@ -56,6 +56,7 @@ __all__ = [
     "Inject",
     "InternalError",
     "IoSource",
+    "IoUsage",
     "Loop",
     "LowrunError",
     "Output",

@@ -23,6 +23,7 @@ __all__ = [
     "Artifact",
     "Command",
     "ExitStatus",
+    "IoUsage",
     "Result",
     "Summary",
     "Usage",
@@ -125,6 +126,24 @@ class ExitStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class IoUsage:
+    """What a process tree read and wrote, in bytes and in calls, as /proc/PID/io counts (proc_pid_io(5)).
+
+    `read_bytes` and `written_bytes` went through calls, whatever they were about: files, pipes, terminals.
+    `storage_read_bytes` and `storage_written_bytes` are what had to be fetched from or was meant for a device;
+    `cancelled_bytes` of these were never written, because the file was truncated before.
+    """
+
+    read_bytes: int
+    written_bytes: int
+    reads: int
+    writes: int
+    storage_read_bytes: int
+    storage_written_bytes: int
+    cancelled_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What a process tree used; None is "not known exactly on this machine"."""
 
@@ -132,6 +151,7 @@ class Usage:
     sys_s: float | None
     max_rss_kib: int | None
     processes: int | None
+    io: IoUsage | None = None
 
 
 @dataclass(frozen=True, slots=True)

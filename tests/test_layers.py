@@ -33,6 +33,8 @@ HOUSE: list[tuple[str, str]] = [
         "sockopts memory_process memory ioctls special results pointers decode naming descriptors follow calls text "
         "textfile terminal counts select ptracelib inject hooks pycapture pynames pyloop pyengine denial tracer live",
     ),
+    ("samples", ""),
+    ("packets", ""),
     ("runs", "recorder report directory usage run repeater repeat"),
     ("recorders", "output calls"),
     ("", "embed __init__"),
@@ -56,7 +58,7 @@ CONSTANTS_ONLY = "fcntl open select signal socket time".split()
 #: Calls that only compute from their arguments.
 HARMLESS = {"signal.Signals", "socket.inet_ntoa", "socket.inet_ntop", "time.localtime", "time.strftime"}
 #: What costs start-up time.
-HEAVY = "asyncio argparse csv duckdb json psutil ptrace rich sqlite3 subprocess unittest".split()
+HEAVY = "asyncio argparse csv duckdb json matplotlib psutil ptrace rich sqlite3 subprocess unittest".split()
 NATIVE = "lowrun._native"
 
 

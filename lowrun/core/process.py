@@ -93,6 +93,11 @@ class Process:
         """Seconds from exec to the command's own end; 0 before it."""
         return max(0, self.ended_ns - self.started_ns) / 1e9
 
+    @property
+    def keeper_pid(self) -> int:
+        """The pid of its keeper: its parent, and that of every orphan of its tree."""
+        return self._keeper.pid
+
     def when_exited(self, callback: Callable[[ExitStatus], object] | None) -> None:
         """Call `callback(status)` when the command has exited, at once if it has; None forgets it."""
         self._on_exit = callback

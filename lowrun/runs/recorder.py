@@ -58,9 +58,12 @@ class RunInfo:
     interrupted: bool = False
     #: Set by the run, before recorders settle: its artifacts are to be kept.
     kept: bool = False
+    #: Set by the run, before `keep` or `discard`: what the tree used, all witnesses heard.
+    usage: Usage | None = None
     #: descriptor in the command -> descriptor here (filled by `redirect`).
     redirects: dict[int, int] = field(default_factory=dict)
     seizers: list[Callable[[int], frozenset[int] | None]] = field(default_factory=list)
+    starters: list[Callable[[int, int], None]] = field(default_factory=list)
     settlers: list[Callable[[Callable[[], None]], None]] = field(default_factory=list)
     witnesses: list[Callable[[], Usage]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -78,6 +81,14 @@ class RunInfo:
         None for all. What a callback raises becomes a fault.
         """
         self.seizers.append(callback)
+
+    def when_started(self, callback: Callable[[int, int], None]) -> None:
+        """Call `callback(pid, keeper)` on the loop's thread when the command has been executed.
+
+        `pid` is the command's. `keeper` is the pid of its parent, which is also the parent of
+        every orphan of the tree: all that is below it is the tree. The command may have ended by then.
+        """
+        self.starters.append(callback)
 
     def settle(self, callback: Callable[[Callable[[], None]], None]) -> None:
         """Have a say in when `stop` comes: `callback(done)` is called when the tree is gone.

@@ -159,6 +159,11 @@ class Run:
 
     def _start(self, process: Process) -> None:
         tell("run", "run %d: executed, pid %s", self.index, process.pid)
+        for started in self._info.starters:
+            try:
+                started(process.pid or 0, process.keeper_pid)
+            except Exception as error:
+                self._info.fault(str(error))
 
     def _time_out(self) -> None:
         if self._process is not None and self._process.alive and not self.interrupted:
@@ -223,6 +228,7 @@ class Run:
         self._settling = 0
         self._stop_recorders()
         self._usage, self._usage_faults = self._account(process)
+        self._info.usage = self._usage
         tell("run", "run %d: %s", self.index, process.status or process.error)
         self._on_done(self)
 

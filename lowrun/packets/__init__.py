@@ -1,0 +1,1 @@
+"""Packets: rings of the kernel, filters, pcapng."""
