@@ -11,6 +11,8 @@ TESTS   ?= tests
 CORPUS  := bash:bash busybox:busybox curl:curl ethtool:ethtool git:git ip:iproute2 lighttpd:lighttpd make:make \
 	openssl:openssl perl:perl ping:iputils-ping rsync:rsync setfacl:acl sqlite3:sqlite3 ssh-keygen:openssh-client \
 	wget:wget xz:xz-utils
+# Programs that captures are made by and read with.
+NETWORK := dumpcap:wireshark-common pasta:passt tshark:tshark
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
@@ -76,12 +78,12 @@ $(VENV)/.installed: $(VENV)/.created $(SOURCES)
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.installed pyproject.toml
-	@.ci/packages $(PYTHON) strace:strace vi:vim-tiny ps:procps $(CORPUS)
+	@.ci/packages $(PYTHON) strace:strace vi:vim-tiny ps:procps $(CORPUS) $(NETWORK)
 	$(BIN)/pip install -q --no-build-isolation -e '.[test,dev]'
 	@touch $@
 
 # Benches run lowrun as users have it, not from the source tree.
 $(BENCH)/.installed: $(VENV)/.created $(SOURCES) $(wildcard lowrun/*.py lowrun/*/*.py cli/*.py)
 	$(BIN)/python -m venv --clear $(BENCH)
-	$(BENCH)/bin/pip install -q .
+	$(BENCH)/bin/pip install -q . psrecord
 	@touch $@
