@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 PROC = Path("/proc/self")
+#: matplotlib keeps the fonts open that it has drawn with.
+FONTS = "/matplotlib/mpl-data/fonts/"
 KEEPER = "lowrun-keeper"
 
 
@@ -19,9 +21,11 @@ def descriptors() -> dict[int, str]:
     found = {}
     for name in os.listdir(PROC / "fd"):
         try:
-            found[int(name)] = os.readlink(PROC / "fd" / name)
+            target = os.readlink(PROC / "fd" / name)
         except FileNotFoundError:
             continue
+        if FONTS not in target:
+            found[int(name)] = target
     return found
 
 
