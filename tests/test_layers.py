@@ -58,7 +58,7 @@ CONSTANTS_ONLY = "fcntl open select signal socket time".split()
 #: Calls that only compute from their arguments.
 HARMLESS = {"signal.Signals", "socket.inet_ntoa", "socket.inet_ntop", "time.localtime", "time.strftime"}
 #: What costs start-up time.
-HEAVY = "asyncio argparse csv duckdb json matplotlib psutil ptrace rich sqlite3 subprocess unittest".split()
+HEAVY = "asyncio argparse csv duckdb json leather psutil ptrace rich sqlite3 subprocess unittest".split()
 NATIVE = "lowrun._native"
 
 

@@ -1,38 +1,37 @@
-"""Four small charts in one SVG: processor, memory, disk and network over the time of a run. Pure: values in, bytes out.
+"""Four small charts in one SVG: processor, memory, disk and network over the time of a run. Pure: values in, text out.
 
-Drawn by matplotlib (the extra `lowrun[plot]`), by its figure objects alone:
-pyplot and rcParams are state of the whole process, which may be a host that
-draws itself, so neither is touched; a figure of one's own may be drawn on any
-thread. Nothing in it depends on the clock.
+Drawn by leather (the extra `lowrun[plot]`): pure Python, some 20 ms a
+picture. It opens nothing, starts nothing and keeps no state, so it is fit for
+a host's process and for the loop; matplotlib would keep fonts open, start
+numpy's threads and take half a second to be imported.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import cycle
 from typing import TYPE_CHECKING
 
 from lowrun.errors import UnsupportedError
 from lowrun.samples.series import Flow, Series
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from leather import Chart
 
-__all__ = ["Line", "Panel", "draw", "is_available", "panels_of"]
+__all__ = ["POINTS", "Line", "Panel", "draw", "is_available", "panels_of"]
 
+#: As many points of a line as a chart of this size can show.
+POINTS = 400
+WIDTH, HEIGHT = 1200, 760
 #: Told apart with any kind of colour vision (Okabe and Ito, 2008).
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-SIZE = (9.6, 5.6)
-TITLE_LENGTH = 100
-#: DejaVu has Latin, Greek and Cyrillic.
-FIRST_WITHOUT_GLYPH = "\u0500"
+PREFIXES = ("", "k", "M", "G", "T", "P")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One quantity over time: seconds since the run began, and its value then."""
+    """One quantity over time: seconds since the run began, and its value then; NaN leaves a gap."""
 
     name: str
     times: Sequence[float]
@@ -41,11 +40,18 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One chart: what it shows, in which unit ("B", "B/s": a prefix is put before it; "%" none), its lines."""
+    """One chart: what it shows, in which unit ("B", "B/s", "%"), its lines."""
 
     title: str
     unit: str
     lines: Sequence[Line]
+
+
+def is_available() -> bool:
+    """Return True when the library that draws is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("leather") is not None
 
 
 def panels_of(series: Series) -> list[Panel]:
@@ -59,8 +65,8 @@ def panels_of(series: Series) -> list[Panel]:
     return [
         Panel("Processor, % of one core", "%", [Line("tree", times, series.cpu_percent)]),
         Panel("Memory", "B", memory),
-        Panel("Read and written", "B/s", disk),
-        Panel("Network cards", "B/s", network),
+        Panel("Read and written by the tree", "B/s", disk),
+        Panel("Network cards of the machine", "B/s", network),
     ]
 
 
@@ -69,67 +75,57 @@ def _flow_lines(name: str, flow: Flow, read: str, written: str) -> list[Line]:
     return [Line(f"{name}, {way}", flow.times, values) for way, values in both if any(values)]
 
 
-def is_available() -> bool:
-    """Return True when the library that draws is installed."""
-    from importlib.util import find_spec
+def draw(panels: Sequence[Panel], title: str) -> str:
+    """Return the SVG of `panels`, two in a row; `title` is what a browser shows for it.
 
-    return find_spec("matplotlib") is not None
-
-
-def draw(panels: Sequence[Panel], title: str) -> bytes:
-    """Return the SVG of `panels`, two in a row, under `title`.
-
-    Raises UnsupportedError without matplotlib.
+    Raises UnsupportedError without leather.
     """
     try:
-        from matplotlib.backends.backend_svg import FigureCanvasSVG
-        from matplotlib.figure import Figure
+        from leather import Grid
     except ImportError as error:
-        raise UnsupportedError("charts need matplotlib: pip install 'lowrun[plot]'") from error
+        raise UnsupportedError("charts need leather: pip install 'lowrun[plot]'") from error
+    from xml.sax.saxutils import escape
 
-    figure = Figure(figsize=SIZE, layout="constrained")
-    FigureCanvasSVG(figure)
-    words = title if len(title) <= TITLE_LENGTH else f"{title[:TITLE_LENGTH]}..."
-    figure.suptitle(_printable(words), fontsize=10, family="monospace")
-    rows = (len(panels) + 1) // 2
-    for place, panel in enumerate(panels, 1):
-        _draw_panel(figure.add_subplot(rows, 2, place), panel)
-    out = io.BytesIO()
-    figure.savefig(out, format="svg", metadata={"Date": None})
-    return out.getvalue()
+    end = max((line.times[-1] for panel in panels for line in panel.lines if line.times), default=0.0)
+    grid = Grid()
+    grid.add_many([_chart(panel, end) for panel in panels])
+    head, mark, rest = grid.to_svg(width=WIDTH, height=HEIGHT).partition("><")
+    return f"{head}><title>{escape(_printable(title))}</title>{mark[1:]}{rest}"
 
 
-def _draw_panel(axes: Axes, panel: Panel) -> None:
-    from matplotlib.ticker import EngFormatter, MaxNLocator
+def _chart(panel: Panel, end: float) -> Chart:
+    from leather import Chart
 
-    for line, color in zip(panel.lines, cycle(COLORS), strict=False):
-        # A single point has no line: it is shown as a dot.
-        dot = "." if len(line.times) == 1 else None
-        axes.plot(line.times, line.values, color=color, linewidth=1.2, label=_label(line.name), marker=dot)
-    axes.set_title(panel.title, loc="left", fontsize=9, fontweight="bold")
-    axes.set_xlabel("seconds", fontsize=8)
-    axes.set_xlim(left=0)
-    axes.set_ylim(bottom=0)
-    axes.grid(color="#dddddd", linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=8)
-    axes.yaxis.set_major_locator(MaxNLocator(5, integer=panel.unit == "%"))
-    axes.yaxis.set_major_formatter("{x:g} %" if panel.unit == "%" else EngFormatter(unit=panel.unit))
-    if panel.lines:
-        axes.legend(fontsize=8, frameon=False, loc="best", handlelength=1.2)
-    else:
-        axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color="#777777")
+    lines = [line for line in panel.lines if line.times] or [Line("nothing", (0.0, end), (0.0, 0.0))]
+    # A line alone has no legend.
+    chart = Chart(panel.title if len(lines) > 1 else f"{panel.title}: {_printable(lines[0].name)}")
+    for place, line in enumerate(lines):
+        points = [
+            (time, None if math.isnan(value) else value) for time, value in zip(line.times, line.values, strict=True)
+        ]
+        color = COLORS[place % len(COLORS)]
+        if len(points) == 1:  # a line of one point is not seen
+            chart.add_dots(points, name=_printable(line.name), fill_color=color)
+        else:
+            chart.add_line(points, name=_printable(line.name), stroke_color=color, width=1.5)
+    largest = max((value for line in lines for value in line.values if not math.isnan(value)), default=0.0)
+    chart.add_x_scale(0, end or 0.001)
+    chart.add_y_scale(0, largest or 1)
+    chart.add_x_axis(name="seconds", tick_formatter=lambda value, _index, _count: f"{value:g}")
+    chart.add_y_axis(tick_formatter=_tick_format(panel.unit))
+    return chart
+
+
+def _tick_format(unit: str) -> Callable[[float, int, int], str]:
+    def text(value: float, _index: int, _count: int) -> str:
+        if unit == "%":
+            return f"{value:g} %"
+        prefix = min(int(math.log10(value) / 3), len(PREFIXES) - 1) if value >= 1 else 0
+        return f"{value / 1000**prefix:g} {PREFIXES[prefix]}{unit}"
+
+    return text
 
 
 def _printable(text: str) -> str:
-    """Escape what the font that matplotlib brings has no glyph for (line breaks, bytes that are no text, Han), and "$".
-
-    What stands between two "$" would be a formula.
-    """
-    shown = (char if char.isprintable() and char < FIRST_WITHOUT_GLYPH else ascii(char)[1:-1] for char in text)
-    return "".join(shown).replace("$", r"\$")
-
-
-def _label(name: str) -> str:
-    """Return a name that a legend shows: matplotlib leaves out those that begin with an underscore."""
-    return _printable(f" {name}" if name.startswith("_") else name)
+    """Escape what XML has no place for: bytes that are no text, control characters."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
