@@ -39,6 +39,7 @@ static struct lr_event totals;  /* of the run under way */
 static int sigchld;
 static int running, command_alive, ending, passes, expect_next, leaving;
 static uint64_t count_base, group_base_user, group_base_sys;
+static struct lr_io io_base;
 
 static uint64_t now_ns(void)
 {
@@ -100,6 +101,7 @@ static void begin_totals(void)
     memset(&totals, 0, sizeof totals);
     count_base = count_cpu();
     group_cpu(&group_base_user, &group_base_sys);
+    totals.has_io = spawned.flags & LR_SPAWN_IO && io_waited(&io_base) == 0;
     ending = passes = 0;
 }
 
@@ -169,6 +171,8 @@ static void end_totals(void)
     group_cpu(&user, &sys);
     totals.group_user_us = user - group_base_user;
     totals.group_sys_us = sys - group_base_sys;
+    if (totals.has_io && (totals.has_io = io_waited(&totals.io) == 0))
+        io_subtract(&totals.io, &io_base);
 }
 
 /* Reaps all there is to reap; sends EXITED, ENDED or both in one. */

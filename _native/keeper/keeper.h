@@ -55,6 +55,11 @@ void count_begin(void);
 uint64_t count_cpu(void);       /* ns; only the difference of two has a meaning; always 0: not known */
 int count_last_pid(void);       /* 0: not known */
 
+/* ---- io.c: what the tree read and wrote ---- */
+/* Of all that was waited for, ever; only the difference of two has a meaning. 0, or -errno. */
+int io_waited(struct lr_io *ret_io);
+void io_subtract(struct lr_io *io, const struct lr_io *base);
+
 struct directory_entry { /* struct linux_dirent64 (getdents64(2)) */
     uint64_t inode;
     int64_t offset;

@@ -44,6 +44,7 @@ enum lr_spawn_flags {
     LR_SPAWN_CGROUP = 1 << 8,   /* a cgroup v2 directory descriptor comes along: make one of the keeper's own below it */
     LR_SPAWN_AGAIN = 1 << 9,    /* the last SPAWN once more; nothing else of this message counts */
     LR_SPAWN_DIRECTORY = 1 << 10, /* the caller's working directory comes along; else the keeper's, which began as the caller's */
+    LR_SPAWN_IO = 1 << 11,      /* tell what was read and written */
 };
 
 /* Of GO. */
@@ -100,6 +101,13 @@ enum lr_event_kind {
     LR_EVENT_DENIED = 7,    /* pid: may not be killed (it gained privileges) */
 };
 
+/* What went in and out, as proc_pid_io(5) counts it. */
+struct lr_io {
+    uint64_t read_bytes, written_bytes; /* by calls: rchar, wchar */
+    uint64_t reads, writes;
+    uint64_t storage_read_bytes, storage_written_bytes, cancelled_bytes;
+};
+
 struct lr_event {
     uint32_t kind;          /* enum lr_event_kind */
     int32_t pid;
@@ -114,9 +122,10 @@ struct lr_event {
     uint64_t max_rss_kib;   /* of the largest process */
     uint64_t tree_ns;       /* CPU of the tree by an inherited perf counter; 0: not known */
     int32_t last_pid;       /* given out last in the pid namespace when the tree was gone; 0: not known */
-    uint32_t pad;
+    uint32_t has_io;        /* `io` is known: LR_SPAWN_IO, and the kernel counts it */
     uint64_t group_user_us; /* CPU of the tree by its cgroup; 0 both: not known */
     uint64_t group_sys_us;
+    struct lr_io io;        /* of all that was waited for */
 };
 
 /* The steps between clone and the command's first instruction, by number and

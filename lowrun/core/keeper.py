@@ -27,6 +27,7 @@ from lowrun.core.loop import Loop
 from lowrun.core.procfs import effective_capabilities, own_cgroup_v2
 from lowrun.errors import BusyError, ClosedError, SpawnError
 from lowrun.steps import tell
+from lowrun.values import IoUsage
 
 #: What makes a tracer's set-user-ID tracees gain their privilege (ptrace(2), seccomp(2)).
 CAP_SYS_PTRACE, CAP_SYS_ADMIN = 19, 21
@@ -44,7 +45,8 @@ class TreeUsage:
     `tree_ns` is the tree's CPU by an inherited counter, 0 when unknown;
     `group_us` user and system CPU by the tree's own cgroup, None without one;
     `last_pid` is the pid given out last in the pid namespace, 0 when unknown: the
-    command's own when no process or thread was made since.
+    command's own when no process or thread was made since; `io` what all that wait4
+    gave it read and wrote, None when it was not asked for or the kernel does not count it.
     """
 
     user_us: int
@@ -54,6 +56,7 @@ class TreeUsage:
     tree_ns: int
     group_us: tuple[int, int] | None
     last_pid: int
+    io: IoUsage | None = None
 
 
 class Listener(Protocol):
@@ -111,7 +114,7 @@ class Keeper:
         self._fd = ffi.new("int *")
         self._listener: Listener | None = None
         self._program = ""
-        self._last: tuple[Launch, Mapping[int, int], bool] | None = None
+        self._last: tuple[Launch, Mapping[int, int], int] | None = None
         self._source = loop.add_io(self._socket.fileno(), kernel.READ, self._receive)
         _keepers.add(self)
 
@@ -120,27 +123,36 @@ class Keeper:
         """True while a tree is under way."""
         return self._listener is not None
 
-    def spawn(self, launch: Launch, fds: Mapping[int, int], listener: Listener, *, park: bool = False) -> None:
+    def spawn(
+        self,
+        launch: Launch,
+        fds: Mapping[int, int],
+        listener: Listener,
+        *,
+        park: bool = False,
+        count_io: bool = False,
+    ) -> None:
         """Start `launch` with `fds` (its descriptor -> ours); `listener` is told the rest.
 
         The same `launch` and the same mapping `fds` (the object itself) once more
         mean the same descriptors, which the keeper still has.
         With `park` it waits before its exec until `listener.parked` has returned.
+        With `count_io` its usage has `io`.
         Raises BusyError while a tree is under way, OSError when the keeper is gone.
         """
         if self.busy:
             raise BusyError("the keeper has a tree under way")
+        flags = (lib.LR_SPAWN_PARK if park else 0) | (lib.LR_SPAWN_IO if count_io else 0)
         last = self._last
-        if last is not None and last[0] is launch and last[1] is fds and last[2] is park:
+        if last is not None and last[0] is launch and last[1] is fds and last[2] == flags:
             self._send(self._fill(lib.LR_REQUEST_SPAWN, flags=lib.LR_SPAWN_AGAIN), [])
         else:
-            self._send_launch(launch, fds, park)
-        self._last = (launch, fds, park)
+            self._send_launch(launch, fds, flags)
+        self._last = (launch, fds, flags)
         self._program = launch.command.argv[0]
         self._listener = listener
 
-    def _send_launch(self, launch: Launch, fds: Mapping[int, int], park: bool) -> None:
-        flags = lib.LR_SPAWN_PARK if park else 0
+    def _send_launch(self, launch: Launch, fds: Mapping[int, int], flags: int) -> None:
         numbers = [launch.body.fileno()]
         with _working_directory() as here:
             if not here.closed:
@@ -236,6 +248,7 @@ class Keeper:
             event.tree_ns,
             group if any(group) else None,
             event.last_pid,
+            io_usage(event.io) if event.has_io else None,
         )
 
     def _lose(self) -> None:
@@ -335,6 +348,19 @@ class Keepers:
             keeper.close()
         if self._cgroup is not None:
             self._cgroup.close()
+
+
+def io_usage(io: Any) -> IoUsage:
+    """Return a `struct lr_io` as a value."""
+    return IoUsage(
+        io.read_bytes,
+        io.written_bytes,
+        io.reads,
+        io.writes,
+        io.storage_read_bytes,
+        io.storage_written_bytes,
+        io.cancelled_bytes,
+    )
 
 
 def _writable_cgroup() -> OwnedFd | None:

@@ -40,7 +40,7 @@ class Process:
     `on_end(process)` is called once, when nothing of the tree is left: then
     `status` and `usage` are set, or `error` when it could not be executed.
     What the command leaves behind may finish by itself for `linger` seconds
-    (None: for ever) before it is ended.
+    (None: for ever) before it is ended. With `count_io` its usage has `io`.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Process:
         on_start: Callable[[Process], object] | None = None,
         park: Callable[[int], frozenset[int] | None] | None = None,
         linger: float | None = LINGER,
+        count_io: bool = False,
     ) -> None:
         self.pid: int | None = None
         self.status: ExitStatus | None = None
@@ -76,7 +77,7 @@ class Process:
         keeper = keepers.take()
         self._keeper: Keeper = keeper
         try:
-            keeper.spawn(launch, fds, self, park=park is not None)
+            keeper.spawn(launch, fds, self, park=park is not None, count_io=count_io)
         except BaseException:
             keepers.give_back(keeper)
             raise

@@ -62,6 +62,8 @@ class RunInfo:
     usage: Usage | None = None
     #: descriptor in the command -> descriptor here (filled by `redirect`).
     redirects: dict[int, int] = field(default_factory=dict)
+    #: True when what the tree reads and writes is counted (set by `count_io`).
+    counts_io: bool = False
     seizers: list[Callable[[int], frozenset[int] | None]] = field(default_factory=list)
     starters: list[Callable[[int, int], None]] = field(default_factory=list)
     settlers: list[Callable[[Callable[[], None]], None]] = field(default_factory=list)
@@ -81,6 +83,13 @@ class RunInfo:
         None for all. What a callback raises becomes a fault.
         """
         self.seizers.append(callback)
+
+    def count_io(self) -> None:
+        """Ask, in `start`, for `usage.io` and for exit accounting where it is allowed; see lowrun/core/exits.py.
+
+        Without somebody who asks, `usage.io` is None without a fault, and hidden children are found out, not counted.
+        """
+        self.counts_io = True
 
     def when_started(self, callback: Callable[[int, int], None]) -> None:
         """Call `callback(pid, keeper)` on the loop's thread when the command has been executed.

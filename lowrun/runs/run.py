@@ -113,6 +113,7 @@ class Run:
             on_end=self._end,
             on_start=self._start,
             park=self._park if self._info.seizers else None,
+            count_io=self._info.counts_io,
         )
 
     # -- recorders, each one isolated: what it raises is a fault, never the run's end
