@@ -158,4 +158,16 @@ void lr_tracer_usage(const struct lr_tracer *tracer, struct lr_tracer_usage *ret
 int lr_tracer_write_error(const struct lr_tracer *tracer);
 void lr_tracer_free(struct lr_tracer *tracer);
 
+/* ---- samples of a tree: sampler*.c ---- */
+#include "sampler.h"
+
+struct lr_sampler;
+int lr_sampler_create(int output, struct lr_sampler **ret_sampler);
+int lr_sampler_watch(struct lr_sampler *sampler, int keeper);
+int lr_sampler_tick(struct lr_sampler *sampler, int64_t time_ns, uint64_t late_ns, uint32_t missed);
+int lr_sampler_append(struct lr_sampler *sampler, const void *data, uint32_t size);
+int lr_sampler_flush(struct lr_sampler *sampler);
+void lr_sampler_last(const struct lr_sampler *sampler, struct lr_sample_tick *ret_tick);
+void lr_sampler_free(struct lr_sampler *sampler);
+
 #endif

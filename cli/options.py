@@ -18,6 +18,7 @@ class Options(NamedTuple):
 
     runs: int = 1
     failed_count: int | None = None
+    sys_trace: bool = False
     call_trace: bool = False
     log_trace: bool = False
     debug: bool = False
@@ -35,6 +36,7 @@ class Options(NamedTuple):
     engine: str = "auto"
     calls: str | None = None
     keep_binary: bool = False
+    interval: float | None = None
     help: bool = False
     version: bool = False
     completion: str | None = None
@@ -123,7 +125,7 @@ def _engine(text: str) -> str:
 RUN_OPTIONS = (
     Option("runs", ("-c", "--count"), "run COMMAND N times (default 1)", "N", _count),
     Option("failed_count", ("-fc", "--failed-count"), "give up as soon as N runs have failed", "N", _count),
-    Option("sys_trace", ("-st", "--sys-trace"), "keep disk, memory, processor and network figures", built=False),
+    Option("sys_trace", ("-st", "--sys-trace"), "keep disk, memory, process and network figures of each failed run"),
     Option("call_trace", ("-ct", "--call-trace"), "keep every system call of each failed run"),
     Option("log_trace", ("-lt", "--log-trace"), "keep stdout and stderr of each failed run"),
     Option("net_trace", ("-nt", "--net-trace"), "keep a packet capture", built=False),
@@ -142,7 +144,7 @@ RUN_OPTIONS = (
     Option("engine", ("--engine",), "how calls are traced: auto, ptrace or python (default auto)", "ENGINE", _engine),
     Option("calls", ("--calls",), "trace these only: names, %file %process ..., ! negates", "SET"),
     Option("keep_binary", ("--keep-binary",), "with -ct: keep the binary records, too"),
-    Option("interval", ("--interval",), "time between samples", "SEC", built=False),
+    Option("interval", ("--interval",), "with -st: time between samples (default 0.1)", "SEC", _seconds),
     Option("interface", ("-i", "--net-interface"), "capture here only", "IFACE", built=False),
     Option("net_filter", ("--net-filter",), "capture these packets only", "EXPR", built=False),
     Option("debug", ("-d", "--debug"), "log each step lowrun itself takes"),

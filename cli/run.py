@@ -99,6 +99,8 @@ def _recorders(options: Options) -> list[Recorder]:
         raise UsageError("--calls says what -ct traces: give -ct, too")
     if options.keep_binary and not options.call_trace:
         raise UsageError("--keep-binary keeps what -ct records: give -ct, too")
+    if options.interval is not None and not options.sys_trace:
+        raise UsageError("--interval is the time between samples: give -st, too")
     recorders: list[Recorder] = []
     if options.call_trace:
         from lowrun import Calls
@@ -108,4 +110,8 @@ def _recorders(options: Options) -> list[Recorder]:
         from lowrun import Output
 
         recorders.append(Output())
+    if options.sys_trace:
+        from lowrun import Samples
+
+        recorders.append(Samples() if options.interval is None else Samples(options.interval))
     return recorders

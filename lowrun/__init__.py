@@ -28,6 +28,7 @@ from lowrun.errors import (
 )
 from lowrun.recorders.calls import Calls
 from lowrun.recorders.output import Output
+from lowrun.recorders.samples import Samples
 from lowrun.runs.recorder import Recorder, RunInfo
 from lowrun.runs.repeat import repeat, run
 from lowrun.runs.repeater import Repeater
@@ -65,6 +66,7 @@ __all__ = [
     "Repeater",
     "Result",
     "RunInfo",
+    "Samples",
     "SignalInfo",
     "SignalSource",
     "Source",

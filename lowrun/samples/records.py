@@ -156,8 +156,8 @@ def _tick(data: memoryview, at: int) -> Tick:
 
 
 def _process(data: memoryview, at: int) -> ProcessSample:
-    pid, ppid, threads, state, length, _, *numbers, name = PROCESS.unpack_from(data, at)
-    return ProcessSample(pid, ppid, threads, chr(state), *numbers, name[:length])
+    pid, ppid, threads, state, length, _, start, cpu, user, system, rss, name = PROCESS.unpack_from(data, at)
+    return ProcessSample(pid, ppid, threads, chr(state), start, cpu, user, system, rss, name[:length])
 
 
 def read(data: memoryview) -> Iterator[Record]:

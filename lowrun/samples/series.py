@@ -70,6 +70,12 @@ class _Points:
         if len(self.rows) > self._limit and not self._waiting:
             self._thin()
 
+    def add_after(self, before: float, row: list[float]) -> None:
+        """Take a row; what was not recorded at the moment `before` stood still until then."""
+        if self.rows and self.rows[-1][0] < before:
+            self.add([before, *self.rows[-1][1:]])
+        self.add(row)
+
     def _merge(self, before: list[float], row: list[float]) -> None:
         for column in self._largest:
             row[column] = max(row[column], before[column])
@@ -112,17 +118,19 @@ def series_of(records: Iterable[Record], points: int = 1000) -> Series:
     memory = _Points(points)
     cards: dict[bytes, _Points] = {}
     disks: dict[bytes, _Points] = {}
+    before = now = 0.0
     for record in records:
         if isinstance(record, Tick):
             ticks.add(_tick_row(record))
         elif isinstance(record, Memory):
             memory.add([record.time_ns, record.available / 1024])
+            before, now = now, float(record.time_ns)
         elif isinstance(record, Card):
             counters = [float(record.time_ns), record.received_bytes, record.sent_bytes]
-            cards.setdefault(record.name, _Points(points)).add(counters)
+            cards.setdefault(record.name, _Points(points)).add_after(before, counters)
         elif isinstance(record, Disk):
             counters = [float(record.time_ns), record.read_bytes, record.written_bytes]
-            disks.setdefault(record.name, _Points(points)).add(counters)
+            disks.setdefault(record.name, _Points(points)).add_after(before, counters)
     return Series(
         times=ticks.times(),
         cpu_percent=[100 * rate / 1e9 for rate in ticks.rates(1)],

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The sampler of a tree of processes: its binary records, which
+ * lowrun/samples/records.py reads (every record is a multiple of 8 bytes), and
+ * what its C files share. sampler.c walks the tree, sampler_files.c reads /proc.
+ */
+#ifndef LR_SAMPLER_H
+#define LR_SAMPLER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum lr_sample_kind {
+    LR_SAMPLE_TICK = 1,     /* struct lr_sample_tick; the processes seen at it follow */
+    LR_SAMPLE_PROCESS = 2,  /* struct lr_sample_process */
+};
+
+struct lr_sample_record {
+    uint32_t size;          /* of the whole record */
+    uint16_t kind;          /* enum lr_sample_kind; greater ones are Python's */
+    uint16_t flags;         /* 0 */
+};
+
+/* As /proc/PID/io has them, in its order of bytes and calls: see proc_pid_io(5). */
+enum { LR_IO_READ, LR_IO_WRITTEN, LR_IO_READS, LR_IO_WRITES, LR_IO_STORAGE_READ, LR_IO_STORAGE_WRITTEN,
+       LR_IO_CANCELLED, LR_IO_COUNT };
+
+#define LR_SAMPLE_IO_KNOWN 1
+
+struct lr_sample_tick {
+    int64_t time_ns;        /* since the run began */
+    uint64_t late_ns;       /* after it was due */
+    uint32_t missed;        /* ticks left out before it */
+    uint32_t processes, threads;
+    uint32_t flags;         /* LR_SAMPLE_* */
+    uint64_t cpu_ns, user_ns, sys_ns; /* of all that the tree had until now */
+    uint64_t rss_kib;       /* of all that are alive */
+    uint64_t peak_kib;      /* of the largest until now */
+    int64_t swap_kib, pss_kib; /* -1: not known */
+    uint64_t io[LR_IO_COUNT]; /* of all that the tree had until now; with LR_SAMPLE_IO_KNOWN */
+};
+
+#define LR_SAMPLE_NAME 16
+
+struct lr_sample_process {
+    int32_t pid, ppid;
+    uint32_t threads;
+    uint8_t state;
+    uint8_t name_size;
+    uint16_t flags;         /* 0 */
+    int64_t start_ns;       /* CLOCK_BOOTTIME */
+    uint64_t cpu_ns, user_ns, sys_ns; /* its own threads */
+    uint64_t rss_kib;
+    char name[LR_SAMPLE_NAME];
+};
+
+/* ---- between sampler.c and sampler_files.c ---- */
+
+enum lr_process_file { LR_FILE_STATM, LR_FILE_CHILDREN, LR_FILE_STAT, LR_FILE_IO, LR_FILE_STATUS, LR_FILE_COUNT };
+
+/* A process of the tree and what was last read of it. */
+struct lr_sampled {
+    struct lr_sampled *next;        /* of the same slot */
+    uint64_t tick;                  /* the last one that it was met at */
+    int64_t status_ns;              /* when its status was last read, */
+    bool status_is_old;             /* and whether it has run since */
+    int files[LR_FILE_COUNT];       /* -1: not open */
+    bool kept;                      /* its files stay open between ticks */
+    bool dead, is_read, io_known;
+    bool ignores_children;          /* SIGCHLD is ignored: its children are waited for by nobody */
+    int32_t pid, ppid;
+    clockid_t clock;
+    uint32_t threads;
+    uint8_t state, name_size;
+    char name[LR_SAMPLE_NAME];
+    uint64_t start_ticks;
+    uint64_t cpu_ns, user_ns, sys_ns;
+    uint64_t children_user_ns, children_sys_ns; /* of those it has waited for, and theirs */
+    uint64_t rss_kib, peak_kib;
+    uint64_t swap_kib;
+    uint64_t io[LR_IO_COUNT];       /* its own and that of those it has waited for */
+};
+
+void lr_sampled_init(struct lr_sampled *process, int32_t pid, int32_t ppid);
+void lr_sampled_close(struct lr_sampled *process);
+int lr_sampled_statm(struct lr_sampled *process);
+int lr_sampled_clock(struct lr_sampled *process);
+int lr_sampled_stat(struct lr_sampled *process);
+int lr_sampled_io(struct lr_sampled *process);
+int lr_sampled_own_io(const struct lr_sampled *process, uint64_t *ret_io);
+int lr_sampled_status(struct lr_sampled *process);
+int64_t lr_sampled_pss(const struct lr_sampled *process);
+
+/* Calls `visit` for each child. */
+typedef void (*lr_child_visitor)(void *context, int32_t parent, int32_t child);
+int lr_sampled_children(struct lr_sampled *process, lr_child_visitor visit, void *context);
+
+#endif

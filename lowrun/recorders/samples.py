@@ -1,0 +1,224 @@
+"""Records what a run and its machine did, tick by tick: processes, CPU, memory, disks, network cards.
+
+    start -- sample 0 -- [exec] -- tick -- tick -- tick ... tree gone -- last sample -- tables, if kept
+                            |
+                            +-- from here on the tree below the run's keeper is looked at
+
+Ticks are due at whole multiples of the interval since the start. One that comes late says by how much, and those that
+would have been due meanwhile are left out; so lateness never adds up. Records go to a file without a name; tables are
+made of them only when the run is kept. The last row's totals are those of the run's usage: exact, or empty.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lowrun.core import kernel
+from lowrun.core.fd import UnnamedFile, write_all
+from lowrun.core.loop import Loop, Timer
+from lowrun.core.sampling import NativeSampler
+from lowrun.errors import UsageError
+from lowrun.runs.recorder import RunInfo
+from lowrun.values import Artifact, Usage
+
+if TYPE_CHECKING:
+    from lowrun.samples.files import Ending, SampleFiles
+    from lowrun.samples.machine import Machine
+
+__all__ = ["Samples"]
+
+#: Seconds.
+SHORTEST, LONGEST = 0.001, 86400.0
+#: A look that took longer than such a part of the interval is followed by a pause: as many times as long as it took.
+PAUSE = 10
+#: Tables are made for so long at a time; seconds.
+SLICE = 0.01
+NOTHING_KNOWN = Usage(None, None, None, None)
+
+
+class Samples:
+    """Keeps `processes.csv`, `memory.csv`, `disk.csv` and `network.csv`: see docs/samples.md for their columns.
+
+    `interval` is the time between two samples in seconds, 0.001 or more. There is one at the start and one at the end
+    in any case. Raises UsageError.
+    """
+
+    name = "samples"
+
+    def __init__(self, interval: float = 0.1) -> None:
+        if not SHORTEST <= interval <= LONGEST:
+            raise UsageError(f"samples are taken every {SHORTEST:g} to {LONGEST:g} seconds")
+        self._interval_ns = int(interval * 1e9)
+        self._run: RunInfo | None = None
+        self._loop: Loop | None = None
+        self._timer: Timer | None = None
+        self._records: UnnamedFile | None = None
+        self._sampler: NativeSampler | None = None
+        self._machine: Machine | None = None
+        self._ending: Ending | None = None
+        self._files: SampleFiles | None = None
+        #: To be called when the tables are made.
+        self._settled: Callable[[], None] | None = None
+        self._began_ns = self._due_ns = self._rest_until_ns = 0
+        self._missed = 0
+        self._executed = self._broken = False
+
+    def start(self, run: RunInfo, loop: Loop) -> None:
+        """Take the first sample. Raises OSError."""
+        from lowrun.samples.machine import Machine
+        from lowrun.samples.records import file_header
+
+        self.discard()
+        self._run, self._loop = run, loop
+        self._executed = self._broken = False
+        self._machine = Machine()
+        self._records = UnnamedFile(run.scratch)
+        self._sampler = NativeSampler(self._records.fileno())
+        self._began_ns = time.monotonic_ns()
+        self._due_ns, self._rest_until_ns, self._missed = self._interval_ns, 0, 0
+        interval = self._interval_ns / 1e9
+        self._timer = loop.add_timer(interval, self._tick, every=interval)
+        write_all(self._records.fileno(), file_header(time.clock_gettime_ns(time.CLOCK_BOOTTIME)))
+        self._sampler.tick(0, 0, 0)
+        self._sampler.append(self._machine.read(0, whole=True))
+        run.when_started(self._watch)
+        run.settle(self._settle)
+
+    def _watch(self, _pid: int, keeper: int) -> None:
+        assert self._sampler is not None
+        self._executed = True
+        self._sampler.watch(keeper)
+
+    # -- ticks
+
+    def _now_ns(self) -> int:
+        return time.monotonic_ns() - self._began_ns
+
+    def _tick(self) -> None:
+        assert self._sampler is not None and self._machine is not None
+        now = self._now_ns()
+        late = now - self._due_ns
+        overdue = max(0, late // self._interval_ns)
+        self._due_ns += (overdue + 1) * self._interval_ns
+        if now < self._rest_until_ns:
+            self._missed += overdue + 1
+            return
+        try:
+            self._sampler.tick(now, max(0, late), self._missed + overdue)
+            if self._machine.is_due(now):
+                self._sampler.append(self._machine.read(now))
+        except OSError as error:
+            self._break_off(error)
+        self._missed = 0
+        took = self._now_ns() - now
+        if took * PAUSE > self._interval_ns:
+            self._rest_until_ns = now + took * PAUSE
+
+    def _break_off(self, error: OSError) -> None:
+        """Record no more: the disk is full, or the like."""
+        assert self._run is not None
+        self._end_timer()
+        if not self._broken:
+            self._broken = True
+            where = f"in {self._run.scratch}; free some space or choose another --output"
+            self._run.fault(f"samples: recorded only in part: {error.strerror} {where}")
+
+    def _end_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.close()
+
+    def _take_ending(self) -> None:
+        """Take the last sample: the tree is gone, or its run is cut short."""
+        from lowrun.samples.files import Ending
+
+        assert self._sampler is not None and self._machine is not None
+        self._end_timer()
+        if self._ending is None:
+            now = self._now_ns()
+            self._ending = Ending(now, self._missed, *self._sampler.last, self._machine.read(now, whole=True))
+            try:
+                self._sampler.flush()
+            except OSError as error:
+                self._break_off(error)
+
+    # -- the tables
+
+    def _settle(self, done: Callable[[], None]) -> None:
+        """Make the tables in the loop, a slice at a time, if the run is to be kept: others go on meanwhile."""
+        assert self._run is not None
+        self._end_timer()
+        if not (self._run.kept and self._executed):
+            done()
+            return
+        self._settled = done
+        self._take_ending()
+        self._make_slice()
+
+    def _make_slice(self) -> None:
+        """Go on with the tables, unless the run was cut short."""
+        done = self._settled
+        if done is None or self._loop is None:
+            return
+        try:
+            whole = self._opened_files().step(SLICE)
+        except OSError:
+            whole = True  # keep() meets it again, and says so
+        if whole:
+            self._settled = None
+            done()
+        else:
+            self._loop.call_soon(self._make_slice)
+
+    def _opened_files(self) -> SampleFiles:
+        from lowrun.samples.files import SampleFiles
+
+        assert self._records is not None and self._run is not None
+        if self._files is None:
+            self._files = SampleFiles(self._records.fileno(), self._run.scratch)
+        return self._files
+
+    def stop(self) -> None:
+        """Take the last sample, if it was not taken when the tree was gone."""
+        assert self._machine is not None and self._run is not None
+        self._settled = None
+        if self._run.kept or self._run.interrupted:
+            self._take_ending()
+        self._end_timer()
+        for text in self._machine.faults:
+            self._run.fault(f"samples: {text}")
+
+    def keep(self, into: Path) -> list[Artifact]:
+        """Name the tables in `into`; [] when the command was not executed. Raises OSError."""
+        assert self._run is not None
+        try:
+            if not self._executed:
+                return []
+            self._take_ending()
+            assert self._ending is not None
+            files = self._opened_files()
+            while not files.step(SLICE):
+                if self._run.interrupted or kernel.end_is_asked():
+                    raise InterruptedError(errno.EINTR, "a signal came while tables were made; samples are not kept")
+            files.finish(self._ending, self._run.usage or NOTHING_KNOWN)
+            return [Artifact(name, path) for name, path in files.link(into).items()]
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                text = f"{os.strerror(error.errno)} in {into}; free some space or choose another --output"
+                raise OSError(error.errno, text) from error
+            raise
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Forget the records."""
+        self._end_timer()
+        for closable in (self._files, self._sampler, self._records):
+            if closable is not None:
+                closable.close()
+        self._files = self._sampler = self._records = self._ending = self._settled = None

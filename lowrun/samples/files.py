@@ -1,0 +1,128 @@
+"""The tables of a run as files, made a slice at a time: hours of samples take a while."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import mmap
+import time
+from collections.abc import Generator
+from dataclasses import astuple
+from pathlib import Path
+from typing import NamedTuple
+
+from lowrun.core.fd import UnnamedFile, write_all
+from lowrun.samples.records import HEADER_SIZE, Record, Tick, boot_ns, read
+from lowrun.samples.series import Series, series_of
+from lowrun.samples.tables import HEADERS, Tables
+from lowrun.values import Usage
+
+__all__ = ["Ending", "SampleFiles"]
+
+#: Records between two looks at the clock; a millisecond's worth or two.
+BATCH = 256
+#: Batches until the pages of the mapped file are given back.
+BATCHES_IN_MEMORY = 64
+
+
+class Ending(NamedTuple):
+    """The sample when the tree was gone."""
+
+    time_ns: int
+    #: Ticks left out before it.
+    missed: int
+    #: The last that was seen: CPU time, the largest process.
+    cpu_ns: int
+    peak_kib: int
+    #: Records of the machine's counters.
+    machine: bytes
+
+    def exact(self, usage: Usage) -> Tick:
+        """Return the last tick: what the whole tree used, and None for what is not known."""
+        user_ns = None if usage.user_s is None else round(usage.user_s * 1e9)
+        sys_ns = None if usage.sys_s is None else round(usage.sys_s * 1e9)
+        # The times of wait4 are cut to microseconds; what was seen is no less.
+        cpu_ns = None if user_ns is None or sys_ns is None else max(user_ns + sys_ns, self.cpu_ns)
+        io = None if usage.io is None else astuple(usage.io)
+        return Tick(
+            self.time_ns, 0, self.missed, 0, 0, cpu_ns, user_ns, sys_ns, 0, usage.max_rss_kib, 0, 0, io, usage.processes
+        )
+
+    def seen(self) -> Tick:
+        """Return the last tick as it was seen."""
+        return Tick(self.time_ns, 0, self.missed, 0, 0, self.cpu_ns, None, None, 0, self.peak_kib, 0, 0, None)
+
+
+class SampleFiles:
+    """The tables of the file `records` (descriptor), which stays open and unchanged meanwhile.
+
+    `step` until it is true, then `finish`, then `link`; close it (a context manager). The files have
+    no names before, and are in `directory`'s file system. Raises OSError.
+    """
+
+    def __init__(self, records: int, directory: Path) -> None:
+        with contextlib.ExitStack() as stack:
+            self._files = {name: stack.enter_context(UnnamedFile(directory)) for name in HEADERS}
+            self._mapped = stack.enter_context(mmap.mmap(records, 0, prot=mmap.PROT_READ))
+            self._data = stack.enter_context(memoryview(self._mapped))
+            self._tables = Tables(boot_ns(self._data))
+            stack.callback(self._forget)
+            self._records = self._read()
+            self._whole = False
+            self._stack = stack.pop_all()
+
+    def _read(self) -> Generator[Record, None, None]:
+        """Yield the records, and do not keep in memory what has been read of the file."""
+        with self._data[HEADER_SIZE:] as body:
+            records = read(body)
+            while batch := list(itertools.islice(records, BATCH * BATCHES_IN_MEMORY)):
+                yield from batch
+                self._mapped.madvise(mmap.MADV_DONTNEED)
+
+    def _forget(self) -> None:
+        """Let go of the mapped file, which cannot be closed while it is read."""
+        self._records.close()
+
+    def step(self, seconds: float) -> bool:
+        """Go on for some time; tell whether all but the ending is written."""
+        until = time.monotonic() + seconds
+        while not self._whole and time.monotonic() < until:
+            batch = list(itertools.islice(self._records, BATCH))
+            self._tables.add(batch)
+            self._write()
+            self._whole = len(batch) < BATCH
+        return self._whole
+
+    def finish(self, ending: Ending, usage: Usage) -> None:
+        """Write the last rows."""
+        self._tables.add([ending.exact(usage), *read(memoryview(ending.machine))])
+        self._tables.end()
+        self._write()
+
+    def _write(self) -> None:
+        for name, text in self._tables.take().items():
+            write_all(self._files[name].fileno(), text)
+
+    def link(self, into: Path) -> dict[str, Path]:
+        """Name the files; returns the artifacts' names and paths."""
+        paths = {name: into / f"{name}.csv" for name in self._files}
+        for name, file in self._files.items():
+            file.link(paths[name])
+        return paths
+
+    def close(self) -> None:
+        """Forget them; what was linked stays."""
+        self._stack.close()
+
+    def __enter__(self) -> SampleFiles:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+
+def read_series(records: int, ending: Ending) -> Series:
+    """Return the series of the file `records` (descriptor), for charts. Any thread may do so."""
+    with mmap.mmap(records, 0, prot=mmap.PROT_READ) as mapped, memoryview(mapped) as data:
+        with data[HEADER_SIZE:] as body:
+            return series_of(itertools.chain(read(body), (ending.seen(),), read(memoryview(ending.machine))))
