@@ -21,6 +21,8 @@ LINK = re.compile(r"\]\(([^)#:]+)\)")
 EXIT = {
     "lowrun -c 5 -fc 2 -lt sh -c 'echo oh; exit 3'": 3,
     "lowrun -ct ls /nonexistent": 2,
+    "lowrun -st sh -c 'sleep 0.3; exit 1'": 1,
+    "lowrun -nt -i lo ls /nonexistent": 2,
     "lowrun -t 0.5 sleep 100": 124,
     "lowrun -c 3 -e 0,3 sh -c 'exit 3'": 3,
 }
@@ -47,7 +49,7 @@ def test_a_command_of_the_readme_does_what_it_says(line: str, tmp_path: Path) ->
     done = run([str(Path(sys.executable).with_name("lowrun")), *words], tmp_path)
     assert done.returncode == EXIT.get(line, 0), done.stderr
     assert "Traceback" not in done.stderr
-    keeps = ("-lt" in words or "-ct" in words) and done.returncode != 0
+    keeps = done.returncode != 0 and not {"-lt", "-ct", "-st", "-nt"}.isdisjoint(words)
     assert any(tmp_path.iterdir()) == (keeps or "-o" in words)
 
 
