@@ -158,4 +158,7 @@ void lr_tracer_usage(const struct lr_tracer *tracer, struct lr_tracer_usage *ret
 int lr_tracer_write_error(const struct lr_tracer *tracer);
 void lr_tracer_free(struct lr_tracer *tracer);
 
+/* ---- capture of packets: packets*.c, interfaces.c ---- */
+#include "packets.h"
+
 #endif

@@ -28,6 +28,7 @@ from lowrun.errors import (
 )
 from lowrun.recorders.calls import Calls
 from lowrun.recorders.output import Output
+from lowrun.recorders.packets import Packets
 from lowrun.runs.recorder import Recorder, RunInfo
 from lowrun.runs.repeat import repeat, run
 from lowrun.runs.repeater import Repeater
@@ -60,6 +61,7 @@ __all__ = [
     "Loop",
     "LowrunError",
     "Output",
+    "Packets",
     "ProtocolError",
     "Recorder",
     "Repeater",

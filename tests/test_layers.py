@@ -24,7 +24,7 @@ CLI = ROOT / "cli"
 #: The one table: floor -> (wing, its modules, bottom first). The wing "" is lowrun/ itself.
 HOUSE: list[tuple[str, str]] = [
     ("", "version errors steps values"),
-    ("core", "kernel fd pump loop procfs launch keeper process tracing"),
+    ("core", "kernel fd pump loop procfs launch keeper process tracing packets"),
     (
         "trace",
         "arch layouts grammar sets sizes plan names_process names_files names_net names_netlink names_netfilter "
@@ -34,9 +34,9 @@ HOUSE: list[tuple[str, str]] = [
         "textfile terminal counts select ptracelib inject hooks pycapture pynames pyloop pyengine denial tracer live",
     ),
     ("samples", ""),
-    ("packets", ""),
+    ("packets", "netfilter denial pcapng interfaces capture"),
     ("runs", "recorder report directory usage run repeater repeat"),
-    ("recorders", "output calls"),
+    ("recorders", "output calls packets"),
     ("", "embed __init__"),
 ]
 #: In these wings no module imports another.
@@ -49,7 +49,7 @@ PURE = (
     "trace.records trace.context trace.signals trace.netlink_route trace.netlink_diag trace.netlink_more trace.sockets "
     "trace.structs trace.messages trace.scalars trace.layout trace.reading trace.sockopts trace.memory_process "
     "trace.memory trace.ioctls trace.special trace.results trace.pointers trace.decode trace.naming trace.descriptors "
-    "trace.text trace.inject trace.pycapture runs.report runs.usage"
+    "trace.text trace.inject trace.pycapture packets.denial packets.pcapng runs.report runs.usage"
 ).split()
 #: A pure module does not import these at all ...
 WAITING = "asyncio multiprocessing pty selectors subprocess threading tty".split()
