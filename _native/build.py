@@ -16,7 +16,7 @@ ffibuilder = FFI()
 ffibuilder.cdef((HERE / "lowrun.cdef").read_text())
 ffibuilder.set_source(
     "lowrun._native",
-    '#include "lowrun.h"\n#include <sys/ptrace.h>\n#include <linux/ptrace.h>',
+    '#include "lowrun.h"\n#include <sys/ptrace.h>\n#include <linux/ptrace.h>\n#include <net/if_arp.h>',
     # Relative to the project's root, where setup.py runs: setuptools wants them so.
     sources=sorted(f"_native/{path.name}" for path in HERE.glob("*.c")),
     depends=sorted(f"_native/{path.relative_to(HERE)}" for path in HERE.rglob("*.h")),

@@ -170,4 +170,7 @@ int lr_sampler_flush(struct lr_sampler *sampler);
 void lr_sampler_last(const struct lr_sampler *sampler, struct lr_sample_tick *ret_tick);
 void lr_sampler_free(struct lr_sampler *sampler);
 
+/* ---- capture of packets: packets*.c, interfaces.c ---- */
+#include "packets.h"
+
 #endif

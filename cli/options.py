@@ -21,6 +21,7 @@ class Options(NamedTuple):
     sys_trace: bool = False
     call_trace: bool = False
     log_trace: bool = False
+    net_trace: bool = False
     debug: bool = False
     timeout: float | None = None
     kill_after: float = 2.0
@@ -37,6 +38,10 @@ class Options(NamedTuple):
     calls: str | None = None
     keep_binary: bool = False
     interval: float | None = None
+    interfaces: tuple[str, ...] = ()
+    net_filter: str | None = None
+    ring_size: int | None = None
+    snaplen: int | None = None
     help: bool = False
     version: bool = False
     completion: str | None = None
@@ -54,6 +59,12 @@ def _count(text: str) -> int:
     if number < 1:
         raise ValueError("at least 1 is needed")
     return number
+
+
+def _size(text: str) -> int:
+    """Bytes; with K, M or G so many KiB, MiB or GiB."""
+    digits, unit = (text[:-1], text[-1].upper()) if text[-1:].upper() in ("K", "M", "G") else (text, "")
+    return whole(digits) << {"": 0, "K": 10, "M": 20, "G": 30}[unit]
 
 
 def _seconds(text: str) -> float:
@@ -128,7 +139,7 @@ RUN_OPTIONS = (
     Option("sys_trace", ("-st", "--sys-trace"), "keep disk, memory, process and network figures of each failed run"),
     Option("call_trace", ("-ct", "--call-trace"), "keep every system call of each failed run"),
     Option("log_trace", ("-lt", "--log-trace"), "keep stdout and stderr of each failed run"),
-    Option("net_trace", ("-nt", "--net-trace"), "keep a packet capture", built=False),
+    Option("net_trace", ("-nt", "--net-trace"), "keep the packets of each failed run"),
     Option("timeout", ("-t", "--timeout"), "end a run that takes longer: it failed, code 124", "SEC", _timeout),
     Option("kill_after", ("--kill-after",), "SIGKILL that long after a timeout's SIGTERM (default 2)", "SEC", _seconds),
     Option("success", ("-e", "--success-exit-status"), "codes that count as success (default 0)", "LIST", _codes),
@@ -145,8 +156,12 @@ RUN_OPTIONS = (
     Option("calls", ("--calls",), "trace these only: names, %file %process ..., ! negates", "SET"),
     Option("keep_binary", ("--keep-binary",), "with -ct: keep the binary records, too"),
     Option("interval", ("--interval",), "with -st: time between samples (default 0.1)", "SEC", _seconds),
-    Option("interface", ("-i", "--net-interface"), "capture here only", "IFACE", built=False),
-    Option("net_filter", ("--net-filter",), "capture these packets only", "EXPR", built=False),
+    Option("interfaces", ("-i", "--net-interface"), "with -nt: here only; can be given again", "IFACE",
+           words_of("an interface"), many=True),
+    Option("net_filter", ("--net-filter",), "with -nt: these packets only (pcap-filter(7))", "EXPR"),
+    Option("ring_size", ("--net-ring-size",), "with -nt: the kernel's room for an interface's packets (16M)", "SIZE",
+           _size),
+    Option("snaplen", ("--snaplen",), "with -nt: keep that many bytes of a packet (default all)", "BYTES", _count),
     Option("debug", ("-d", "--debug"), "log each step lowrun itself takes"),
     Option("help", ("-h", "--help"), "print this"),
     Option("version", ("--version",), "print the version"),

@@ -101,6 +101,8 @@ def _recorders(options: Options) -> list[Recorder]:
         raise UsageError("--keep-binary keeps what -ct records: give -ct, too")
     if options.interval is not None and not options.sys_trace:
         raise UsageError("--interval is the time between samples: give -st, too")
+    if not options.net_trace:
+        _refuse_net_options(options)
     recorders: list[Recorder] = []
     if options.call_trace:
         from lowrun import Calls
@@ -114,4 +116,26 @@ def _recorders(options: Options) -> list[Recorder]:
         from lowrun import Samples
 
         recorders.append(Samples() if options.interval is None else Samples(options.interval))
+    if options.net_trace:
+        recorders.append(_packets(options))
     return recorders
+
+
+def _refuse_net_options(options: Options) -> None:
+    given = {
+        "-i": options.interfaces,
+        "--net-filter": options.net_filter is not None,
+        "--net-ring-size": options.ring_size,
+        "--snaplen": options.snaplen,
+    }
+    for name, value in given.items():
+        if value:
+            raise UsageError(f"{name} says how -nt captures: give -nt, too")
+
+
+def _packets(options: Options) -> Recorder:
+    from lowrun import Packets
+
+    limits = {"ring_size": options.ring_size, "snaplen": options.snaplen}
+    given = {name: value for name, value in limits.items() if value is not None}
+    return Packets(*options.interfaces, filter=options.net_filter, **given)

@@ -29,6 +29,7 @@ from lowrun.errors import (
 from lowrun.recorders.calls import Calls
 from lowrun.recorders.output import Output
 from lowrun.recorders.samples import Samples
+from lowrun.recorders.packets import Packets
 from lowrun.runs.recorder import Recorder, RunInfo
 from lowrun.runs.repeat import repeat, run
 from lowrun.runs.repeater import Repeater
@@ -61,6 +62,7 @@ __all__ = [
     "Loop",
     "LowrunError",
     "Output",
+    "Packets",
     "ProtocolError",
     "Recorder",
     "Repeater",

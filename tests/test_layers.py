@@ -24,7 +24,7 @@ CLI = ROOT / "cli"
 #: The one table: floor -> (wing, its modules, bottom first). The wing "" is lowrun/ itself.
 HOUSE: list[tuple[str, str]] = [
     ("", "version errors steps values"),
-    ("core", "kernel fd pump loop procfs launch keeper process tracing sampling"),
+    ("core", "kernel fd pump loop procfs launch keeper process tracing sampling packets"),
     (
         "trace",
         "arch layouts grammar sets sizes plan names_process names_files names_net names_netlink names_netfilter "
@@ -33,10 +33,10 @@ HOUSE: list[tuple[str, str]] = [
         "sockopts memory_process memory ioctls special results pointers decode naming descriptors follow calls text "
         "textfile terminal counts select ptracelib inject hooks pycapture pynames pyloop pyengine denial tracer live",
     ),
-    ("samples", "records series tables machine files"),
-    ("packets", ""),
+    ("samples", "records series chart tables machine files"),
+    ("packets", "netfilter denial pcapng interfaces capture"),
     ("runs", "recorder report directory usage run repeater repeat"),
-    ("recorders", "output calls samples"),
+    ("recorders", "output calls samples packets"),
     ("", "embed __init__"),
 ]
 #: In these wings no module imports another.
@@ -49,7 +49,8 @@ PURE = (
     "trace.records trace.context trace.signals trace.netlink_route trace.netlink_diag trace.netlink_more trace.sockets "
     "trace.structs trace.messages trace.scalars trace.layout trace.reading trace.sockopts trace.memory_process "
     "trace.memory trace.ioctls trace.special trace.results trace.pointers trace.decode trace.naming trace.descriptors "
-    "trace.text trace.inject trace.pycapture samples.records samples.series samples.tables runs.report runs.usage"
+    "trace.text trace.inject trace.pycapture samples.records samples.series samples.chart "
+    "samples.tables packets.denial packets.pcapng runs.report runs.usage"
 ).split()
 #: A pure module does not import these at all ...
 WAITING = "asyncio multiprocessing pty selectors subprocess threading tty".split()

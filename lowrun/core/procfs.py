@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["effective_capabilities", "own_cgroup_v2", "unescape"]
+__all__ = ["backlogged", "effective_capabilities", "own_cgroup_v2", "unescape"]
 
 
 def unescape(field: str) -> str:
@@ -16,6 +16,20 @@ def effective_capabilities(status: str) -> int:
     """Return the bits of CapEff in the text of /proc/PID/status; 0 without that line (capabilities(7))."""
     line = next((line for line in status.splitlines() if line.startswith("CapEff:")), "CapEff: 0")
     return int(line.split()[1], 16)
+
+
+#: A processor's line of /proc/net/softnet_stat: packets that wait in its queue, its number (net/core/net-procfs.c).
+SOFTNET_BACKLOG, SOFTNET_CPU = 11, 12
+
+
+def backlogged(softnet_stat: str) -> set[int]:
+    """Return the processors that have packets to receive in their queue, by the text of /proc/net/softnet_stat."""
+    lines = [line.split() for line in softnet_stat.splitlines()]
+    return {
+        int(fields[SOFTNET_CPU], 16)
+        for fields in lines
+        if len(fields) > SOFTNET_CPU and int(fields[SOFTNET_BACKLOG], 16) > 0
+    }
 
 
 def own_cgroup_v2(cgroup: str, mountinfo: str) -> str | None:

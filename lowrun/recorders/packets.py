@@ -1,0 +1,291 @@
+"""Records the packets that pass the network interfaces while a run goes on, as `net.pcapng`.
+
+The rings are made before the command's first instruction, and used again by the
+next run (lowrun/packets/capture.py). At a run's end nothing is waited for but
+packets that are on their way through the kernel.
+
+    start:  rings -> file: section, interfaces -> join
+    settle: queues empty -> leave -> in order of time, if the run is kept
+    keep:   statistics -> name
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+from lowrun.core.fd import OwnedFd, UnnamedFile, write_all
+from lowrun.core.loop import Loop
+from lowrun.core.packets import CaptureFile, Interface, sort_packets
+from lowrun.errors import DeniedError, UnsupportedError, UsageError
+from lowrun.packets.capture import SMALLEST_RING, Capture, Session
+from lowrun.packets.denial import reason
+from lowrun.packets.interfaces import chosen, interfaces_here, link_of
+from lowrun.packets.pcapng import InterfaceStatistics, interface_block, section_block, statistics_block
+from lowrun.runs.recorder import RunInfo
+from lowrun.steps import tell
+from lowrun.values import Artifact
+from lowrun.version import VERSION
+
+__all__ = ["Packets"]
+
+FILE_NAME = "net.pcapng"
+#: Bytes kept of a packet: all, as tcpdump has it.
+WHOLE_PACKET = 262144
+NETWORKS = ("host", "rootless")
+
+
+class Packets:
+    """Keeps `net.pcapng`: the packets of `interfaces`, without any of all that are up.
+
+    `filter` is a pcap-filter(7) expression, compiled by libpcap. `ring_size` is what
+    the kernel has room for, for each interface, in bytes (default 16 MiB, less
+    where there are more than four interfaces); `snaplen` the most that is kept of
+    a packet. `network` is "host", or "rootless" for a command with a network of its own.
+
+    Raises UsageError for an interface that does not exist, a filter that does
+    not compile (with libpcap's words) or sizes out of range; UnsupportedError for a filter without libpcap.
+    """
+
+    name = "packets"
+
+    def __init__(
+        self,
+        *interfaces: str,
+        filter: str | None = None,
+        ring_size: int | None = None,
+        snaplen: int = WHOLE_PACKET,
+        network: str = "host",
+    ) -> None:
+        if network not in NETWORKS:
+            raise UsageError(f"network is {' or '.join(NETWORKS)}, not {network!r}")
+        if ring_size is not None and not SMALLEST_RING <= ring_size <= 1 << 30:
+            raise UsageError(f"a ring has from 64 KiB to 1 GiB, not {ring_size} bytes")
+        if not 1 <= snaplen <= WHOLE_PACKET:
+            raise UsageError(f"from 1 to {WHOLE_PACKET} bytes of a packet can be kept, not {snaplen}")
+        self._names, self._filter, self._ring_size, self._snaplen = interfaces, filter, ring_size, snaplen
+        self._network = network
+        #: Of this recorder and its copies, for runs at the same time.
+        self._capture = self._new_capture()
+        self._capture.check_filter(chosen(interfaces, interfaces_here()) if network == "host" else ())
+        self._run: RunInfo | None = None
+        self._loop: Loop | None = None
+        self._interfaces: Sequence[Interface] = ()
+        self._record: UnnamedFile | None = None
+        self._file: CaptureFile | None = None
+        self._session: Session | None = None
+        #: Where the packets begin in the file.
+        self._first = 0
+        self._sorting: threading.Thread | None = None
+        self._sorted: UnnamedFile | None = None
+
+    def _new_capture(self) -> Capture:
+        return Capture(self._filter, self._ring_size, self._snaplen)
+
+    # -- the start
+
+    def start(self, run: RunInfo, loop: Loop) -> None:
+        """Begin to capture.
+
+        Raises DeniedError without the right to (CAP_NET_RAW), with the remedy; OSError when
+        `run.scratch` cannot be written to.
+        """
+        self._run, self._loop = run, loop
+        self._session = self._file = None
+        try:
+            interfaces = chosen(self._names, interfaces_here())
+        except UsageError as error:  # it was there when the recorder was made
+            raise UnsupportedError(f"no packets are captured: {error}") from None
+        self._begin(interfaces)
+        run.settle(self._settle)
+
+    def _begin(self, interfaces: Sequence[Interface], sockets: Sequence[OwnedFd] | None = None) -> None:
+        """Open the rings, write the head of the file, take part."""
+        assert self._run is not None and self._loop is not None
+        try:
+            self._capture.open(interfaces, sockets)
+        except OSError as error:
+            raise DeniedError(f"no packets are captured: {_why(error)}") from error
+        self._record = UnnamedFile(self._run.scratch)
+        self._interfaces = interfaces
+        try:
+            write_all(self._record.fileno(), self._head(self._run))
+            self._file = CaptureFile(self._record.fileno())
+            self._first = os.fstat(self._record.fileno()).st_size
+            self._session = self._capture.join(self._loop, self._file, interfaces)
+        except BaseException:
+            self.discard()
+            raise
+        for interface in interfaces:
+            if not interface.up:
+                text = f"packets: {interface.name} is down; bring it up (ip link set {interface.name} up)"
+                self._run.fault(f"{text}, or name another with -i")
+
+    def _head(self, run: RunInfo) -> bytes:
+        from shlex import join
+
+        system = os.uname()
+        parts = [
+            section_block(
+                hardware=_hardware(),
+                os=f"{system.sysname} {system.release}",
+                application=f"lowrun {VERSION}",
+                comment=join(run.command.argv),
+            )
+        ]
+        for interface in self._interfaces:
+            parts.append(
+                interface_block(
+                    linktype=link_of(interface).linktype,
+                    snaplen=self._snaplen,
+                    name=interface.name,
+                    mac=interface.mac,
+                    filter_text=self._filter or "",
+                    os=f"{system.sysname} {system.release}",
+                )
+            )
+        return b"".join(parts)
+
+    # -- the end
+
+    def _settle(self, done: Callable[[], None]) -> None:
+        """Leave when no packet is on its way; then put a run's packets in order, if it is to be kept."""
+        session = self._session
+        if session is None:
+            done()
+            return
+
+        def leave() -> None:
+            try:
+                session.leave()
+            except OSError as error:
+                self._fault(f"packets: the last ones may be missing: {error}")
+            self._sort(done)
+
+        session.settle(leave)
+
+    def _sort(self, done: Callable[[], None]) -> None:
+        assert self._run is not None and self._loop is not None and self._file is not None
+        if not self._run.kept or self._file.ordered:
+            done()
+            return
+        loop = self._loop
+
+        def work() -> None:
+            self._put_in_order()
+            if not loop.closed:
+                loop.call_soon_threadsafe(done)
+
+        self._sorting = threading.Thread(target=work, name="lowrun-packets")
+        self._sorting.start()
+
+    def _put_in_order(self) -> None:
+        """Make the file anew with its packets in order of time, or leave it as it is and say so."""
+        assert self._run is not None and self._record is not None
+        ordered = None
+        try:
+            ordered = UnnamedFile(self._run.scratch)
+            sort_packets(self._record.fileno(), ordered.fileno(), self._first)
+        except OSError as error:
+            if ordered is not None:
+                ordered.close()
+            self._fault(f"packets: they are in the order they were taken in, not of time: {error.strerror}")
+        else:
+            self._sorted = ordered
+
+    def stop(self) -> None:
+        """Take part no more; say what was lost."""
+        if self._session is None:
+            return
+        self._session.leave()
+        self._report()
+
+    def _fault(self, text: str) -> None:
+        assert self._run is not None
+        self._run.fault(text)
+
+    def _report(self) -> None:
+        session, file = self._session, self._file
+        assert session is not None and file is not None and self._run is not None
+        for ring, counts in zip(session.rings, session.counts, strict=True):
+            name = ring.interface.name
+            tell("packets", "%s: %d captured, %d dropped", name, counts.packets, counts.drops)
+            if counts.drops:
+                total = counts.packets + counts.drops
+                self._fault(
+                    f"packets: {counts.drops} of {total} on {name} were dropped by the kernel: its ring was full; "
+                    f"give a larger --net-ring-size (it was {ring.size >> 10}K), or a --net-filter"
+                )
+            if ring.gone:
+                self._fault(f"packets: the interface {name} went away; start the run when it is there to stay")
+        if file.error:
+            total = sum(counts.packets for counts in session.counts)
+            self._fault(
+                f"packets: {file.packets} of {total} are kept: {os.strerror(file.error)} in {self._run.scratch}; "
+                "free some space or choose another --output"
+            )
+
+    def keep(self, into: Path) -> list[Artifact]:
+        """Name `net.pcapng` in `into`. Raises OSError."""
+        try:
+            if self._session is None or self._file is None or self._record is None:
+                return []
+            self._join_sorting()
+            if self._sorted is None and not self._file.ordered:
+                self._put_in_order()
+            record = self._sorted or self._record
+            os.lseek(record.fileno(), 0, os.SEEK_END)
+            write_all(record.fileno(), self._tail())
+            record.link(into / FILE_NAME)
+            return [Artifact(self.name, into / FILE_NAME)]
+        finally:
+            self.discard()
+
+    def _tail(self) -> bytes:
+        session, file = self._session, self._file
+        assert session is not None and file is not None
+        parts = []
+        for number, counts in enumerate(session.counts):
+            accepted = counts.packets + counts.drops
+            statistics = InterfaceStatistics(
+                start_ns=session.started_ns,
+                end_ns=session.ended_ns,
+                received=None if self._filter else accepted,
+                interface_drops=None,
+                accepted=accepted,
+                kernel_drops=counts.drops,
+                delivered=counts.packets,
+            )
+            parts.append(statistics_block(number, statistics))
+        return b"".join(parts)
+
+    def _join_sorting(self) -> None:
+        if self._sorting is not None:
+            self._sorting.join()
+            self._sorting = None
+
+    def discard(self) -> None:
+        """Forget what was recorded; the rings stay for the next run."""
+        self._join_sorting()
+        for file in (self._record, self._sorted):
+            if file is not None:
+                file.close()
+        self._record = self._sorted = None
+
+
+def _why(error: OSError) -> str:
+    return reason(error.errno or 0, Path("/proc/self/status").read_text(), Path("/proc/self/uid_map").read_text())
+
+
+@cache
+def _hardware() -> str:
+    """The processor's name, where there is one, else the kind of machine."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.partition(":")[2].strip() for line in file.read(8192).splitlines() if "model name" in line]
+    except OSError:
+        names = []
+    return names[0] if names else os.uname().machine
