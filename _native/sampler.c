@@ -13,8 +13,9 @@
  * never written smaller than before. Children of a parent that ignores SIGCHLD
  * are nobody's; what they had used when they were last met is added here.
  *
- * A process whose CPU clock stands still has done nothing: its state, times and
- * calls are as they were, and only its memory and its children are read again.
+ * A process whose CPU clock stands still has done nothing: its state, times,
+ * calls and children are as they were, and only now and then all is read again:
+ * others can take its memory away, and give it orphans.
  */
 #include "lowrun.h"
 #include "sampler.h"
@@ -23,8 +24,8 @@
 
 #define SLOTS 1024
 #define BUFFER_SIZE 65536
-#define STATUS_NS 20000000      /* of a process, peak and swap are read no more often: they cost most */
-#define PSS_SHARE 200           /* PSS may take this part of one core's time, */
+#define WHOLE_NS 90000000       /* all of a process, with peak and swap, which cost most, is read no more often */
+#define PSS_SHARE 400           /* PSS may take this part of one core's time, */
 #define PSS_LONGEST_NS 10000000 /* and no longer than this at once */
 #define PSS_FIRST_NS 10         /* of a unit, until it was measured; see weigh */
 #define PSS_PROCESS 2000        /* what a process costs beside its memory, in units */
@@ -178,27 +179,24 @@ static void forget_dead(struct lr_sampler *s)
 
 static int read_process(struct lr_sampler *s, struct lr_sampled *p)
 {
-    bool first = !p->is_read;
-    int result, ran;
+    bool first = !p->is_read, whole = first || s->now_ns - p->whole_ns >= WHOLE_NS;
+    int result, ran = lr_sampled_clock(p);
 
-    /* Where descriptors are kept, statm tells most cheaply that it is alive; else stat, which tells who it is. */
-    result = first || !p->kept ? lr_sampled_stat(p) : lr_sampled_statm(p);
-    if (result < 0)
+    if (ran < 0)
+        return ran;
+    if (!ran && !whole && p->kept)
+        return 0;
+    /* How many threads it has is known only then. */
+    if (first && (result = lr_sampled_stat(p)) < 0)
         return result;
-    ran = lr_sampled_clock(p);
-    if (p->threads == 1 || ran || first)
-        lr_sampled_children(p, meet_child, s);
-    if (ran && p->kept && !first && (result = lr_sampled_stat(p)) < 0)
+    lr_sampled_children(p, meet_child, s);
+    if (!first && (result = lr_sampled_stat(p)) < 0)
         return result;
-    if ((ran || first) && (result = lr_sampled_io(p)) < 0)
-        return result;
-    p->status_is_old |= ran || first;
-    if (first || (p->status_is_old && s->now_ns - p->status_ns >= STATUS_NS)) {
+    if (whole) {
+        p->whole_ns = s->now_ns;
         lr_sampled_status(p);
-        p->status_is_old = false;
-        p->status_ns = s->now_ns;
     }
-    return 0;
+    return lr_sampled_io(p);
 }
 
 /* Its own reads and writes, the keeper's, are no part of the tree: it has one thread. */

@@ -57,14 +57,13 @@ struct lr_sample_process {
 
 /* ---- between sampler.c and sampler_files.c ---- */
 
-enum lr_process_file { LR_FILE_STATM, LR_FILE_CHILDREN, LR_FILE_STAT, LR_FILE_IO, LR_FILE_STATUS, LR_FILE_COUNT };
+enum lr_process_file { LR_FILE_CHILDREN, LR_FILE_STAT, LR_FILE_IO, LR_FILE_STATUS, LR_FILE_COUNT };
 
 /* A process of the tree and what was last read of it. */
 struct lr_sampled {
     struct lr_sampled *next;        /* of the same slot */
     uint64_t tick;                  /* the last one that it was met at */
-    int64_t status_ns;              /* when its status was last read, */
-    bool status_is_old;             /* and whether it has run since */
+    int64_t whole_ns;               /* when all of it was last read */
     int files[LR_FILE_COUNT];       /* -1: not open */
     bool kept;                      /* its files stay open between ticks */
     bool dead, is_read, io_known;
@@ -84,7 +83,6 @@ struct lr_sampled {
 
 void lr_sampled_init(struct lr_sampled *process, int32_t pid, int32_t ppid);
 void lr_sampled_close(struct lr_sampled *process);
-int lr_sampled_statm(struct lr_sampled *process);
 int lr_sampled_clock(struct lr_sampled *process);
 int lr_sampled_stat(struct lr_sampled *process);
 int lr_sampled_io(struct lr_sampled *process);

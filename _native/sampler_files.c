@@ -21,7 +21,7 @@
 #define TEXT_SIZE 4096
 #define KEPT_SHARE 4    /* a fourth of the descriptors that this program may have */
 
-static const char *const names[LR_FILE_COUNT] = { "statm", "task/%d/children", "stat", "io", "status" };
+static const char *const names[LR_FILE_COUNT] = { "task/%d/children", "stat", "io", "status" };
 static int kept_files;  /* by all samplers; they can be on several threads */
 
 /* ---- opening and reading ---- */
@@ -120,20 +120,8 @@ static uint64_t number_after(const char *text, const char *key)
 
 /* ---- one file each ---- */
 
-int lr_sampled_statm(struct lr_sampled *process)
-{
-    char text[TEXT_SIZE];
-    const char *at = text;
-    int result = read_file(process, LR_FILE_STATM, text, 0);
-
-    if (result < 0)
-        return result;
-    number(&at);
-    process->rss_kib = number(&at) * ((uint64_t) sysconf(_SC_PAGESIZE) / 1024);
-    return 0;
-}
-
-/* Returns 1 when it has run since the last time, 0 when not. */
+/* Returns 1 when it has run since the last time, 0 when not. A clock that went back is another process's, which the
+ * next read of a file will tell. */
 int lr_sampled_clock(struct lr_sampled *process)
 {
     struct timespec now;
@@ -142,9 +130,10 @@ int lr_sampled_clock(struct lr_sampled *process)
     if (clock_gettime(process->clock, &now) < 0)
         return -ESRCH;
     cpu_ns = (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
-    if (cpu_ns <= process->cpu_ns)
+    if (cpu_ns == process->cpu_ns)
         return 0;
-    process->cpu_ns = cpu_ns;
+    if (cpu_ns > process->cpu_ns)
+        process->cpu_ns = cpu_ns;
     return 1;
 }
 

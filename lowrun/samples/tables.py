@@ -6,7 +6,9 @@ are in as they are, whatever bytes they have: only quoted where a comma, a quote
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from lowrun.samples.records import Card, Disk, Memory, ProcessSample, Record, Tick
 
@@ -28,14 +30,13 @@ HEADERS = {
         "send_errors,send_drops"
     ),
 }
-SPECIAL = frozenset(b',"\r\n')
+SPECIAL = re.compile('[,"\r\n]')
 
 
-def quoted(name: bytes) -> bytes:
-    """Return a cell that holds `name`."""
-    if SPECIAL.isdisjoint(name):
-        return name
-    return b'"' + name.replace(b'"', b'""') + b'"'
+def quoted(name: bytes) -> str:
+    """Return a cell that holds `name`; a character stands for the byte of its number."""
+    text = name.decode("latin-1")
+    return text if SPECIAL.search(text) is None else '"' + text.replace('"', '""') + '"'
 
 
 def _seconds(ns: int | None) -> str:
@@ -60,17 +61,26 @@ class _Counters:
         self._last = list(now)
 
 
+class _Known(NamedTuple):
+    """A process at a tick, and its row's cells before and behind the percentage."""
+
+    sample: ProcessSample
+    head: str
+    tail: str
+
+
 class Tables:
     """Makes the tables' text; `take` it now and then. `boot_ns` is when the run began, on CLOCK_BOOTTIME."""
 
     def __init__(self, boot_ns: int) -> None:
         self._boot_ns = boot_ns
-        self._lines: dict[str, list[bytes]] = {name: [f"{header}\n".encode()] for name, header in HEADERS.items()}
+        self._lines: dict[str, list[str]] = {name: [f"{header}\n"] for name, header in HEADERS.items()}
         self._time_ns = self._before_ns = 0
+        self._time_s = ""
         self._cpu_ns: int | None = 0
-        #: (pid, start) -> CPU time at the tick before, and at this one.
-        self._processes: dict[tuple[int, int], int] = {}
-        self._met: dict[tuple[int, int], int] = {}
+        #: (pid, start) -> the process at the tick before, and at this one.
+        self._before: dict[tuple[int, int], _Known] = {}
+        self._met: dict[tuple[int, int], _Known] = {}
         #: The row of memory.csv, which the machine's figures may follow.
         self._memory: str | None = None
         self._devices: dict[tuple[type, bytes], _Counters] = {}
@@ -97,7 +107,7 @@ class Tables:
 
     def take(self) -> dict[str, bytes]:
         """Return the text since the last time: the file's name without .csv -> bytes."""
-        taken = {name: b"".join(lines) for name, lines in self._lines.items()}
+        taken = {name: "".join(lines).encode("latin-1") for name, lines in self._lines.items()}
         for lines in self._lines.values():
             lines.clear()
         return taken
@@ -106,43 +116,47 @@ class Tables:
         self._end_memory(",")
         self._first_reading = self._first_reading and tick.time_ns == 0
         self._before_ns, self._time_ns = self._time_ns, tick.time_ns
-        self._processes, self._met = self._met, {}
-        time_s = _seconds(tick.time_ns)
+        self._before, self._met = self._met, {}
+        self._time_s = time_s = _seconds(tick.time_ns)
         percent = "" if tick.cpu_ns is None or self._cpu_ns is None else self._percent(tick.cpu_ns - self._cpu_ns)
         self._cpu_ns = tick.cpu_ns
         cpu = f"{percent},{_seconds(tick.cpu_ns)},{_seconds(tick.user_ns)},{_seconds(tick.sys_ns)}"
-        row = f"{time_s},tree,,,,,{tick.processes},{tick.threads},{cpu},{tick.rss_kib},,"
-        row += f"{_cell(tick.processes_total)},{_seconds(tick.late_ns)},{tick.missed}\n"
-        self._lines["processes"].append(row.encode())
+        self._lines["processes"].append(
+            f"{time_s},tree,,,,,{tick.processes},{tick.threads},{cpu},{tick.rss_kib},,"
+            f"{_cell(tick.processes_total)},{_seconds(tick.late_ns)},{tick.missed}\n"
+        )
         sizes = f"{_cell(tick.pss_kib)},{_cell(tick.peak_kib)},{_cell(tick.swap_kib)}"
         self._memory = f"{time_s},{tick.rss_kib},{sizes},"
         io = ",,,,,," if tick.io is None else ",".join(map(str, tick.io))
-        self._lines["disk"].append(f"{time_s},tree,,{io},,,\n".encode())
+        self._lines["disk"].append(f"{time_s},tree,,{io},,,\n")
 
     def _percent(self, cpu_ns: int) -> str:
         passed = self._time_ns - self._before_ns
-        return f"{100 * max(0, cpu_ns) / passed:.1f}" if passed > 0 else "0.0"
+        return f"{100 * cpu_ns / passed:.1f}" if cpu_ns > 0 and passed > 0 else "0.0"
 
     def _end_memory(self, cells: str) -> None:
         """Write the row of memory.csv that waits for the machine's figures."""
         row, self._memory = self._memory, None
         if row is not None:
-            self._lines["memory"].append(f"{row}{cells}\n".encode())
+            self._lines["memory"].append(f"{row}{cells}\n")
 
     def _process(self, process: ProcessSample) -> None:
         key = process.pid, process.start_ns
-        before = self._processes.get(key, 0)
-        self._met[key] = process.cpu_ns
-        name = quoted(process.name)
-        cpu_s, user_s, sys_s = process.cpu_ns / 1e9, process.user_ns / 1e9, process.sys_ns / 1e9
-        self._lines["processes"].append(
-            b"%b,process,%d,%d,%b,%b,,%d,%b,%.6f,%.6f,%.6f,%d,%.2f,,,\n"
-            % (
-                _seconds(self._time_ns).encode(), process.pid, process.ppid, name, process.state.encode(),
-                process.threads, self._percent(process.cpu_ns - before).encode(), cpu_s, user_s, sys_s,
-                process.rss_kib, max(0, process.start_ns - self._boot_ns) / 1e9,
-            )
-        )  # fmt: skip
+        known = self._before.get(key)
+        used = process.cpu_ns if known is None else process.cpu_ns - known.sample.cpu_ns
+        if known is None or known.sample != process:
+            known = self._known(process)
+        self._met[key] = known
+        self._lines["processes"].append(f"{self._time_s}{known.head}{self._percent(used)}{known.tail}")
+
+    def _known(self, process: ProcessSample) -> _Known:
+        pid, ppid, threads, state, start_ns, cpu_ns, user_ns, sys_ns, rss_kib, name = process
+        start_s = max(0, start_ns - self._boot_ns) / 1e9
+        return _Known(
+            process,
+            f",process,{pid},{ppid},{quoted(name)},{state},,{threads},",
+            f",{cpu_ns / 1e9:.6f},{user_ns / 1e9:.6f},{sys_ns / 1e9:.6f},{rss_kib},{start_s:.2f},,,\n",
+        )
 
     def _since_start(self, record: Disk | Card) -> list[int]:
         key = type(record), record.name
@@ -157,22 +171,8 @@ class Tables:
     def _disk(self, disk: Disk) -> None:
         read, written, reads, writes, busy_ms = self._since_start(disk)
         cells = f"{read},{written},,{reads},{writes},{busy_ms / 1e3:.3f}"
-        self._lines["disk"].append(
-            b"%b,device,%b,,,,,%b\n"
-            % (
-                _seconds(disk.time_ns).encode(),
-                quoted(disk.name),
-                cells.encode(),
-            )
-        )
+        self._lines["disk"].append(f"{_seconds(disk.time_ns)},device,{quoted(disk.name)},,,,,{cells}\n")
 
     def _card(self, card: Card) -> None:
         cells = ",".join(map(str, self._since_start(card)))
-        self._lines["network"].append(
-            b"%b,%b,%b\n"
-            % (
-                _seconds(card.time_ns).encode(),
-                quoted(card.name),
-                cells.encode(),
-            )
-        )
+        self._lines["network"].append(f"{_seconds(card.time_ns)},{quoted(card.name)},{cells}\n")
