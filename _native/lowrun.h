@@ -69,6 +69,28 @@ int lr_keeper_wait(int pidfd, int timeout_ms);
 int lr_keeper_hang_up(int socket);
 const char *lr_step_word(uint32_t step);
 
+/* ---- the kernel's structures: btf.c ---- */
+struct lr_btf_member {
+    const char *structure, *member;
+    int offset;             /* in bytes */
+};
+int lr_btf_offsets(const char *path, struct lr_btf_member *wanted, int count);
+
+/* ---- what a tree used, counted at its exits: exits.c ---- */
+#define LR_EXITS_PLACES 12
+struct lr_exits_layout {
+    int offsets[LR_EXITS_PLACES];
+};
+struct lr_exits {
+    struct lr_io io;
+    uint64_t max_rss_kib;   /* of the largest process */
+    uint64_t processes;     /* that were made */
+    uint64_t too_deep;      /* processes and threads of which it is not known whose they are */
+};
+int lr_exits_layout(const char *path, struct lr_exits_layout *ret_layout);
+int lr_exits_open(const struct lr_exits_layout *layout, int keeper, int ret_fds[3]);
+int lr_exits_read(int map, struct lr_exits *ret_exits);
+
 /* ---- moving output: pump.c ---- */
 enum { LR_PUMP_DRAINED, LR_PUMP_MORE, LR_PUMP_BLOCKED };
 enum {
