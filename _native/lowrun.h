@@ -163,8 +163,11 @@ struct lr_tracer_usage {
     uint64_t unweighed;                 /* of those, ended without telling what they used */
     uint64_t untraced;                  /* not of those: made with CLONE_UNTRACED, which is respected */
     uint64_t unprivileged;              /* set-user-ID programs that ran without their privilege */
+    struct lr_io io;                    /* what the threads that have ended read and wrote, after lr_tracer_count_io */
+    uint64_t io_unread;                 /* threads of which that is not known */
 };
 int lr_tracer_create(const struct lr_tracer_options *options, struct lr_tracer **ret_tracer);
+void lr_tracer_count_io(struct lr_tracer *tracer);
 int lr_tracer_run(struct lr_tracer *tracer, int pid);
 struct lr_attached {
     uint32_t pid;

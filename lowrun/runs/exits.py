@@ -37,7 +37,7 @@ class ExitAccounts:
             counter.close()
 
     def usage(self) -> Usage | None:
-        """Return what is known, CPU time is not; None: nothing. Raises InternalError when some exits belong to nobody."""
+        """Return all but CPU time; None: nothing is known. Raises InternalError when some exits belong to nobody."""
         totals = self._totals
         if totals is None:
             return None
