@@ -69,6 +69,28 @@ int lr_keeper_wait(int pidfd, int timeout_ms);
 int lr_keeper_hang_up(int socket);
 const char *lr_step_word(uint32_t step);
 
+/* ---- the kernel's structures: btf.c ---- */
+struct lr_btf_member {
+    const char *structure, *member;
+    int offset;             /* in bytes */
+};
+int lr_btf_offsets(const char *path, struct lr_btf_member *wanted, int count);
+
+/* ---- what a tree used, counted at its exits: exits.c ---- */
+#define LR_EXITS_PLACES 12
+struct lr_exits_layout {
+    int offsets[LR_EXITS_PLACES];
+};
+struct lr_exits {
+    struct lr_io io;
+    uint64_t max_rss_kib;   /* of the largest process */
+    uint64_t processes;     /* that were made */
+    uint64_t too_deep;      /* processes and threads of which it is not known whose they are */
+};
+int lr_exits_layout(const char *path, struct lr_exits_layout *ret_layout);
+int lr_exits_open(const struct lr_exits_layout *layout, int keeper, int ret_fds[3]);
+int lr_exits_read(int map, struct lr_exits *ret_exits);
+
 /* ---- moving output: pump.c ---- */
 enum { LR_PUMP_DRAINED, LR_PUMP_MORE, LR_PUMP_BLOCKED };
 enum {
@@ -141,8 +163,11 @@ struct lr_tracer_usage {
     uint64_t unweighed;                 /* of those, ended without telling what they used */
     uint64_t untraced;                  /* not of those: made with CLONE_UNTRACED, which is respected */
     uint64_t unprivileged;              /* set-user-ID programs that ran without their privilege */
+    struct lr_io io;                    /* what the threads that have ended read and wrote, after lr_tracer_count_io */
+    uint64_t io_unread;                 /* threads of which that is not known */
 };
 int lr_tracer_create(const struct lr_tracer_options *options, struct lr_tracer **ret_tracer);
+void lr_tracer_count_io(struct lr_tracer *tracer);
 int lr_tracer_run(struct lr_tracer *tracer, int pid);
 struct lr_attached {
     uint32_t pid;

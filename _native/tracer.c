@@ -282,6 +282,8 @@ static int on_stop(struct lr_tracer *t, struct lr_task *task, int status)
     case PTRACE_EVENT_EXIT:
         if (!task->exiting)
             t->exiting++;
+        if (!task->exiting)
+            lr_io_sample(t, task);
         task->exiting = true;
         lr_process_sample(t, task->tgid);
         if (task->entered)

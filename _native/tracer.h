@@ -121,6 +121,7 @@ struct lr_tracer {
     volatile bool in_python;           /* the tracer's process is called back */
     struct lr_attached *attached;      /* processes to attach to; NULL: a command of ours */
     uint32_t nattached;
+    bool counts_io;
 
     /* what descriptors are */
     struct lr_files *files;            /* all tables */
@@ -238,6 +239,9 @@ void lr_process_adopt(struct lr_tracer *t, uint32_t tgid, uint32_t parent);
 void lr_process_sample(struct lr_tracer *t, uint32_t tgid);
 void lr_process_end(struct lr_tracer *t, uint32_t tgid, const struct rusage *used);
 void lr_processes_free(struct lr_tracer *t);
+
+/* ---- tracer_io.c ---- */
+void lr_io_sample(struct lr_tracer *t, const struct lr_task *task);
 
 /* ---- tracer_records.c ---- */
 uint64_t lr_clock_ns(clockid_t clock);

@@ -136,6 +136,8 @@ void lr_task_remove(struct lr_tracer *t, struct lr_task *task)
 {
     if (task->exiting)
         t->exiting--;
+    else
+        t->usage.io_unread++;
     if (task->held)
         t->held--;
     count_thread(t, task, -1);

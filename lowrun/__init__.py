@@ -28,8 +28,8 @@ from lowrun.errors import (
 )
 from lowrun.recorders.calls import Calls
 from lowrun.recorders.output import Output
-from lowrun.recorders.samples import Samples
 from lowrun.recorders.packets import Packets
+from lowrun.recorders.samples import Samples
 from lowrun.runs.recorder import Recorder, RunInfo
 from lowrun.runs.repeat import repeat, run
 from lowrun.runs.repeater import Repeater

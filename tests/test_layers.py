@@ -24,7 +24,7 @@ CLI = ROOT / "cli"
 #: The one table: floor -> (wing, its modules, bottom first). The wing "" is lowrun/ itself.
 HOUSE: list[tuple[str, str]] = [
     ("", "version errors steps values"),
-    ("core", "kernel fd pump loop procfs launch keeper process tracing sampling packets"),
+    ("core", "kernel fd pump loop procfs launch keeper exits process tracing sampling packets"),
     (
         "trace",
         "arch layouts grammar sets sizes plan names_process names_files names_net names_netlink names_netfilter "
@@ -35,7 +35,7 @@ HOUSE: list[tuple[str, str]] = [
     ),
     ("samples", "records series chart tables machine files"),
     ("packets", "netfilter denial pcapng interfaces capture"),
-    ("runs", "recorder report directory usage run repeater repeat"),
+    ("runs", "recorder report directory usage exits run repeater repeat"),
     ("recorders", "output calls samples packets"),
     ("", "embed __init__"),
 ]

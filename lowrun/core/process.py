@@ -41,6 +41,7 @@ class Process:
     `status` and `usage` are set, or `error` when it could not be executed.
     What the command leaves behind may finish by itself for `linger` seconds
     (None: for ever) before it is ended. With `count_io` its usage has `io`.
+    `before_spawn(keeper)` is called before the command exists with the pid of what will be its parent.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Process:
         park: Callable[[int], frozenset[int] | None] | None = None,
         linger: float | None = LINGER,
         count_io: bool = False,
+        before_spawn: Callable[[int], object] | None = None,
     ) -> None:
         self.pid: int | None = None
         self.status: ExitStatus | None = None
@@ -77,6 +79,8 @@ class Process:
         keeper = keepers.take()
         self._keeper: Keeper = keeper
         try:
+            if before_spawn is not None:
+                before_spawn(keeper.pid)
             keeper.spawn(launch, fds, self, park=park is not None, count_io=count_io)
         except BaseException:
             keepers.give_back(keeper)

@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from lowrun._native import ffi, lib
+from lowrun.core.keeper import io_usage
 from lowrun.core.kernel import check
 from lowrun.errors import ClosedError
+from lowrun.values import IoUsage
 
 __all__ = ["RESULT", "SKIP", "Answer", "Engine", "NativeTracer", "Tampering", "TracedUsage"]
 
@@ -98,7 +100,7 @@ class NativeTracer:
     caller's, too) is raised when there are some.
     """
 
-    __slots__ = ("_attached", "_keep", "_tracer")
+    __slots__ = ("_attached", "_counts_io", "_keep", "_tracer")
 
     def __init__(
         self,
@@ -126,6 +128,7 @@ class NativeTracer:
         check(lib.lr_tracer_create(options, out), "lr_tracer_create")
         self._tracer = out[0]
         self._attached: Any = ()
+        self._counts_io = False
         self._keep = (plan, rows, bits, options, tampered, handle)  # C holds pointers to them
 
     @staticmethod
@@ -149,6 +152,11 @@ class NativeTracer:
         if self._tracer == ffi.NULL:
             raise ClosedError("the tracer is closed")
         return self._tracer
+
+    def count_io(self) -> None:
+        """Sum up what the threads read and wrote, from each one's end on; before `run`."""
+        lib.lr_tracer_count_io(self._open())
+        self._counts_io = True
 
     def run(self, pid: int) -> None:
         """Trace `pid` and all that it makes until none is left. All signals are blocked in the caller.
@@ -200,6 +208,13 @@ class NativeTracer:
         out = ffi.new("struct lr_tracer_usage *")
         lib.lr_tracer_usage(self._open(), out)
         return out.user_ns, out.sys_ns, out.max_rss_kib, out.processes, out.unweighed, out.untraced
+
+    @property
+    def io(self) -> IoUsage | None:
+        """What all that has ended read and wrote; None: it was not asked for, or is not known of all."""
+        out = ffi.new("struct lr_tracer_usage *")
+        lib.lr_tracer_usage(self._open(), out)
+        return None if not self._counts_io or out.io_unread else io_usage(out.io)
 
     @property
     def unprivileged(self) -> int:

@@ -132,7 +132,9 @@ class Calls:
         run.witness(self._usage)
 
     def _seize(self, pid: int) -> frozenset[int] | None:
-        assert self._tracer is not None
+        assert self._tracer is not None and self._run is not None
+        if self._run.counts_io:
+            self._tracer.count_io()
         self._tracer.seize(pid)
         self._seized = True
         return None if self._engine == "python" else stops_of(self._only, self._inject)

@@ -21,8 +21,9 @@ from lowrun.core.launch import Launch, failed_exec_status
 from lowrun.core.loop import Loop, Timer
 from lowrun.core.process import Process
 from lowrun.errors import InternalError, LowrunError
+from lowrun.runs.exits import ExitAccounts
 from lowrun.runs.recorder import Recorder, RunInfo
-from lowrun.runs.usage import account, nothing_known
+from lowrun.runs.usage import NOTHING_USED, account, nothing_known
 from lowrun.steps import tell
 from lowrun.values import (
     CODE_SIGNAL_BASE,
@@ -86,6 +87,8 @@ class Run:
         self._timed_out_ns = 0
         self._recorders: list[Recorder] = []
         self._process: Process | None = None
+        #: Of a run that counts io.
+        self._exits = ExitAccounts()
         #: How many recorders are not through yet, when the tree is gone.
         self._settling = 0
         self._cut_short = False
@@ -114,6 +117,7 @@ class Run:
             on_start=self._start,
             park=self._park if self._info.seizers else None,
             count_io=self._info.counts_io,
+            before_spawn=self._exits.begin if self._info.counts_io else None,
         )
 
     # -- recorders, each one isolated: what it raises is a fault, never the run's end
@@ -197,6 +201,7 @@ class Run:
             self._process.kill()
 
     def _end(self, process: Process) -> None:
+        self._exits.end()  # the keeper can have another run's command soon
         if self._timer is not None:
             self._timer.close()
         if self.timed_out and process.status is not None and process.ended_ns < self._timed_out_ns:
@@ -248,6 +253,7 @@ class Run:
             self._timer.close()
         if self._process is not None:
             self._process.close()
+        self._exits.end()
         self.mark_interrupted()
         self._stop_recorders()
         while self._recorders:
@@ -311,15 +317,19 @@ class Run:
 
     def _account(self, process: Process) -> tuple[Usage, list[str]]:
         if process.error is not None:
-            return Usage(0.0, 0.0, 0, 0), []
+            return NOTHING_USED, []
         if process.usage is None or process.pid is None:
             return nothing_known("part of the tree could not be waited for")
-        return account(process.usage, process.pid, process.wall_s, self._witness())
+        return account(process.usage, process.pid, process.wall_s, self._testimonies(), self._info.counts_io)
 
-    def _witness(self) -> Usage | None:
-        for witness in self._info.witnesses:
+    def _testimonies(self) -> list[Usage]:
+        found = []
+        for witness in (*self._info.witnesses, self._exits.usage):
             try:
-                return witness()
+                seen = witness()
             except Exception as error:
                 self._info.fault(f"usage: {error}")
-        return None
+            else:
+                if seen is not None:
+                    found.append(seen)
+        return found

@@ -134,6 +134,11 @@ class PythonTracer:
         """Return how many processes there were; what they used is not known."""
         return 0, 0, 0, self._loop.processes, 1, self._loop.untraced
 
+    io = None  #: What was read and written is not known.
+
+    def count_io(self) -> None:
+        """It is not counted."""
+
     @property
     def unprivileged(self) -> int:
         """How many set-user-ID programs ran without their privilege because they were traced."""

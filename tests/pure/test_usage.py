@@ -13,46 +13,46 @@ PLAIN = TreeUsage(user_us=600_000, sys_us=400_000, max_rss_kib=2000, reaped=1, t
 
 def test_wait4_is_believed_when_nobody_disagrees() -> None:
     """Without another witness wait4's sums are the figures; only the number of processes is unknown."""
-    usage, faults = account(PLAIN, 7, 1.0, None)
+    usage, faults = account(PLAIN, 7, 1.0, [], False)
     assert usage == Usage(0.6, 0.4, 2000, None)
     assert [fault.split(" ")[1] for fault in faults] == ["processes"]
 
 
 def test_hidden_children_make_figures_unknown() -> None:
     """The inherited counter saw twice what wait4 saw: the figures are None and say why."""
-    usage, faults = account(replace(PLAIN, tree_ns=2_000_000_000), 7, 1.0, None)
+    usage, faults = account(replace(PLAIN, tree_ns=2_000_000_000), 7, 1.0, [], False)
     assert usage == Usage(None, None, None, None)
     assert any("SIGCHLD" in fault for fault in faults)
 
 
 def test_a_cgroup_counts_hidden_children() -> None:
     """With a cgroup of its own the tree's CPU is exact; the largest process stays unknown."""
-    usage, faults = account(replace(PLAIN, group_us=(1_500_000, 500_000)), 7, 1.0, None)
+    usage, faults = account(replace(PLAIN, group_us=(1_500_000, 500_000)), 7, 1.0, [], False)
     assert (usage.user_s, usage.sys_s, usage.max_rss_kib) == (1.5, 0.5, None)
     assert not any("user_s" in fault for fault in faults)
 
 
 def test_the_tracer_counts_hidden_children() -> None:
     """The tracer's exit stops see every process: nothing is unknown."""
-    usage, faults = account(replace(PLAIN, tree_ns=2_000_000_000), 7, 1.0, Usage(1.5, 0.5, 9000, 501))
+    usage, faults = account(replace(PLAIN, tree_ns=2_000_000_000), 7, 1.0, [Usage(1.5, 0.5, 9000, 501)], False)
     assert usage == Usage(1.5, 0.5, 9000, 501)
     assert faults == []
 
 
 def test_both_lower_bounds_are_respected() -> None:
     """The tracer's sum misses teardown; where wait4 has more, wait4 is right."""
-    usage, _ = account(PLAIN, 7, 1.0, Usage(0.5, 0.4, 1500, 3))
+    usage, _ = account(PLAIN, 7, 1.0, [Usage(0.5, 0.4, 1500, 3)], False)
     assert usage == Usage(0.6, 0.4, 2000, 3)
 
 
 def test_noise_is_no_hidden_child() -> None:
     """Two counters that differ by less than a percent tell of no hidden child."""
-    usage, _ = account(replace(PLAIN, tree_ns=1_008_000_000), 7, 1.0, None)
+    usage, _ = account(replace(PLAIN, tree_ns=1_008_000_000), 7, 1.0, [], False)
     assert usage.user_s == 0.6
 
 
 def test_a_command_that_was_alone_is_counted() -> None:
     """No pid was given out after the command's own: the tree had one process."""
-    usage, faults = account(replace(PLAIN, last_pid=7), 7, 0.5, None)
+    usage, faults = account(replace(PLAIN, last_pid=7), 7, 0.5, [], False)
     assert usage.processes == 1
     assert faults == []

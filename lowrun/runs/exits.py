@@ -1,0 +1,46 @@
+"""Exit accounting of one run: a witness of its usage, where the machine allows it (lowrun/core/exits.py)."""
+
+from __future__ import annotations
+
+from lowrun.core.exits import ExitCounter, ExitTotals
+from lowrun.errors import InternalError
+from lowrun.steps import tell
+from lowrun.values import Usage
+
+__all__ = ["ExitAccounts"]
+
+
+class ExitAccounts:
+    """Counts what exits below a keeper from `begin` to `end`; what cannot be counted is not known."""
+
+    def __init__(self) -> None:
+        self._counter: ExitCounter | None = None
+        self._totals: ExitTotals | None = None
+
+    def begin(self, keeper: int) -> None:
+        """Count what exits below the process `keeper` from now on."""
+        try:
+            self._counter = ExitCounter(keeper)
+        except OSError as error:
+            tell("exits", "no exit accounting", error=error)
+
+    def end(self) -> None:
+        """Take the sums and count no more; the second time does nothing."""
+        counter, self._counter = self._counter, None
+        if counter is None:
+            return
+        try:
+            self._totals = counter.totals()
+        except OSError as error:
+            tell("exits", "no sums of the exits", error=error)
+        finally:
+            counter.close()
+
+    def usage(self) -> Usage | None:
+        """Return all but CPU time; None: nothing is known. Raises InternalError when some exits belong to nobody."""
+        totals = self._totals
+        if totals is None:
+            return None
+        if totals.too_deep:
+            raise InternalError(f"{totals.too_deep} exits were too deep in a tree to be accounted to it")
+        return Usage(None, None, totals.max_rss_kib, totals.processes, totals.io)
