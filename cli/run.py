@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
+from typing import Any
 
 from lowrun import Command, Loop, Recorder, Repeater, SignalInfo, UsageError, __version__, summary_dict, to_json
 from lowrun.cli import console, words
@@ -137,5 +138,5 @@ def _packets(options: Options) -> Recorder:
     from lowrun import Packets
 
     limits = {"ring_size": options.ring_size, "snaplen": options.snaplen}
-    given = {name: value for name, value in limits.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
     return Packets(*options.interfaces, filter=options.net_filter, **given)

@@ -50,7 +50,8 @@ static void attempt(struct launch *launch, enum lr_step step, long result)
         fail(launch, step, result);
 }
 
-/* Says the pid and waits for GO. */
+/* Says the pid and waits for GO. By calls of sockets: what is read and written (read(2), write(2)) is counted to the
+ * command, proc_pid_io(5). */
 static void park(struct launch *launch)
 {
     struct lr_event event = { .kind = LR_EVENT_PARKED, .pid = (int32_t) SYS0(getpid) };
@@ -58,9 +59,9 @@ static void park(struct launch *launch)
 
     /* Yama lets only an ancestor attach; EINVAL where there is no Yama. */
     SYS5(prctl, PR_SET_PTRACER, launch->request->tracer, 0, 0, 0);
-    attempt(launch, LR_STEP_PARK, SYS3(write, KEEPER_SOCKET, &event, sizeof event));
+    attempt(launch, LR_STEP_PARK, SYS6(sendto, KEEPER_SOCKET, &event, sizeof event, 0, 0, 0));
     do
-        n = SYS3(read, KEEPER_SOCKET, &launch->go, sizeof launch->go);
+        n = SYS6(recvfrom, KEEPER_SOCKET, &launch->go, sizeof launch->go, 0, 0, 0);
     while (n == -EINTR);
     if (n != sizeof launch->go || launch->go.kind != LR_REQUEST_GO)
         fail(launch, LR_STEP_PARK, -ECANCELED);

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,8 @@ NOTHING_KNOWN = Usage(None, None, None, None)
 
 class Samples:
     """Keeps `processes.csv`, `memory.csv`, `disk.csv` and `network.csv`: see docs/samples.md for their columns.
+
+    And `samples.svg`, a picture of them, with the extra `lowrun[plot]`.
 
     `interval` is the time between two samples in seconds, 0.001 or more. There is one at the start and one at the end
     in any case. Raises UsageError.
@@ -86,6 +89,7 @@ class Samples:
         write_all(self._records.fileno(), file_header(time.clock_gettime_ns(time.CLOCK_BOOTTIME)))
         self._sampler.tick(0, 0, 0)
         self._sampler.append(self._machine.read(0, whole=True))
+        run.count_io()
         run.when_started(self._watch)
         run.settle(self._settle)
 
@@ -205,7 +209,7 @@ class Samples:
             while not files.step(SLICE):
                 if self._run.interrupted or kernel.end_is_asked():
                     raise InterruptedError(errno.EINTR, "a signal came while tables were made; samples are not kept")
-            files.finish(self._ending, self._run.usage or NOTHING_KNOWN)
+            files.finish(self._ending, self._run.usage or NOTHING_KNOWN, shlex.join(self._run.command.argv))
             return [Artifact(name, path) for name, path in files.link(into).items()]
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):

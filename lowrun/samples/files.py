@@ -1,4 +1,4 @@
-"""The tables of a run as files, made a slice at a time: hours of samples take a while."""
+"""The tables of a run and their picture as files, made a slice at a time: hours of samples take a while."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import contextlib
 import itertools
 import mmap
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import NamedTuple
 
 from lowrun.core.fd import UnnamedFile, write_all
+from lowrun.samples import chart
 from lowrun.samples.records import HEADER_SIZE, Record, Tick, boot_ns, read
-from lowrun.samples.series import Series, series_of
+from lowrun.samples.series import SeriesMaker
 from lowrun.samples.tables import HEADERS, Tables
 from lowrun.values import Usage
 
 __all__ = ["Ending", "SampleFiles"]
 
+#: The artifact's name.
+PICTURE = "samples"
 #: Records between two looks at the clock; a millisecond's worth or two.
 BATCH = 256
 #: Batches until the pages of the mapped file are given back.
@@ -48,21 +51,23 @@ class Ending(NamedTuple):
             self.time_ns, 0, self.missed, 0, 0, cpu_ns, user_ns, sys_ns, 0, usage.max_rss_kib, 0, 0, io, usage.processes
         )
 
-    def seen(self) -> Tick:
-        """Return the last tick as it was seen."""
-        return Tick(self.time_ns, 0, self.missed, 0, 0, self.cpu_ns, None, None, 0, self.peak_kib, 0, 0, None)
-
 
 class SampleFiles:
     """The tables of the file `records` (descriptor), which stays open and unchanged meanwhile.
 
+    And a picture of them, where the library that draws it is installed.
     `step` until it is true, then `finish`, then `link`; close it (a context manager). The files have
     no names before, and are in `directory`'s file system. Raises OSError.
     """
 
     def __init__(self, records: int, directory: Path) -> None:
         with contextlib.ExitStack() as stack:
-            self._files = {name: stack.enter_context(UnnamedFile(directory)) for name in HEADERS}
+            names = {name: f"{name}.csv" for name in HEADERS}
+            if chart.is_available():
+                names[PICTURE] = f"{PICTURE}.svg"
+            self._names = names
+            self._files = {name: stack.enter_context(UnnamedFile(directory)) for name in names}
+            self._series = SeriesMaker(chart.POINTS)
             self._mapped = stack.enter_context(mmap.mmap(records, 0, prot=mmap.PROT_READ))
             self._data = stack.enter_context(memoryview(self._mapped))
             self._tables = Tables(boot_ns(self._data))
@@ -88,15 +93,22 @@ class SampleFiles:
         until = time.monotonic() + seconds
         while not self._whole and time.monotonic() < until:
             batch = list(itertools.islice(self._records, BATCH))
-            self._tables.add(batch)
-            self._write()
+            self._add(batch)
             self._whole = len(batch) < BATCH
         return self._whole
 
-    def finish(self, ending: Ending, usage: Usage) -> None:
-        """Write the last rows."""
-        self._tables.add([ending.exact(usage), *read(memoryview(ending.machine))])
+    def finish(self, ending: Ending, usage: Usage, title: str) -> None:
+        """Write the last rows, and draw the picture."""
+        self._add([ending.exact(usage), *read(memoryview(ending.machine))])
         self._tables.end()
+        self._write()
+        if PICTURE in self._files:
+            drawn = chart.draw(chart.panels_of(self._series.series()), title)
+            write_all(self._files[PICTURE].fileno(), drawn.encode())
+
+    def _add(self, records: Sequence[Record]) -> None:
+        self._tables.add(records)
+        self._series.add(records)
         self._write()
 
     def _write(self) -> None:
@@ -105,7 +117,7 @@ class SampleFiles:
 
     def link(self, into: Path) -> dict[str, Path]:
         """Name the files; returns the artifacts' names and paths."""
-        paths = {name: into / f"{name}.csv" for name in self._files}
+        paths = {name: into / file_name for name, file_name in self._names.items()}
         for name, file in self._files.items():
             file.link(paths[name])
         return paths
@@ -119,10 +131,3 @@ class SampleFiles:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
-
-
-def read_series(records: int, ending: Ending) -> Series:
-    """Return the series of the file `records` (descriptor), for charts. Any thread may do so."""
-    with mmap.mmap(records, 0, prot=mmap.PROT_READ) as mapped, memoryview(mapped) as data:
-        with data[HEADER_SIZE:] as body:
-            return series_of(itertools.chain(read(body), (ending.seen(),), read(memoryview(ending.machine))))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from lowrun.samples.records import Card, Disk, Memory, Record, Tick
 
-__all__ = ["Flow", "Series", "series_of"]
+__all__ = ["Flow", "Series", "SeriesMaker"]
 
 NAN = math.nan
 
@@ -112,38 +112,50 @@ class _Points:
         return Flow(self.times(), self.rates(read), self.rates(written))
 
 
-def series_of(records: Iterable[Record], points: int = 1000) -> Series:
-    """Return the series of `records` (of `records.read`, the last tick and its machine's figures after them)."""
-    ticks = _Points(points, largest=(4,))
-    memory = _Points(points)
-    cards: dict[bytes, _Points] = {}
-    disks: dict[bytes, _Points] = {}
-    before = now = 0.0
-    for record in records:
-        if isinstance(record, Tick):
-            ticks.add(_tick_row(record))
-        elif isinstance(record, Memory):
-            memory.add([record.time_ns, record.available / 1024])
-            before, now = now, float(record.time_ns)
-        elif isinstance(record, Card):
-            counters = [float(record.time_ns), record.received_bytes, record.sent_bytes]
-            cards.setdefault(record.name, _Points(points)).add_after(before, counters)
-        elif isinstance(record, Disk):
-            counters = [float(record.time_ns), record.read_bytes, record.written_bytes]
-            disks.setdefault(record.name, _Points(points)).add_after(before, counters)
-    return Series(
-        times=ticks.times(),
-        cpu_percent=[100 * rate / 1e9 for rate in ticks.rates(1)],
-        processes=[int(value) for value in ticks.column(2)],
-        threads=[int(value) for value in ticks.column(3)],
-        rss_kib=[int(value) for value in ticks.column(4)],
-        calls=ticks.flow(5, 6),
-        storage=ticks.flow(7, 8),
-        machine_times=memory.times(),
-        available_kib=memory.column(1),
-        cards=_flows(cards),
-        disks=_flows(disks),
-    )
+class SeriesMaker:
+    """Makes the series of records that are added in their order."""
+
+    def __init__(self, points: int) -> None:
+        self._points = points
+        self._ticks = _Points(points, largest=(4,))
+        self._memory = _Points(points)
+        self._cards: dict[bytes, _Points] = {}
+        self._disks: dict[bytes, _Points] = {}
+        self._before = self._now = 0.0
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Take records of `records.read`."""
+        for record in records:
+            if isinstance(record, Tick):
+                self._ticks.add(_tick_row(record))
+            elif isinstance(record, Memory):
+                self._memory.add([record.time_ns, record.available / 1024])
+                self._before, self._now = self._now, float(record.time_ns)
+            elif isinstance(record, Card):
+                self._add_counters(self._cards, record, record.received_bytes, record.sent_bytes)
+            elif isinstance(record, Disk):
+                self._add_counters(self._disks, record, record.read_bytes, record.written_bytes)
+
+    def _add_counters(self, found: dict[bytes, _Points], record: Card | Disk, read: int, written: int) -> None:
+        points = found.setdefault(record.name, _Points(self._points))
+        points.add_after(self._before, [float(record.time_ns), read, written])
+
+    def series(self) -> Series:
+        """Return the series of all that was added."""
+        ticks = self._ticks
+        return Series(
+            times=ticks.times(),
+            cpu_percent=[100 * rate / 1e9 for rate in ticks.rates(1)],
+            processes=[int(value) for value in ticks.column(2)],
+            threads=[int(value) for value in ticks.column(3)],
+            rss_kib=[int(value) for value in ticks.column(4)],
+            calls=ticks.flow(5, 6),
+            storage=ticks.flow(7, 8),
+            machine_times=self._memory.times(),
+            available_kib=self._memory.column(1),
+            cards=_flows(self._cards),
+            disks=_flows(self._disks),
+        )
 
 
 def _tick_row(tick: Tick) -> list[float]:
