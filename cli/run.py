@@ -136,6 +136,6 @@ def _refuse_net_options(options: Options) -> None:
 def _packets(options: Options) -> Recorder:
     from lowrun import Packets
 
-    limits = {"ring_size": options.ring_size, "snaplen": options.snaplen}
-    given = {name: value for name, value in limits.items() if value is not None}
-    return Packets(*options.interfaces, filter=options.net_filter, **given)
+    return Packets(
+        *options.interfaces, filter=options.net_filter, ring_size=options.ring_size, snaplen=options.snaplen
+    )
