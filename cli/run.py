@@ -136,6 +136,4 @@ def _refuse_net_options(options: Options) -> None:
 def _packets(options: Options) -> Recorder:
     from lowrun import Packets
 
-    return Packets(
-        *options.interfaces, filter=options.net_filter, ring_size=options.ring_size, snaplen=options.snaplen
-    )
+    return Packets(*options.interfaces, filter=options.net_filter, ring_size=options.ring_size, snaplen=options.snaplen)
