@@ -95,7 +95,6 @@ class Packets:
         `run.scratch` cannot be written to.
         """
         self._run, self._loop = run, loop
-        self._session = self._file = None
         try:
             interfaces = chosen(self._names, interfaces_here())
         except UsageError as error:  # it was there when the recorder was made
@@ -275,6 +274,7 @@ class Packets:
             if file is not None:
                 file.close()
         self._record = self._sorted = None
+        self._run = self._loop = self._session = self._file = None
 
 
 def _why(error: OSError) -> str:
