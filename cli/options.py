@@ -159,7 +159,7 @@ RUN_OPTIONS = (
     Option("interfaces", ("-i", "--net-interface"), "with -nt: here only; can be given again", "IFACE",
            words_of("an interface"), many=True),
     Option("net_filter", ("--net-filter",), "with -nt: these packets only (pcap-filter(7))", "EXPR"),
-    Option("ring_size", ("--net-ring-size",), "with -nt: the kernel's room for an interface's packets (16M)", "SIZE",
+    Option("ring_size", ("--net-ring-size",), "with -nt: the kernel's room for an interface's packets (32M)", "SIZE",
            _size),
     Option("snaplen", ("--snaplen",), "with -nt: keep that many bytes of a packet (default all)", "BYTES", _count),
     Option("debug", ("-d", "--debug"), "log each step lowrun itself takes"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from typing import Any
 
 from lowrun import Command, Loop, Recorder, Repeater, SignalInfo, UsageError, __version__, summary_dict, to_json
 from lowrun.cli import console, words
@@ -137,6 +136,4 @@ def _refuse_net_options(options: Options) -> None:
 def _packets(options: Options) -> Recorder:
     from lowrun import Packets
 
-    limits = {"ring_size": options.ring_size, "snaplen": options.snaplen}
-    given: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
-    return Packets(*options.interfaces, filter=options.net_filter, **given)
+    return Packets(*options.interfaces, filter=options.net_filter, ring_size=options.ring_size, snaplen=options.snaplen)

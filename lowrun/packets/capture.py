@@ -40,8 +40,8 @@ from lowrun.packets.interfaces import LINKTYPE_ETHERNET, link_of
 
 __all__ = ["Capture", "Session", "ring_layout"]
 
-#: Bytes; a second of 64-byte packets at some 100,000 a second, or 0.1 s of a busy loopback.
-DEFAULT_RING = 16 << 20
+#: Bytes: 0.1 s of a loopback flood that nobody takes (250,000 packets of 1,400 bytes a second).
+DEFAULT_RING = 32 << 20
 #: All rings together have this at most, where the user has not said how large one is.
 ALL_RINGS = 64 << 20
 SMALLEST_RING = 64 << 10

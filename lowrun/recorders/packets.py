@@ -42,8 +42,8 @@ class Packets:
     """Keeps `net.pcapng`: the packets of `interfaces`, without any of all that are up.
 
     `filter` is a pcap-filter(7) expression, compiled by libpcap. `ring_size` is what
-    the kernel has room for, for each interface, in bytes (default 16 MiB, less
-    where there are more than four interfaces); `snaplen` the most that is kept of
+    the kernel has room for, for each interface, in bytes (default 32 MiB, less
+    where there are more than two interfaces); `snaplen` the most that is kept of
     a packet. `network` is "host", or "rootless" for a command with a network of its own.
 
     Raises UsageError for an interface that does not exist, a filter that does
@@ -57,16 +57,17 @@ class Packets:
         *interfaces: str,
         filter: str | None = None,
         ring_size: int | None = None,
-        snaplen: int = WHOLE_PACKET,
+        snaplen: int | None = None,
         network: str = "host",
     ) -> None:
         if network not in NETWORKS:
             raise UsageError(f"network is {' or '.join(NETWORKS)}, not {network!r}")
         if ring_size is not None and not SMALLEST_RING <= ring_size <= 1 << 30:
             raise UsageError(f"a ring has from 64 KiB to 1 GiB, not {ring_size} bytes")
-        if not 1 <= snaplen <= WHOLE_PACKET:
+        if snaplen is not None and not 1 <= snaplen <= WHOLE_PACKET:
             raise UsageError(f"from 1 to {WHOLE_PACKET} bytes of a packet can be kept, not {snaplen}")
-        self._names, self._filter, self._ring_size, self._snaplen = interfaces, filter, ring_size, snaplen
+        self._names, self._filter, self._ring_size = interfaces, filter, ring_size
+        self._snaplen = WHOLE_PACKET if snaplen is None else snaplen
         self._network = network
         #: Of this recorder and its copies, for runs at the same time.
         self._capture = self._new_capture()
@@ -94,7 +95,6 @@ class Packets:
         `run.scratch` cannot be written to.
         """
         self._run, self._loop = run, loop
-        self._session = self._file = None
         try:
             interfaces = chosen(self._names, interfaces_here())
         except UsageError as error:  # it was there when the recorder was made
@@ -274,6 +274,7 @@ class Packets:
             if file is not None:
                 file.close()
         self._record = self._sorted = None
+        self._run = self._loop = self._session = self._file = None
 
 
 def _why(error: OSError) -> str:

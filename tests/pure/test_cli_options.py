@@ -33,6 +33,9 @@ from lowrun.cli.options import RUN_OPTIONS, Options, help_text, read
         ("--keep all --engine ptrace --calls %file", Options(keep="all", engine="ptrace", calls="%file")),
         ("-o out --json - --input /dev/null", Options(output="out", json="-", input="/dev/null")),
         ("-oout", Options(output="out")),
+        ("-nt -i lo -ieth0", Options(net_trace=True, interfaces=("lo", "eth0"))),
+        ("--net-filter udp --net-ring-size 64K", Options(net_filter="udp", ring_size=1 << 16)),
+        ("--net-ring-size 2m --snaplen 96", Options(ring_size=2 << 20, snaplen=96)),
     ],
 )
 def test_options_make_values(words: str, expected: Options) -> None:
@@ -81,12 +84,12 @@ def test_dashes_end_the_options() -> None:
         ("--prepare ' x", '--prepare "\'": No closing quotation'),
         ("-st x", "-st is not in this version yet"),
         ("--sys-trace x", "--sys-trace is not in this version yet"),
-        ("-nt x", "-nt is not in this version yet"),
         ("--interval 1 x", "--interval is not in this version yet"),
         ("--interval=1 x", "--interval is not in this version yet"),
-        ("-i lo x", "-i is not in this version yet"),
-        ("-ilo x", "-i is not in this version yet"),
-        ("--net-filter tcp x", "--net-filter is not in this version yet"),
+        ("--net-ring-size 1X x", "--net-ring-size '1X': a whole number is needed"),
+        ("--net-ring-size K x", "--net-ring-size 'K': a whole number is needed"),
+        ("--snaplen 0 x", "--snaplen '0': at least 1 is needed"),
+        ("-i= x", "-i '': an interface is needed"),
         ("--engine bpf x", "--engine 'bpf': not in this version yet"),
         ("--engine gdb x", "--engine 'gdb': auto, ptrace or python is needed"),
     ],
@@ -138,4 +141,4 @@ def test_completion_names_each_option(shell: str, capfd: pytest.CaptureFixture[s
     assert main(["--completion", shell]) == 0
     script = capfd.readouterr().out
     assert all(option.names[-1].lstrip("-") in script for option in RUN_OPTIONS if option.built)
-    assert "net-trace" not in script
+    assert "sys-trace" not in script
