@@ -33,7 +33,7 @@ HOUSE: list[tuple[str, str]] = [
         "sockopts memory_process memory ioctls special results pointers decode naming descriptors follow calls text "
         "textfile terminal counts select ptracelib inject hooks pycapture pynames pyloop pyengine denial tracer live",
     ),
-    ("samples", "records series tables machine files"),
+    ("samples", "records series tables chart machine files"),
     ("packets", ""),
     ("runs", "recorder report directory usage run repeater repeat"),
     ("recorders", "output calls samples"),
@@ -49,7 +49,8 @@ PURE = (
     "trace.records trace.context trace.signals trace.netlink_route trace.netlink_diag trace.netlink_more trace.sockets "
     "trace.structs trace.messages trace.scalars trace.layout trace.reading trace.sockopts trace.memory_process "
     "trace.memory trace.ioctls trace.special trace.results trace.pointers trace.decode trace.naming trace.descriptors "
-    "trace.text trace.inject trace.pycapture samples.records samples.series samples.tables runs.report runs.usage"
+    "trace.text trace.inject trace.pycapture samples.records samples.series "
+    "samples.tables samples.chart runs.report runs.usage"
 ).split()
 #: A pure module does not import these at all ...
 WAITING = "asyncio multiprocessing pty selectors subprocess threading tty".split()

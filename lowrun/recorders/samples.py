@@ -42,7 +42,7 @@ NOTHING_KNOWN = Usage(None, None, None, None)
 
 
 class Samples:
-    """Keeps `processes.csv`, `memory.csv`, `disk.csv` and `network.csv`: see docs/samples.md for their columns.
+    """Keeps `processes.csv`, `memory.csv`, `disk.csv`, `network.csv` (docs/samples.md) and a chart, `samples.svg`.
 
     `interval` is the time between two samples in seconds, 0.001 or more. There is one at the start and one at the end
     in any case. Raises UsageError.
@@ -66,7 +66,7 @@ class Samples:
         self._settled: Callable[[], None] | None = None
         self._began_ns = self._due_ns = self._rest_until_ns = 0
         self._missed = 0
-        self._executed = self._broken = False
+        self._executed = self._broken = self._drawn = False
 
     def start(self, run: RunInfo, loop: Loop) -> None:
         """Take the first sample. Raises OSError."""
@@ -75,7 +75,7 @@ class Samples:
 
         self.discard()
         self._run, self._loop = run, loop
-        self._executed = self._broken = False
+        self._executed = self._broken = self._drawn = False
         self._machine = Machine()
         self._records = UnnamedFile(run.scratch)
         self._sampler = NativeSampler(self._records.fileno())
@@ -86,6 +86,7 @@ class Samples:
         write_all(self._records.fileno(), file_header(time.clock_gettime_ns(time.CLOCK_BOOTTIME)))
         self._sampler.tick(0, 0, 0)
         self._sampler.append(self._machine.read(0, whole=True))
+        run.count_io()
         run.when_started(self._watch)
         run.settle(self._settle)
 
@@ -167,6 +168,8 @@ class Samples:
             return
         try:
             whole = self._opened_files().step(SLICE)
+            if whole:
+                self._draw()
         except OSError:
             whole = True  # keep() meets it again, and says so
         if whole:
@@ -174,6 +177,21 @@ class Samples:
             done()
         else:
             self._loop.call_soon(self._make_slice)
+
+    def _draw(self) -> None:
+        """Draw the chart, once; a chart that cannot be drawn is a fault, and the tables are kept."""
+        assert self._run is not None and self._ending is not None
+        if self._drawn:
+            return
+        from shlex import join
+
+        self._drawn = True
+        try:
+            self._opened_files().draw(self._ending, join(self._run.command.argv))
+        except OSError:
+            raise
+        except Exception as error:
+            self._run.fault(f"samples: samples.svg is not drawn: {error}")
 
     def _opened_files(self) -> SampleFiles:
         from lowrun.samples.files import SampleFiles
@@ -205,6 +223,7 @@ class Samples:
             while not files.step(SLICE):
                 if self._run.interrupted or kernel.end_is_asked():
                     raise InterruptedError(errno.EINTR, "a signal came while tables were made; samples are not kept")
+            self._draw()
             files.finish(self._ending, self._run.usage or NOTHING_KNOWN)
             return [Artifact(name, path) for name, path in files.link(into).items()]
         except OSError as error:

@@ -1,4 +1,4 @@
-"""The tables of a run as files, made a slice at a time: hours of samples take a while."""
+"""The tables of a run and their chart as files, made a slice at a time: hours of samples take a while."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lowrun.core.fd import UnnamedFile, write_all
+from lowrun.samples.chart import POINTS, draw, panels_of
 from lowrun.samples.records import HEADER_SIZE, Record, Tick, boot_ns, read
-from lowrun.samples.series import Series, series_of
+from lowrun.samples.series import SeriesMaker
 from lowrun.samples.tables import HEADERS, Tables
 from lowrun.values import Usage
 
 __all__ = ["Ending", "SampleFiles"]
 
+CHART = "samples.svg"
 #: Records between two looks at the clock; a millisecond's worth or two.
 BATCH = 256
 #: Batches until the pages of the mapped file are given back.
@@ -54,18 +56,20 @@ class Ending(NamedTuple):
 
 
 class SampleFiles:
-    """The tables of the file `records` (descriptor), which stays open and unchanged meanwhile.
+    """The tables and the chart of the file `records` (descriptor), which stays open and unchanged meanwhile.
 
-    `step` until it is true, then `finish`, then `link`; close it (a context manager). The files have
-    no names before, and are in `directory`'s file system. Raises OSError.
+    `step` until it is true, then `draw`, if a chart is wanted, and `finish`, then `link`; close it (a context manager).
+    The files have no names before, and are in `directory`'s file system. Raises OSError.
     """
 
     def __init__(self, records: int, directory: Path) -> None:
         with contextlib.ExitStack() as stack:
-            self._files = {name: stack.enter_context(UnnamedFile(directory)) for name in HEADERS}
+            self._directory = directory
+            #: The file's name -> the file.
+            self._files = {f"{name}.csv": stack.enter_context(UnnamedFile(directory)) for name in HEADERS}
             self._mapped = stack.enter_context(mmap.mmap(records, 0, prot=mmap.PROT_READ))
             self._data = stack.enter_context(memoryview(self._mapped))
-            self._tables = Tables(boot_ns(self._data))
+            self._tables, self._series = Tables(boot_ns(self._data)), SeriesMaker(POINTS)
             stack.callback(self._forget)
             self._records = self._read()
             self._whole = False
@@ -89,9 +93,20 @@ class SampleFiles:
         while not self._whole and time.monotonic() < until:
             batch = list(itertools.islice(self._records, BATCH))
             self._tables.add(batch)
+            self._series.add(batch)
             self._write()
             self._whole = len(batch) < BATCH
         return self._whole
+
+    def draw(self, ending: Ending, title: str) -> None:
+        """Draw the chart, if it is not there yet. Raises UnsupportedError: there is nothing to draw with."""
+        if CHART in self._files:
+            return
+        self._series.add([ending.seen(), *read(memoryview(ending.machine))])
+        text = draw(panels_of(self._series.series()), title).encode()
+        file = self._stack.enter_context(UnnamedFile(self._directory))
+        write_all(file.fileno(), text)
+        self._files[CHART] = file
 
     def finish(self, ending: Ending, usage: Usage) -> None:
         """Write the last rows."""
@@ -101,13 +116,14 @@ class SampleFiles:
 
     def _write(self) -> None:
         for name, text in self._tables.take().items():
-            write_all(self._files[name].fileno(), text)
+            write_all(self._files[f"{name}.csv"].fileno(), text)
 
     def link(self, into: Path) -> dict[str, Path]:
         """Name the files; returns the artifacts' names and paths."""
-        paths = {name: into / f"{name}.csv" for name in self._files}
+        paths = {}
         for name, file in self._files.items():
-            file.link(paths[name])
+            file.link(into / name)
+            paths["samples" if name == CHART else name.removesuffix(".csv")] = into / name
         return paths
 
     def close(self) -> None:
@@ -119,10 +135,3 @@ class SampleFiles:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
-
-
-def read_series(records: int, ending: Ending) -> Series:
-    """Return the series of the file `records` (descriptor), for charts. Any thread may do so."""
-    with mmap.mmap(records, 0, prot=mmap.PROT_READ) as mapped, memoryview(mapped) as data:
-        with data[HEADER_SIZE:] as body:
-            return series_of(itertools.chain(read(body), (ending.seen(),), read(memoryview(ending.machine))))

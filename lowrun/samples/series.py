@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 from lowrun.samples.records import Card, Disk, Memory, Record, Tick
 
-__all__ = ["Flow", "Series", "series_of"]
+__all__ = ["Flow", "Series", "SeriesMaker", "series_of"]
 
 NAN = math.nan
+POINTS = 1000
 
 
 @dataclass(slots=True)
@@ -112,38 +113,59 @@ class _Points:
         return Flow(self.times(), self.rates(read), self.rates(written))
 
 
-def series_of(records: Iterable[Record], points: int = 1000) -> Series:
-    """Return the series of `records` (of `records.read`, the last tick and its machine's figures after them)."""
-    ticks = _Points(points, largest=(4,))
-    memory = _Points(points)
-    cards: dict[bytes, _Points] = {}
-    disks: dict[bytes, _Points] = {}
-    before = now = 0.0
-    for record in records:
-        if isinstance(record, Tick):
-            ticks.add(_tick_row(record))
-        elif isinstance(record, Memory):
-            memory.add([record.time_ns, record.available / 1024])
-            before, now = now, float(record.time_ns)
-        elif isinstance(record, Card):
-            counters = [float(record.time_ns), record.received_bytes, record.sent_bytes]
-            cards.setdefault(record.name, _Points(points)).add_after(before, counters)
-        elif isinstance(record, Disk):
-            counters = [float(record.time_ns), record.read_bytes, record.written_bytes]
-            disks.setdefault(record.name, _Points(points)).add_after(before, counters)
-    return Series(
-        times=ticks.times(),
-        cpu_percent=[100 * rate / 1e9 for rate in ticks.rates(1)],
-        processes=[int(value) for value in ticks.column(2)],
-        threads=[int(value) for value in ticks.column(3)],
-        rss_kib=[int(value) for value in ticks.column(4)],
-        calls=ticks.flow(5, 6),
-        storage=ticks.flow(7, 8),
-        machine_times=memory.times(),
-        available_kib=memory.column(1),
-        cards=_flows(cards),
-        disks=_flows(disks),
-    )
+class SeriesMaker:
+    """Makes series of records that come in batches."""
+
+    def __init__(self, points: int = POINTS) -> None:
+        self._limit = points
+        self._ticks = _Points(points, largest=(4,))
+        self._memory = _Points(points)
+        self._cards: dict[bytes, _Points] = {}
+        self._disks: dict[bytes, _Points] = {}
+        #: The machine's reading before the last one, and the last one.
+        self._before = self._now = 0.0
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Take records, in their order."""
+        for record in records:
+            if isinstance(record, Tick):
+                self._ticks.add(_tick_row(record))
+            elif isinstance(record, Memory):
+                self._memory.add([record.time_ns, record.available / 1024])
+                self._before, self._now = self._now, float(record.time_ns)
+            elif isinstance(record, Card):
+                self._device(self._cards, record.name, [record.time_ns, record.received_bytes, record.sent_bytes])
+            elif isinstance(record, Disk):
+                self._device(self._disks, record.name, [record.time_ns, record.read_bytes, record.written_bytes])
+
+    def _device(self, devices: dict[bytes, _Points], name: bytes, row: list[float]) -> None:
+        if name not in devices:
+            devices[name] = _Points(self._limit)
+        devices[name].add_after(self._before, row)
+
+    def series(self) -> Series:
+        """Return the series of all that was taken."""
+        ticks = self._ticks
+        return Series(
+            times=ticks.times(),
+            cpu_percent=[100 * rate / 1e9 for rate in ticks.rates(1)],
+            processes=[int(value) for value in ticks.column(2)],
+            threads=[int(value) for value in ticks.column(3)],
+            rss_kib=[int(value) for value in ticks.column(4)],
+            calls=ticks.flow(5, 6),
+            storage=ticks.flow(7, 8),
+            machine_times=self._memory.times(),
+            available_kib=self._memory.column(1),
+            cards=_flows(self._cards),
+            disks=_flows(self._disks),
+        )
+
+
+def series_of(records: Iterable[Record], points: int = POINTS) -> Series:
+    """Return the series of all `records`."""
+    maker = SeriesMaker(points)
+    maker.add(records)
+    return maker.series()
 
 
 def _tick_row(tick: Tick) -> list[float]:
