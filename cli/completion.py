@@ -61,7 +61,7 @@ def script(shell: str) -> str:
 
 
 def _names(table: Sequence[Option], valued: bool = False) -> str:
-    return " ".join(name for option in table if option.built and (option.value or not valued) for name in option.names)
+    return " ".join(name for option in table if option.value or not valued for name in option.names)
 
 
 def _bash() -> str:
@@ -80,10 +80,9 @@ def _zsh() -> str:
 def _zsh_lines(table: Sequence[Option]) -> str:
     lines = []
     for option in table:
-        if option.built:
-            text = option.text.replace("'", "'\\''").replace(":", "\\:").replace("[", "\\[").replace("]", "\\]")
-            tail = f":{option.value}:_files" if option.value else ""
-            lines += [f"      '*{name}[{text}]{tail}' \\" for name in option.names]
+        text = option.text.replace("'", "'\\''").replace(":", "\\:").replace("[", "\\[").replace("]", "\\]")
+        tail = f":{option.value}:_files" if option.value else ""
+        lines += [f"      '*{name}[{text}]{tail}' \\" for name in option.names]
     return "\n".join(lines)
 
 
@@ -94,10 +93,9 @@ def _fish() -> str:
         (TRACE_OPTIONS, "__fish_seen_subcommand_from trace"),
     ):
         for option in table:
-            if option.built:
-                text = option.text.replace("'", "\\'")
-                names = " ".join(_fish_name(name) for name in option.names)
-                lines.append(f"complete -c lowrun -n '{when}' {names} -d '{text}'" + (" -r" if option.value else ""))
+            text = option.text.replace("'", "\\'")
+            names = " ".join(_fish_name(name) for name in option.names)
+            lines.append(f"complete -c lowrun -n '{when}' {names} -d '{text}'" + (" -r" if option.value else ""))
     return "\n".join(lines) + "\n"
 
 

@@ -12,8 +12,8 @@ COLUMN = 34
 
 
 def option_lines(table: Iterable[Option]) -> str:
-    """Return a line for each option that there is."""
-    return "".join(_line(option) for option in table if option.built)
+    """Return a line for each option."""
+    return "".join(_line(option) for option in table)
 
 
 def _line(option: Option) -> str:

@@ -29,8 +29,6 @@ class Option(NamedTuple):
     value: str = ""
     #: Makes the value of its word; raises ValueError with what is wrong with it.
     convert: Callable[[str], object] = str
-    #: False for an option that a later version will have.
-    built: bool = True
     #: It can be given again: its value is the tuple of all.
     many: bool = False
 
@@ -62,8 +60,6 @@ def parse(table: Sequence[Option], words: Sequence[str], program: str = "lowrun"
             break
         position += 1
         option, name, value = _split(by_name, word, program)
-        if not option.built:
-            raise UsageError(f"{name} is not in this version yet")
         if not option.value:
             if value is not None:
                 raise UsageError(f"{name} takes no value")

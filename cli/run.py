@@ -10,7 +10,18 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 
-from lowrun import Command, Loop, Recorder, Repeater, SignalInfo, UsageError, __version__, summary_dict, to_json
+from lowrun import (
+    Command,
+    Loop,
+    Recorder,
+    Repeater,
+    SignalInfo,
+    Summary,
+    UsageError,
+    __version__,
+    summary_dict,
+    to_json,
+)
 from lowrun.cli import console, words
 from lowrun.cli.jsonfile import JsonFile
 from lowrun.cli.notices import Notices
@@ -41,6 +52,7 @@ def run(options: Options, command_words: Sequence[str]) -> int:
     notices.close()
     if repeater.error is None or summary.results:
         console.say(render(summary, options.runs, console.paint if console.has_colors() else plain))
+        _hint_at_charts(summary)
     if json_file is not None:
         json_file.write(to_json(summary_dict(summary, __version__)))
     if repeater.error is not None:
@@ -92,6 +104,13 @@ def _follow(repeater: Repeater) -> None:
 
 def _interrupt(repeater: Repeater, info: SignalInfo) -> None:
     repeater.interrupt(int(info), from_terminal=info.from_terminal)
+
+
+def _hint_at_charts(summary: Summary) -> None:
+    """Say how to get a chart of samples, if there are samples and no chart."""
+    kept = {name for result in summary.results for name in result.artifacts}
+    if "processes" in kept and "samples" not in kept:
+        console.complain("hint: a chart of the samples needs one more package: pip install 'lowrun[plot]'")
 
 
 def _recorders(options: Options) -> list[Recorder]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -43,9 +42,9 @@ NOTHING_KNOWN = Usage(None, None, None, None)
 
 
 class Samples:
-    """Keeps `processes.csv`, `memory.csv`, `disk.csv` and `network.csv`: see docs/samples.md for their columns.
+    """Keeps `processes.csv`, `memory.csv`, `disk.csv`, `network.csv` (docs/samples.md).
 
-    And `samples.svg`, a picture of them, with the extra `lowrun[plot]`.
+    And a chart of them, `samples.svg`, with the extra `lowrun[plot]`.
 
     `interval` is the time between two samples in seconds, 0.001 or more. There is one at the start and one at the end
     in any case. Raises UsageError.
@@ -69,7 +68,7 @@ class Samples:
         self._settled: Callable[[], None] | None = None
         self._began_ns = self._due_ns = self._rest_until_ns = 0
         self._missed = 0
-        self._executed = self._broken = False
+        self._executed = self._broken = self._drawn = False
 
     def start(self, run: RunInfo, loop: Loop) -> None:
         """Take the first sample. Raises OSError."""
@@ -78,7 +77,7 @@ class Samples:
 
         self.discard()
         self._run, self._loop = run, loop
-        self._executed = self._broken = False
+        self._executed = self._broken = self._drawn = False
         self._machine = Machine()
         self._records = UnnamedFile(run.scratch)
         self._sampler = NativeSampler(self._records.fileno())
@@ -171,6 +170,8 @@ class Samples:
             return
         try:
             whole = self._opened_files().step(SLICE)
+            if whole:
+                self._draw()
         except OSError:
             whole = True  # keep() meets it again, and says so
         if whole:
@@ -178,6 +179,24 @@ class Samples:
             done()
         else:
             self._loop.call_soon(self._make_slice)
+
+    def _draw(self) -> None:
+        """Draw the chart, once, where the library is; one that cannot be drawn is a fault, and the tables are kept."""
+        from shlex import join
+
+        from lowrun.samples import chart
+
+        assert self._run is not None and self._ending is not None
+        if self._drawn or not chart.is_available():
+            return
+
+        self._drawn = True
+        try:
+            self._opened_files().draw(self._ending, join(self._run.command.argv))
+        except OSError:
+            raise
+        except Exception as error:
+            self._run.fault(f"samples: samples.svg is not drawn: {error}")
 
     def _opened_files(self) -> SampleFiles:
         from lowrun.samples.files import SampleFiles
@@ -209,7 +228,8 @@ class Samples:
             while not files.step(SLICE):
                 if self._run.interrupted or kernel.end_is_asked():
                     raise InterruptedError(errno.EINTR, "a signal came while tables were made; samples are not kept")
-            files.finish(self._ending, self._run.usage or NOTHING_KNOWN, shlex.join(self._run.command.argv))
+            self._draw()
+            files.finish(self._ending, self._run.usage or NOTHING_KNOWN)
             return [Artifact(name, path) for name, path in files.link(into).items()]
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):

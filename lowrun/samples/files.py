@@ -1,4 +1,4 @@
-"""The tables of a run and their picture as files, made a slice at a time: hours of samples take a while."""
+"""The tables of a run and their chart as files, made a slice at a time: hours of samples take a while."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import contextlib
 import itertools
 import mmap
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import astuple
 from pathlib import Path
 from typing import NamedTuple
 
 from lowrun.core.fd import UnnamedFile, write_all
-from lowrun.samples import chart
+from lowrun.samples.chart import POINTS, draw, panels_of
 from lowrun.samples.records import HEADER_SIZE, Record, Tick, boot_ns, read
 from lowrun.samples.series import SeriesMaker
 from lowrun.samples.tables import HEADERS, Tables
@@ -20,8 +20,7 @@ from lowrun.values import Usage
 
 __all__ = ["Ending", "SampleFiles"]
 
-#: The artifact's name.
-PICTURE = "samples"
+CHART = "samples.svg"
 #: Records between two looks at the clock; a millisecond's worth or two.
 BATCH = 256
 #: Batches until the pages of the mapped file are given back.
@@ -51,26 +50,26 @@ class Ending(NamedTuple):
             self.time_ns, 0, self.missed, 0, 0, cpu_ns, user_ns, sys_ns, 0, usage.max_rss_kib, 0, 0, io, usage.processes
         )
 
+    def seen(self) -> Tick:
+        """Return the last tick as it was seen."""
+        return Tick(self.time_ns, 0, self.missed, 0, 0, self.cpu_ns, None, None, 0, self.peak_kib, 0, 0, None)
+
 
 class SampleFiles:
-    """The tables of the file `records` (descriptor), which stays open and unchanged meanwhile.
+    """The tables and the chart of the file `records` (descriptor), which stays open and unchanged meanwhile.
 
-    And a picture of them, where the library that draws it is installed.
-    `step` until it is true, then `finish`, then `link`; close it (a context manager). The files have
-    no names before, and are in `directory`'s file system. Raises OSError.
+    `step` until it is true, then `draw`, if a chart is wanted, and `finish`, then `link`; close it (a context manager).
+    The files have no names before, and are in `directory`'s file system. Raises OSError.
     """
 
     def __init__(self, records: int, directory: Path) -> None:
         with contextlib.ExitStack() as stack:
-            names = {name: f"{name}.csv" for name in HEADERS}
-            if chart.is_available():
-                names[PICTURE] = f"{PICTURE}.svg"
-            self._names = names
-            self._files = {name: stack.enter_context(UnnamedFile(directory)) for name in names}
-            self._series = SeriesMaker(chart.POINTS)
+            self._directory = directory
+            #: The file's name -> the file.
+            self._files = {f"{name}.csv": stack.enter_context(UnnamedFile(directory)) for name in HEADERS}
             self._mapped = stack.enter_context(mmap.mmap(records, 0, prot=mmap.PROT_READ))
             self._data = stack.enter_context(memoryview(self._mapped))
-            self._tables = Tables(boot_ns(self._data))
+            self._tables, self._series = Tables(boot_ns(self._data)), SeriesMaker(POINTS)
             stack.callback(self._forget)
             self._records = self._read()
             self._whole = False
@@ -93,33 +92,38 @@ class SampleFiles:
         until = time.monotonic() + seconds
         while not self._whole and time.monotonic() < until:
             batch = list(itertools.islice(self._records, BATCH))
-            self._add(batch)
+            self._tables.add(batch)
+            self._series.add(batch)
+            self._write()
             self._whole = len(batch) < BATCH
         return self._whole
 
-    def finish(self, ending: Ending, usage: Usage, title: str) -> None:
-        """Write the last rows, and draw the picture."""
-        self._add([ending.exact(usage), *read(memoryview(ending.machine))])
-        self._tables.end()
-        self._write()
-        if PICTURE in self._files:
-            drawn = chart.draw(chart.panels_of(self._series.series()), title)
-            write_all(self._files[PICTURE].fileno(), drawn.encode())
+    def draw(self, ending: Ending, title: str) -> None:
+        """Draw the chart, if it is not there yet. Raises UnsupportedError: there is nothing to draw with."""
+        if CHART in self._files:
+            return
+        self._series.add([ending.seen(), *read(memoryview(ending.machine))])
+        text = draw(panels_of(self._series.series()), title).encode()
+        file = self._stack.enter_context(UnnamedFile(self._directory))
+        write_all(file.fileno(), text)
+        self._files[CHART] = file
 
-    def _add(self, records: Sequence[Record]) -> None:
-        self._tables.add(records)
-        self._series.add(records)
+    def finish(self, ending: Ending, usage: Usage) -> None:
+        """Write the last rows."""
+        self._tables.add([ending.exact(usage), *read(memoryview(ending.machine))])
+        self._tables.end()
         self._write()
 
     def _write(self) -> None:
         for name, text in self._tables.take().items():
-            write_all(self._files[name].fileno(), text)
+            write_all(self._files[f"{name}.csv"].fileno(), text)
 
     def link(self, into: Path) -> dict[str, Path]:
         """Name the files; returns the artifacts' names and paths."""
-        paths = {name: into / file_name for name, file_name in self._names.items()}
+        paths = {}
         for name, file in self._files.items():
-            file.link(paths[name])
+            file.link(into / name)
+            paths["samples" if name == CHART else name.removesuffix(".csv")] = into / name
         return paths
 
     def close(self) -> None:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 from lowrun.samples.records import Card, Disk, Memory, Record, Tick
 
-__all__ = ["Flow", "Series", "SeriesMaker"]
+__all__ = ["Flow", "Series", "SeriesMaker", "series_of"]
 
 NAN = math.nan
+POINTS = 1000
 
 
 @dataclass(slots=True)
@@ -113,18 +114,19 @@ class _Points:
 
 
 class SeriesMaker:
-    """Makes the series of records that are added in their order."""
+    """Makes series of records that come in batches."""
 
-    def __init__(self, points: int) -> None:
-        self._points = points
+    def __init__(self, points: int = POINTS) -> None:
+        self._limit = points
         self._ticks = _Points(points, largest=(4,))
         self._memory = _Points(points)
         self._cards: dict[bytes, _Points] = {}
         self._disks: dict[bytes, _Points] = {}
+        #: The machine's reading before the last one, and the last one.
         self._before = self._now = 0.0
 
     def add(self, records: Iterable[Record]) -> None:
-        """Take records of `records.read`."""
+        """Take records, in their order."""
         for record in records:
             if isinstance(record, Tick):
                 self._ticks.add(_tick_row(record))
@@ -132,16 +134,17 @@ class SeriesMaker:
                 self._memory.add([record.time_ns, record.available / 1024])
                 self._before, self._now = self._now, float(record.time_ns)
             elif isinstance(record, Card):
-                self._add_counters(self._cards, record, record.received_bytes, record.sent_bytes)
+                self._device(self._cards, record.name, [record.time_ns, record.received_bytes, record.sent_bytes])
             elif isinstance(record, Disk):
-                self._add_counters(self._disks, record, record.read_bytes, record.written_bytes)
+                self._device(self._disks, record.name, [record.time_ns, record.read_bytes, record.written_bytes])
 
-    def _add_counters(self, found: dict[bytes, _Points], record: Card | Disk, read: int, written: int) -> None:
-        points = found.setdefault(record.name, _Points(self._points))
-        points.add_after(self._before, [float(record.time_ns), read, written])
+    def _device(self, devices: dict[bytes, _Points], name: bytes, row: list[float]) -> None:
+        if name not in devices:
+            devices[name] = _Points(self._limit)
+        devices[name].add_after(self._before, row)
 
     def series(self) -> Series:
-        """Return the series of all that was added."""
+        """Return the series of all that was taken."""
         ticks = self._ticks
         return Series(
             times=ticks.times(),
@@ -156,6 +159,13 @@ class SeriesMaker:
             cards=_flows(self._cards),
             disks=_flows(self._disks),
         )
+
+
+def series_of(records: Iterable[Record], points: int = POINTS) -> Series:
+    """Return the series of all `records`."""
+    maker = SeriesMaker(points)
+    maker.add(records)
+    return maker.series()
 
 
 def _tick_row(tick: Tick) -> list[float]:
