@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,12 @@ def fields(path: Path, names: str, only: str = "") -> list[list[str]]:
 
 
 def capinfos(path: Path) -> dict[str, str]:
-    """What capinfos says of the file; it must have nothing to complain of."""
+    """What capinfos says of the file, of its first interface; it must have nothing to complain of."""
     done = subprocess.run(["capinfos", str(path)], capture_output=True, text=True, check=True)
     assert done.stderr == ""
-    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in done.stdout.splitlines())}
+    pairs = (re.split("[:=]", line, maxsplit=1) for line in done.stdout.splitlines())
+    found: dict[str, str] = {}
+    for pair in pairs:
+        if len(pair) == 2:
+            found.setdefault(pair[0].strip(), pair[1].strip())
+    return found

@@ -181,9 +181,9 @@ class Capture:
             close_rings(rings)
 
     def close(self) -> None:
-        """Close the rings; the second time does nothing."""
-        self._unwatch()
-        self._close(list(self._rings.values()))
+        """Close the rings, unless a run takes part; they are made anew when one is to."""
+        if not self._sessions:
+            self._close(list(self._rings.values()))
 
     def __del__(self) -> None:
         self.close()

@@ -276,6 +276,10 @@ class Packets:
         self._record = self._sorted = None
         self._run = self._loop = self._session = self._file = None
 
+    def close(self) -> None:
+        """Close the rings, unless a copy of this recorder has a run under way."""
+        self._capture.close()
+
 
 def _why(error: OSError) -> str:
     return reason(error.errno or 0, Path("/proc/self/status").read_text(), Path("/proc/self/uid_map").read_text())

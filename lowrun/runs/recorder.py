@@ -16,7 +16,7 @@ from typing import Protocol, runtime_checkable
 from lowrun.core.loop import Loop
 from lowrun.values import Artifact, Command, Usage
 
-__all__ = ["Recorder", "RunInfo"]
+__all__ = ["LastingRecorder", "Recorder", "RunInfo"]
 
 
 @runtime_checkable
@@ -41,6 +41,14 @@ class Recorder(Protocol):
 
     def discard(self) -> None:
         """Forget what was recorded."""
+
+
+@runtime_checkable
+class LastingRecorder(Recorder, Protocol):
+    """A recorder that keeps something open from one run to the next."""
+
+    def close(self) -> None:
+        """No run of this repetition follows. The recorder may be started again all the same."""
 
 
 @dataclass(slots=True)

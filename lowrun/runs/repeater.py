@@ -24,7 +24,7 @@ from lowrun.core.loop import LONGEST, Loop, Timer
 from lowrun.core.process import open_standard_fds
 from lowrun.errors import BusyError, UsageError
 from lowrun.runs.directory import OutputDirectory
-from lowrun.runs.recorder import Recorder
+from lowrun.runs.recorder import LastingRecorder, Recorder
 from lowrun.runs.run import Run, RunPlan
 from lowrun.steps import warn
 from lowrun.values import Command, Result, Summary, Word
@@ -333,6 +333,9 @@ class Repeater:
             self._prepare.close()
         for fd in self._owned:
             fd.close()
+        for recorder in self._recorders:
+            if isinstance(recorder, LastingRecorder):
+                recorder.close()
 
     def close(self) -> None:
         """End what is under way, at once and without a Result; the second time does nothing.
