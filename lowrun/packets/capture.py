@@ -206,6 +206,15 @@ class Capture:
 
     def leave(self, session: Session) -> None:
         """Take everything that was sent until now, and no more: all of it is in the file, or counted as dropped."""
+        try:
+            self._take_all(session)
+        finally:
+            self._sessions.remove(session)
+            self._hand_out()
+            if not self._sessions:
+                self._unwatch()
+
+    def _take_all(self, session: Session) -> None:
         rings = session.rings
         # What is being handled now can be the run's last packet. What was in
         # the ring before that has its bytes, what came meanwhile maybe not.
@@ -220,10 +229,6 @@ class Capture:
         assert self._buffer is not None
         for ring in rings:
             ring.take_open(self._buffer, ring.counts.packets)
-        self._sessions.remove(session)
-        self._hand_out()
-        if not self._sessions:
-            self._unwatch()
 
     def _hand_out(self) -> None:
         for ring in self._rings.values():

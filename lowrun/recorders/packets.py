@@ -14,13 +14,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 from lowrun.core.fd import OwnedFd, UnnamedFile, write_all
 from lowrun.core.loop import Loop
 from lowrun.core.packets import CaptureFile, Interface, sort_packets
-from lowrun.errors import DeniedError, UnsupportedError, UsageError
+from lowrun.errors import ClosedError, DeniedError, UnsupportedError, UsageError
 from lowrun.packets.capture import SMALLEST_RING, Capture, Session
 from lowrun.packets.denial import reason
 from lowrun.packets.interfaces import chosen, interfaces_here, link_of
@@ -82,6 +83,8 @@ class Packets:
         self._first = 0
         self._sorting: threading.Thread | None = None
         self._sorted: UnnamedFile | None = None
+        #: To be called when that is done.
+        self._settled: Callable[[], None] | None = None
 
     def _new_capture(self) -> Capture:
         return Capture(self._filter, self._ring_size, self._snaplen)
@@ -172,15 +175,22 @@ class Packets:
         if not self._run.kept or self._file.ordered:
             done()
             return
+        self._settled = done
         loop = self._loop
 
         def work() -> None:
             self._put_in_order()
-            if not loop.closed:
-                loop.call_soon_threadsafe(done)
+            with suppress(ClosedError):
+                loop.call_soon_threadsafe(self._in_order)
 
         self._sorting = threading.Thread(target=work, name="lowrun-packets")
         self._sorting.start()
+
+    def _in_order(self) -> None:
+        """Go on, unless the run was cut short meanwhile."""
+        done, self._settled = self._settled, None
+        if done is not None:
+            done()
 
     def _put_in_order(self) -> None:
         """Make the file anew with its packets in order of time, or leave it as it is and say so."""
@@ -198,6 +208,7 @@ class Packets:
 
     def stop(self) -> None:
         """Take part no more; say what was lost."""
+        self._settled = None
         if self._session is None:
             return
         self._session.leave()
