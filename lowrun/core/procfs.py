@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["backlogged", "effective_capabilities", "own_cgroup_v2", "unescape"]
+__all__ = ["backlogged", "dropped_by_interfaces", "effective_capabilities", "own_cgroup_v2", "unescape"]
 
 
 def unescape(field: str) -> str:
@@ -30,6 +30,12 @@ def backlogged(softnet_stat: str) -> set[int]:
         for fields in lines
         if len(fields) > SOFTNET_CPU and int(fields[SOFTNET_BACKLOG], 16) > 0
     }
+
+
+def dropped_by_interfaces(net_dev: str) -> dict[str, int]:
+    """Return how many incoming packets each interface had no room for, by the text of /proc/net/dev."""
+    lines = [line.rpartition(":") for line in net_dev.splitlines() if ":" in line]
+    return {name.strip(): int(figures.split()[3]) for name, _, figures in lines}
 
 
 def own_cgroup_v2(cgroup: str, mountinfo: str) -> str | None:

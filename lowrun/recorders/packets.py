@@ -21,6 +21,7 @@ from pathlib import Path
 from lowrun.core.fd import OwnedFd, UnnamedFile, write_all
 from lowrun.core.loop import Loop
 from lowrun.core.packets import CaptureFile, Interface, sort_packets
+from lowrun.core.procfs import dropped_by_interfaces
 from lowrun.errors import ClosedError, DeniedError, UnsupportedError, UsageError
 from lowrun.packets.capture import SMALLEST_RING, Capture, Session
 from lowrun.packets.denial import reason
@@ -79,6 +80,8 @@ class Packets:
         self._record: UnnamedFile | None = None
         self._file: CaptureFile | None = None
         self._session: Session | None = None
+        #: At the start, what each interface had dropped; {}: not known.
+        self._dropped: dict[str, int] = {}
         #: Where the packets begin in the file.
         self._first = 0
         self._sorting: threading.Thread | None = None
@@ -114,6 +117,7 @@ class Packets:
             raise DeniedError(f"no packets are captured: {_why(error)}") from error
         self._record = UnnamedFile(self._run.scratch)
         self._interfaces = interfaces
+        self._dropped = _dropped_by_interfaces() if sockets is None else {}
         try:
             write_all(self._record.fileno(), self._head(self._run))
             self._file = CaptureFile(self._record.fileno())
@@ -258,14 +262,16 @@ class Packets:
     def _tail(self) -> bytes:
         session, file = self._session, self._file
         assert session is not None and file is not None
+        dropped = _dropped_by_interfaces()
         parts = []
-        for number, counts in enumerate(session.counts):
+        for number, (ring, counts) in enumerate(zip(session.rings, session.counts, strict=True)):
+            name, before = ring.interface.name, self._dropped.get(ring.interface.name)
             accepted = counts.packets + counts.drops
             statistics = InterfaceStatistics(
                 start_ns=session.started_ns,
                 end_ns=session.ended_ns,
                 received=None if self._filter else accepted,
-                interface_drops=None,
+                interface_drops=None if before is None else dropped.get(name, before) - before,
                 accepted=accepted,
                 kernel_drops=counts.drops,
                 delivered=counts.packets,
@@ -294,6 +300,14 @@ class Packets:
 
 def _why(error: OSError) -> str:
     return reason(error.errno or 0, Path("/proc/self/status").read_text(), Path("/proc/self/uid_map").read_text())
+
+
+def _dropped_by_interfaces() -> dict[str, int]:
+    try:
+        with open("/proc/net/dev") as file:
+            return dropped_by_interfaces(file.read())
+    except OSError:
+        return {}
 
 
 @cache
