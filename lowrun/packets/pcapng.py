@@ -88,7 +88,7 @@ class InterfaceStatistics:
     #: Accepted, and dropped by the kernel: the ring was full.
     kernel_drops: int
     #: Accepted and in the file.
-    delivered: int
+    delivered: int | None
 
 
 def _time(ns: int) -> bytes:

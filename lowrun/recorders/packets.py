@@ -274,7 +274,7 @@ class Packets:
                 interface_drops=None if before is None else dropped.get(name, before) - before,
                 accepted=accepted,
                 kernel_drops=counts.drops,
-                delivered=counts.packets,
+                delivered=None if file.error else counts.packets,
             )
             parts.append(statistics_block(number, statistics))
         return b"".join(parts)

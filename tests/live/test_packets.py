@@ -106,7 +106,7 @@ def test_the_file_says_what_it_is(tmp_path: Path) -> None:
 
 def test_losses_are_counted_and_said(tmp_path: Path) -> None:
     """A ring of 64 KiB and a flood: captured + dropped = sent, exactly, and the run says so."""
-    sent = 200_000
+    sent = 50_000
     packets = lr.Packets("lo", ring_size=64 << 10, filter="udp and udp[4:2] = 1208")
     for attempt in range(5):
         result = lr.run(
@@ -457,3 +457,25 @@ def test_many_interfaces_have_small_rings(pair: tuple[str, str], tmp_path: Path)
     seen = Seen(tmp_path / "out" / "run-0001" / "net.pcapng")
     assert len(seen.interfaces) == len(seen.statistics) == 102
     assert len(fields(tmp_path / "out" / "run-0001" / "net.pcapng", "icmp.type", "icmp")) == 2
+
+
+def test_without_the_right_the_run_goes_on(tmp_path: Path) -> None:
+    """Who may not capture gets one line with the missing capability and the remedy, and the command's exit code."""
+    command = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        LOWRUN,
+        "-nt",
+        "-c",
+        "3",
+        "sh",
+        "-c",
+        "exit 3",
+    ]
+    tmp_path.chmod(0o777)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 3
+    (line,) = [line for line in done.stderr.splitlines() if "warning: packets: " in line]
+    assert "the capability CAP_NET_RAW is missing; run lowrun as root" in line

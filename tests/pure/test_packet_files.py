@@ -11,7 +11,6 @@ from pcapng import FileScanner
 from pcapng.blocks import EnhancedPacket
 
 from lowrun.core.packets import sort_packets
-from lowrun.core.procfs import backlogged
 from lowrun.packets.capture import ring_layout
 from lowrun.packets.pcapng import interface_block, section_block
 
@@ -61,10 +60,3 @@ def test_many_rings_are_small(interfaces: int) -> None:
     size, _block = ring_layout(None, interfaces)
     assert size * interfaces <= 64 << 20
     assert ring_layout(None, 1)[0] == 32 << 20
-
-
-def test_a_queue_with_packets_is_seen() -> None:
-    """The twelfth figure of a processor's line is how many packets wait; old kernels have none."""
-    line = "00131f04 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 {} {}\n"
-    assert backlogged(line.format("00000000", "00000000") + line.format("00000003", "0000000a")) == {10}
-    assert backlogged("00131f04 00000000 00000000\n") == set()

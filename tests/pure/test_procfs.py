@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lowrun.core.procfs import own_cgroup_v2
+from lowrun.core.procfs import backlogged, dropped_by_interfaces, own_cgroup_v2
 
 V2 = "24 1 0:22 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n"
 HYBRID = (
@@ -28,3 +28,17 @@ NESTED = "41 30 0:29 /a/b /mnt/my\\040cg rw - cgroup2 cgroup2 rw\n"
 def test_own_cgroup(cgroup: str, mounts: str, directory: str | None) -> None:
     """The cgroup v2 directory is the mount's point and the path below its root."""
     assert own_cgroup_v2(cgroup, mounts) == directory
+
+
+def test_a_queue_with_packets_is_seen() -> None:
+    """The twelfth figure of a processor's line is how many packets wait; old kernels have none."""
+    line = "00131f04 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 {} {}\n"
+    assert backlogged(line.format("00000000", "00000000") + line.format("00000003", "0000000a")) == {10}
+    assert backlogged("00131f04 00000000 00000000\n") == set()
+
+
+def test_what_interfaces_drop_is_read() -> None:
+    """The fourth figure of an interface's line in /proc/net/dev is how many packets it had no room for."""
+    heads = "Inter-|   Receive    |  Transmit\n face |bytes    packets errs drop fifo|bytes    packets\n"
+    text = heads + "    lo: 1391468   14035    0    0    0     0\neth0.7:       1       2    3    4    5     6\n"
+    assert dropped_by_interfaces(text) == {"lo": 0, "eth0.7": 4}
