@@ -16,7 +16,9 @@
  * signal->maxrss of the last thread is what wait4 will tell of the process.
  *
  * (taskstats, made for this, gives io in whole KiB and in whole 1024 calls,
- * and a CPU time that lacks what has been used since the last tick: tsacct.c.)
+ * and a CPU time that lacks what has been used since the last tick: tsacct.c.
+ * A task's CPU time is not up to date here, either. What its ticks found it doing, in user or in
+ * kernel mode, is what the kernel itself splits exact sums by: cputime_adjust.)
  *
  * The sums are per processor: no two programs add to the same ones.
  */
@@ -30,7 +32,7 @@
 #define CPUS_MAX 8192                  /* CONFIG_NR_CPUS of the largest distributions */
 #define FIELDS 7
 
-enum place { PARENT, PID, TGID, SIGNAL, PEAK, FIRST_FIELD };
+enum place { PARENT, PID, TGID, SIGNAL, PEAK, USER, SYSTEM, FIRST_FIELD };
 
 static const struct lr_btf_member places[LR_EXITS_PLACES] = {
     [PARENT] = { "task_struct", "real_parent", 0 },
@@ -38,6 +40,8 @@ static const struct lr_btf_member places[LR_EXITS_PLACES] = {
     [TGID] = { "task_struct", "tgid", 0 },
     [SIGNAL] = { "task_struct", "signal", 0 },
     [PEAK] = { "signal_struct", "maxrss", 0 },
+    [USER] = { "task_struct", "utime", 0 },
+    [SYSTEM] = { "task_struct", "stime", 0 },
     [FIRST_FIELD] = { "task_io_accounting", "rchar", 0 },
     { "task_io_accounting", "wchar", 0 },
     { "task_io_accounting", "syscr", 0 },
@@ -52,6 +56,7 @@ static const struct lr_btf_member accounting = { "task_struct", "ioac", 0 };
 struct sums {
     uint64_t fields[FIELDS];
     uint64_t peak_pages;
+    uint64_t user, system;             /* of whole ticks */
     uint64_t processes;
     uint64_t too_deep;                 /* tasks whose way up was too long */
 };
@@ -195,6 +200,11 @@ static void on_exit_of(struct code *code, const struct lr_exits_layout *layout, 
         LOAD(R1, FRAME, NUMBER);
         add_to(code, offsetof(struct sums, fields) + (size_t) i * 8, R1);
     }
+    for (int i = 0; i < 2; i++) {
+        copy(code, NUMBER, TASK, layout->offsets[USER + i], 8);
+        LOAD(R1, FRAME, NUMBER);
+        add_to(code, offsetof(struct sums, user) + (size_t) i * 8, R1);
+    }
     copy(code, POINTER, TASK, layout->offsets[SIGNAL], 8);
     LOAD(AT, FRAME, POINTER);
     copy(code, NUMBER, AT, layout->offsets[PEAK], 8);
@@ -289,12 +299,16 @@ int lr_exits_read(int map, struct lr_exits *ret_exits)
             sum.fields[field] += all[i].fields[field];
         if (all[i].peak_pages > sum.peak_pages)
             sum.peak_pages = all[i].peak_pages;
+        sum.user += all[i].user;
+        sum.system += all[i].system;
         sum.processes += all[i].processes;
         sum.too_deep += all[i].too_deep;
     }
     free(all);
     memcpy(&ret_exits->io, sum.fields, sizeof ret_exits->io);
     ret_exits->max_rss_kib = sum.peak_pages * ((uint64_t) sysconf(_SC_PAGESIZE) / 1024);
+    ret_exits->user_ticks_ns = sum.user;
+    ret_exits->sys_ticks_ns = sum.system;
     ret_exits->processes = sum.processes;
     ret_exits->too_deep = sum.too_deep;
     return result;

@@ -77,13 +77,14 @@ struct lr_btf_member {
 int lr_btf_offsets(const char *path, struct lr_btf_member *wanted, int count);
 
 /* ---- what a tree used, counted at its exits: exits.c ---- */
-#define LR_EXITS_PLACES 12
+#define LR_EXITS_PLACES 14
 struct lr_exits_layout {
     int offsets[LR_EXITS_PLACES];
 };
 struct lr_exits {
     struct lr_io io;
     uint64_t max_rss_kib;   /* of the largest process */
+    uint64_t user_ticks_ns, sys_ticks_ns; /* CPU time as the ticks found it: a share, no sum */
     uint64_t processes;     /* that were made */
     uint64_t too_deep;      /* processes and threads of which it is not known whose they are */
 };

@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #include "keeper.h"
 
@@ -59,7 +60,8 @@ static void park(struct launch *launch)
 
     /* Yama lets only an ancestor attach; EINVAL where there is no Yama. */
     SYS5(prctl, PR_SET_PTRACER, launch->request->tracer, 0, 0, 0);
-    attempt(launch, LR_STEP_PARK, SYS6(sendto, KEEPER_SOCKET, &event, sizeof event, 0, 0, 0));
+    /* sendto and recvfrom: write and read would count as the command's own (proc_pid_io(5)). */
+    attempt(launch, LR_STEP_PARK, SYS6(sendto, KEEPER_SOCKET, &event, sizeof event, MSG_NOSIGNAL, 0, 0));
     do
         n = SYS6(recvfrom, KEEPER_SOCKET, &launch->go, sizeof launch->go, 0, 0, 0);
     while (n == -EINTR);

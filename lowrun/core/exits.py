@@ -30,11 +30,13 @@ FIRST_PID_NAMESPACE = "pid:[4026531836]"
 class ExitTotals:
     """Sums over all threads of a tree that have exited; `max_rss_kib` is its largest process's peak.
 
+    `user_share` is the part of its CPU time that was user mode, as the ticks found it, None without a tick.
     `too_deep` counts processes and threads of which it is not known whose they are.
     """
 
     io: IoUsage
     max_rss_kib: int
+    user_share: float | None
     processes: int
     too_deep: int
 
@@ -66,7 +68,9 @@ class ExitCounter:
         """Return the sums so far. Raises OSError, ClosedError."""
         out = ffi.new("struct lr_exits *")
         check(lib.lr_exits_read(self._fds[0].fileno(), out), "bpf")
-        return ExitTotals(io_usage(out.io), out.max_rss_kib, out.processes, out.too_deep)
+        ticks = out.user_ticks_ns + out.sys_ticks_ns
+        share = out.user_ticks_ns / ticks if ticks else None
+        return ExitTotals(io_usage(out.io), out.max_rss_kib, share, out.processes, out.too_deep)
 
     def close(self) -> None:
         """Count no more; the second time does nothing."""

@@ -36,6 +36,11 @@ class ExitAccounts:
         finally:
             counter.close()
 
+    @property
+    def user_share(self) -> float | None:
+        """The part of the tree's CPU time that was user mode; None: not known."""
+        return None if self._totals is None else self._totals.user_share
+
     def usage(self) -> Usage | None:
         """Return all but CPU time; None: nothing is known. Raises InternalError when some exits belong to nobody."""
         totals = self._totals

@@ -320,7 +320,14 @@ class Run:
             return NOTHING_USED, []
         if process.usage is None or process.pid is None:
             return nothing_known("part of the tree could not be waited for")
-        return account(process.usage, process.pid, process.wall_s, self._testimonies(), self._info.counts_io)
+        return account(
+            process.usage,
+            process.pid,
+            process.wall_s,
+            self._testimonies(),
+            wants_io=self._info.counts_io,
+            user_share=self._exits.user_share,
+        )
 
     def _testimonies(self) -> list[Usage]:
         found = []

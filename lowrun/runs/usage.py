@@ -38,13 +38,20 @@ UNCOUNTED_IO = "this kernel does not count it (CONFIG_TASK_IO_ACCOUNTING), or /p
 
 
 def account(
-    tree: TreeUsage, pid: int, wall_s: float, witnesses: Sequence[Usage], wants_io: bool
+    tree: TreeUsage,
+    pid: int,
+    wall_s: float,
+    witnesses: Sequence[Usage],
+    *,
+    wants_io: bool = False,
+    user_share: float | None = None,
 ) -> tuple[Usage, list[str]]:
     """Return the usage of a tree and the faults: what is None, and why.
 
     `witnesses` are what a tracer and the exit accounting counted: each figure is exact or a
     lower bound that misses nothing but teardown, or None; so the largest is the truth. `pid` is the command's,
-    `wall_s` how long it ran, `wants_io` says whether somebody asked for `io`.
+    `wall_s` how long it ran, `wants_io` says whether somebody asked for `io`, `user_share`
+    is the part of the CPU time that was user mode: by it the inherited counter's sum is split.
     """
     faults: list[str] = []
     waited = tree.user_us + tree.sys_us
@@ -57,6 +64,8 @@ def account(
     times = [(seen.user_s, seen.sys_s) for seen in witnesses if seen.user_s is not None and seen.sys_s is not None]
     if hidden and tree.group_us:
         times.append((tree.group_us[0] / 1e6, tree.group_us[1] / 1e6))
+    elif hidden and user_share is not None:
+        times.append((tree.tree_ns / 1e9 * user_share, tree.tree_ns / 1e9 * (1 - user_share)))
     user: float | None = None
     system: float | None = None
     if times or not hidden:
