@@ -34,7 +34,7 @@ __all__ = ["Samples"]
 
 #: Seconds.
 SHORTEST, LONGEST = 0.001, 86400.0
-#: A look that took more processor time than such a part of the interval is followed by a pause of so many times as long.
+#: A look that took more processor time than such a part of the interval is followed by a pause of so many times that.
 PAUSE = 4
 #: Tables are made for so long at a time; seconds.
 SLICE = 0.01

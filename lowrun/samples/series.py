@@ -95,9 +95,9 @@ class _Points:
         """Return the growth of a counter per second, from each row's predecessor to it; 0 for the first."""
         found = [0.0] if self.rows else []
         for before, row in zip(self.rows, self.rows[1:], strict=False):
-            seconds = (row[0] - before[0]) / 1e9
-            growth = row[column] - before[column]
-            found.append(max(0.0, growth / seconds) if seconds > 0 else (NAN if math.isnan(growth) else 0.0))
+            seconds, growth = (row[0] - before[0]) / 1e9, row[column] - before[column]
+            # What is not known stays so: no comparison with NaN is true.
+            found.append(0.0 if seconds <= 0 or growth < 0 else growth / seconds)
         return found
 
     def column(self, column: int) -> list[float]:
