@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from lowrun.samples.records import Card, Disk, Memory, Record, Tick
+from lowrun.samples.records import Card, Disk, Memory, ProcessSample, Record, Tick
 
 __all__ = ["Flow", "Series", "SeriesMaker", "series_of"]
 
@@ -128,6 +128,8 @@ class SeriesMaker:
     def add(self, records: Iterable[Record]) -> None:
         """Take records, in their order."""
         for record in records:
+            if isinstance(record, ProcessSample):
+                continue
             if isinstance(record, Tick):
                 self._ticks.add(_tick_row(record))
             elif isinstance(record, Memory):
