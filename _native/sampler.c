@@ -15,7 +15,8 @@
  *
  * A process whose CPU clock stands still has done nothing: its state, times,
  * calls and children are as they were, and only now and then all is read again:
- * others can take its memory away, and give it orphans.
+ * others can take its memory away, and give it orphans. The clock is read at
+ * every tick, the files no more often than READ_NS and STATUS_NS say.
  */
 #include "lowrun.h"
 #include "sampler.h"
@@ -24,7 +25,9 @@
 
 #define SLOTS 1024
 #define BUFFER_SIZE 65536
-#define WHOLE_NS 90000000       /* all of a process, with peak and swap, which cost most, is read no more often */
+#define READ_NS 15000000        /* stat, io and children of a process that has run: some 10 microseconds */
+#define STATUS_NS 90000000      /* its status, for peak and swap: as much again */
+#define IDLE_NS 1000000000      /* all of one that has not run */
 #define PSS_SHARE 400           /* PSS may take this part of one core's time, */
 #define PSS_LONGEST_NS 10000000 /* and no longer than this at once */
 #define PSS_FIRST_NS 10         /* of a unit, until it was measured; see weigh */
@@ -179,12 +182,15 @@ static void forget_dead(struct lr_sampler *s)
 
 static int read_process(struct lr_sampler *s, struct lr_sampled *p)
 {
-    bool first = !p->is_read, whole = first || s->now_ns - p->whole_ns >= WHOLE_NS;
-    int result, ran = lr_sampled_clock(p);
+    const bool first = !p->is_read;
+    const int ran = lr_sampled_clock(p);
+    int result;
 
     if (ran < 0)
         return ran;
-    if (!ran && !whole && p->kept)
+    p->is_old |= ran;
+    p->is_status_old |= ran;
+    if (!first && s->now_ns - p->read_ns < (p->is_old ? READ_NS : IDLE_NS))
         return 0;
     /* How many threads it has is known only then. */
     if (first && (result = lr_sampled_stat(p)) < 0)
@@ -192,10 +198,13 @@ static int read_process(struct lr_sampler *s, struct lr_sampled *p)
     lr_sampled_children(p, meet_child, s);
     if (!first && (result = lr_sampled_stat(p)) < 0)
         return result;
-    if (whole) {
-        p->whole_ns = s->now_ns;
+    if (first || s->now_ns - p->status_ns >= (p->is_status_old ? STATUS_NS : IDLE_NS)) {
+        p->status_ns = s->now_ns;
+        p->is_status_old = false;
         lr_sampled_status(p);
     }
+    p->read_ns = s->now_ns;
+    p->is_old = false;
     return lr_sampled_io(p);
 }
 
@@ -300,7 +309,7 @@ static void add_up(struct lr_sampler *s, struct lr_sample_tick *tick)
 static void write_process(struct lr_sampler *s, const struct lr_sampled *p)
 {
     struct lr_sample_process row = {
-        .pid = p->pid, .ppid = p->ppid, .threads = p->threads, .state = p->state, .name_size = p->name_size,
+        .pid = p->pid, .ppid = p->ppid, .threads = p->threads, .state = p->state,
         .start_ns = (int64_t) (p->start_ticks * (1000000000 / (uint64_t) sysconf(_SC_CLK_TCK))),
         .cpu_ns = p->cpu_ns, .user_ns = p->user_ns, .sys_ns = p->sys_ns, .rss_kib = p->rss_kib,
     };

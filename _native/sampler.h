@@ -47,12 +47,11 @@ struct lr_sample_process {
     int32_t pid, ppid;
     uint32_t threads;
     uint8_t state;
-    uint8_t name_size;
-    uint16_t flags;         /* 0 */
+    uint8_t pad[3];
     int64_t start_ns;       /* CLOCK_BOOTTIME */
     uint64_t cpu_ns, user_ns, sys_ns; /* its own threads */
     uint64_t rss_kib;
-    char name[LR_SAMPLE_NAME];
+    char name[LR_SAMPLE_NAME]; /* NULs behind it */
 };
 
 /* ---- between sampler.c and sampler_files.c ---- */
@@ -63,7 +62,8 @@ enum lr_process_file { LR_FILE_CHILDREN, LR_FILE_STAT, LR_FILE_IO, LR_FILE_STATU
 struct lr_sampled {
     struct lr_sampled *next;        /* of the same slot */
     uint64_t tick;                  /* the last one that it was met at */
-    int64_t whole_ns;               /* when all of it was last read */
+    int64_t read_ns, status_ns;     /* when its files, and its status, were last read, */
+    bool is_old, is_status_old;     /* and whether it has run since */
     int files[LR_FILE_COUNT];       /* -1: not open */
     bool kept;                      /* its files stay open between ticks */
     bool dead, is_read, io_known;
@@ -71,7 +71,7 @@ struct lr_sampled {
     int32_t pid, ppid;
     clockid_t clock;
     uint32_t threads;
-    uint8_t state, name_size;
+    uint8_t state;
     char name[LR_SAMPLE_NAME];
     uint64_t start_ticks;
     uint64_t cpu_ns, user_ns, sys_ns;

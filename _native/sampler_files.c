@@ -145,7 +145,6 @@ static void copy_name(struct lr_sampled *process, const char *from, const char *
         size = sizeof process->name;
     memset(process->name, 0, sizeof process->name);
     memcpy(process->name, from, size);
-    process->name_size = (uint8_t) size;
 }
 
 /* Returns -ESRCH, too, when the pid is another process's by now. */

@@ -34,8 +34,8 @@ __all__ = ["Samples"]
 
 #: Seconds.
 SHORTEST, LONGEST = 0.001, 86400.0
-#: A look that took longer than such a part of the interval is followed by a pause: as many times as long as it took.
-PAUSE = 10
+#: A look that took more processor time than such a part of the interval is followed by a pause of so many times that.
+PAUSE = 4
 #: Tables are made for so long at a time; seconds.
 SLICE = 0.01
 NOTHING_KNOWN = Usage(None, None, None, None)
@@ -111,6 +111,7 @@ class Samples:
         if now < self._rest_until_ns:
             self._missed += overdue + 1
             return
+        began = time.thread_time_ns()
         try:
             self._sampler.tick(now, max(0, late), self._missed + overdue)
             if self._machine.is_due(now):
@@ -118,7 +119,7 @@ class Samples:
         except OSError as error:
             self._break_off(error)
         self._missed = 0
-        took = self._now_ns() - now
+        took = time.thread_time_ns() - began
         if took * PAUSE > self._interval_ns:
             self._rest_until_ns = now + took * PAUSE
 

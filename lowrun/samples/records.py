@@ -23,7 +23,7 @@ HEADER_SIZE = HEADER.size
 #: Size of the whole record, kind.
 RECORD = struct.Struct("<IHH")
 TICK = struct.Struct("<qQIIIIQQQQQqq7Q")
-PROCESS = struct.Struct("<iiIBBHqQQQQ16s")
+PROCESS = struct.Struct("<iiIc3xqQQQQ16s")
 MEMORY = struct.Struct("<qQQ")
 DISK = struct.Struct("<q5Q")
 CARD = struct.Struct("<q8Q")
@@ -66,7 +66,7 @@ class ProcessSample(NamedTuple):
     ppid: int
     threads: int
     #: A letter of ps(1): R, S, D, T, Z...
-    state: str
+    state: bytes
     #: On CLOCK_BOOTTIME, as /proc/PID/stat has it.
     start_ns: int
     #: Of its own threads, the dead ones included.
@@ -74,7 +74,13 @@ class ProcessSample(NamedTuple):
     user_ns: int
     sys_ns: int
     rss_kib: int
-    name: bytes
+    #: With NULs behind it, as in the record.
+    padded_name: bytes
+
+    @property
+    def name(self) -> bytes:
+        """What ps(1) calls it."""
+        return self.padded_name.rstrip(b"\0")
 
 
 class Memory(NamedTuple):
@@ -155,11 +161,6 @@ def _tick(data: memoryview, at: int) -> Tick:
     )  # fmt: skip
 
 
-def _process(data: memoryview, at: int) -> ProcessSample:
-    pid, ppid, threads, state, length, _, start, cpu, user, system, rss, name = PROCESS.unpack_from(data, at)
-    return ProcessSample(pid, ppid, threads, chr(state), start, cpu, user, system, rss, name[:length])
-
-
 def read(data: memoryview) -> Iterator[Record]:
     """Yield the records in `data` (what follows the file's header); one that is not whole ends it."""
     at, end = 0, len(data)
@@ -169,7 +170,7 @@ def read(data: memoryview) -> Iterator[Record]:
         if size < RECORD.size or at > end:
             return
         if kind == KIND_PROCESS:
-            yield _process(data, body)
+            yield ProcessSample._make(PROCESS.unpack_from(data, body))
         elif kind == KIND_TICK:
             yield _tick(data, body)
         elif kind == KIND_MEMORY:

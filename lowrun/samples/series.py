@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from lowrun.samples.records import Card, Disk, Memory, Record, Tick
+from lowrun.samples.records import Card, Disk, Memory, ProcessSample, Record, Tick
 
 __all__ = ["Flow", "Series", "SeriesMaker", "series_of"]
 
@@ -95,9 +95,9 @@ class _Points:
         """Return the growth of a counter per second, from each row's predecessor to it; 0 for the first."""
         found = [0.0] if self.rows else []
         for before, row in zip(self.rows, self.rows[1:], strict=False):
-            seconds = (row[0] - before[0]) / 1e9
-            growth = row[column] - before[column]
-            found.append(max(0.0, growth / seconds) if seconds > 0 else (NAN if math.isnan(growth) else 0.0))
+            seconds, growth = (row[0] - before[0]) / 1e9, row[column] - before[column]
+            # What is not known stays so: no comparison with NaN is true.
+            found.append(0.0 if seconds <= 0 or growth < 0 else growth / seconds)
         return found
 
     def column(self, column: int) -> list[float]:
@@ -128,6 +128,8 @@ class SeriesMaker:
     def add(self, records: Iterable[Record]) -> None:
         """Take records, in their order."""
         for record in records:
+            if isinstance(record, ProcessSample):
+                continue
             if isinstance(record, Tick):
                 self._ticks.add(_tick_row(record))
             elif isinstance(record, Memory):

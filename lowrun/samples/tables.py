@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from lowrun.samples.records import Card, Disk, Memory, ProcessSample, Record, Tick
 
@@ -61,12 +60,16 @@ class _Counters:
         self._last = list(now)
 
 
-class _Known(NamedTuple):
-    """A process at a tick, and its row's cells before and behind the percentage."""
+class _Known:
+    """A process as it was at the tick before, and the cells of its row that seldom change."""
 
-    sample: ProcessSample
-    head: str
-    tail: str
+    __slots__ = ("cpu_ns", "head", "head_of", "tail", "tail_of")
+
+    def __init__(self) -> None:
+        self.cpu_ns = 0
+        self.head = self.tail = ""
+        self.head_of: tuple[object, ...] = ()
+        self.tail_of: tuple[object, ...] = ()
 
 
 class Tables:
@@ -75,8 +78,11 @@ class Tables:
     def __init__(self, boot_ns: int) -> None:
         self._boot_ns = boot_ns
         self._lines: dict[str, list[str]] = {name: [f"{header}\n"] for name, header in HEADERS.items()}
-        self._time_ns = self._before_ns = 0
+        self._processes = self._lines["processes"]
+        self._time_ns = 0
         self._time_s = ""
+        #: Percent of a core for a nanosecond of the processor, since the tick before.
+        self._per_ns = 0.0
         self._cpu_ns: int | None = 0
         #: (pid, start) -> the process at the tick before, and at this one.
         self._before: dict[tuple[int, int], _Known] = {}
@@ -115,13 +121,16 @@ class Tables:
     def _tick(self, tick: Tick) -> None:
         self._end_memory(",")
         self._first_reading = self._first_reading and tick.time_ns == 0
-        self._before_ns, self._time_ns = self._time_ns, tick.time_ns
+        passed, self._time_ns = tick.time_ns - self._time_ns, tick.time_ns
+        self._per_ns = 100 / passed if passed > 0 else 0.0
         self._before, self._met = self._met, {}
         self._time_s = time_s = _seconds(tick.time_ns)
-        percent = "" if tick.cpu_ns is None or self._cpu_ns is None else self._percent(tick.cpu_ns - self._cpu_ns)
+        percent = ""
+        if tick.cpu_ns is not None and self._cpu_ns is not None:
+            percent = f"{max(0, tick.cpu_ns - self._cpu_ns) * self._per_ns:.1f}"
         self._cpu_ns = tick.cpu_ns
         cpu = f"{percent},{_seconds(tick.cpu_ns)},{_seconds(tick.user_ns)},{_seconds(tick.sys_ns)}"
-        self._lines["processes"].append(
+        self._processes.append(
             f"{time_s},tree,,,,,{tick.processes},{tick.threads},{cpu},{tick.rss_kib},,"
             f"{_cell(tick.processes_total)},{_seconds(tick.late_ns)},{tick.missed}\n"
         )
@@ -130,10 +139,6 @@ class Tables:
         io = ",,,,,," if tick.io is None else ",".join(map(str, tick.io))
         self._lines["disk"].append(f"{time_s},tree,,{io},,,\n")
 
-    def _percent(self, cpu_ns: int) -> str:
-        passed = self._time_ns - self._before_ns
-        return f"{100 * cpu_ns / passed:.1f}" if cpu_ns > 0 and passed > 0 else "0.0"
-
     def _end_memory(self, cells: str) -> None:
         """Write the row of memory.csv that waits for the machine's figures."""
         row, self._memory = self._memory, None
@@ -141,22 +146,21 @@ class Tables:
             self._lines["memory"].append(f"{row}{cells}\n")
 
     def _process(self, process: ProcessSample) -> None:
-        key = process.pid, process.start_ns
-        known = self._before.get(key)
-        used = process.cpu_ns if known is None else process.cpu_ns - known.sample.cpu_ns
-        if known is None or known.sample != process:
-            known = self._known(process)
-        self._met[key] = known
-        self._lines["processes"].append(f"{self._time_s}{known.head}{self._percent(used)}{known.tail}")
-
-    def _known(self, process: ProcessSample) -> _Known:
         pid, ppid, threads, state, start_ns, cpu_ns, user_ns, sys_ns, rss_kib, name = process
-        start_s = max(0, start_ns - self._boot_ns) / 1e9
-        return _Known(
-            process,
-            f",process,{pid},{ppid},{quoted(name)},{state},,{threads},",
-            f",{cpu_ns / 1e9:.6f},{user_ns / 1e9:.6f},{sys_ns / 1e9:.6f},{rss_kib},{start_s:.2f},,,\n",
-        )
+        key = pid, start_ns
+        known = self._before.get(key) or _Known()
+        self._met[key] = known
+        head_of, tail_of = (ppid, threads, state, name), (user_ns, sys_ns, rss_kib)
+        if known.head_of != head_of:
+            known.head_of = head_of
+            known.head = f",process,{pid},{ppid},{quoted(process.name)},{state.decode('latin-1')},,{threads},"
+        if known.tail_of != tail_of:
+            known.tail_of = tail_of
+            start_s = max(0, start_ns - self._boot_ns) / 1e9
+            known.tail = f",{user_ns / 1e9:.6f},{sys_ns / 1e9:.6f},{rss_kib},{start_s:.2f},,,\n"
+        used, known.cpu_ns = cpu_ns - known.cpu_ns, cpu_ns
+        percent = used * self._per_ns if used > 0 else 0.0
+        self._processes.append(f"{self._time_s}{known.head}{percent:.1f},{cpu_ns / 1e9:.6f}{known.tail}")
 
     def _since_start(self, record: Disk | Card) -> list[int]:
         key = type(record), record.name
