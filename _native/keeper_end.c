@@ -133,10 +133,10 @@ int lr_keeper_send(int socket, const struct lr_request *request, const int *fds,
 }
 
 /* Takes one event: 1, 0 when there is none, -EPIPE when the keeper is gone.
- * ret_fd is the descriptor that came along, -1 without one. */
-int lr_keeper_receive(int socket, struct lr_event *ret_event, int *ret_fd)
+ * ret_fds are the descriptors that came along, -1 where there is none. */
+int lr_keeper_receive(int socket, struct lr_event *ret_event, int ret_fds[LR_EVENT_SOCKETS])
 {
-    char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
+    char control[CMSG_SPACE(LR_EVENT_SOCKETS * sizeof(int))] __attribute__((aligned(8)));
     struct iovec vector = { .iov_base = ret_event, .iov_len = sizeof *ret_event };
     struct msghdr message = {
         .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control,
@@ -144,12 +144,13 @@ int lr_keeper_receive(int socket, struct lr_event *ret_event, int *ret_fd)
     struct cmsghdr *header;
     ssize_t n = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
-    *ret_fd = -1;
+    for (int i = 0; i < LR_EVENT_SOCKETS; i++)
+        ret_fds[i] = -1;
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : errno == ECONNRESET ? -EPIPE : -errno;
     header = CMSG_FIRSTHDR(&message);
     if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
-        memcpy(ret_fd, CMSG_DATA(header), sizeof(int));
+        memcpy(ret_fds, CMSG_DATA(header), header->cmsg_len - CMSG_LEN(0));
     if (n == 0)
         return -EPIPE;
     return n == sizeof *ret_event ? 1 : -EPROTO;

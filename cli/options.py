@@ -40,6 +40,7 @@ class Options(NamedTuple):
     interval: float | None = None
     interfaces: tuple[str, ...] = ()
     net_filter: str | None = None
+    network: str = "host"
     ring_size: int | None = None
     snaplen: int | None = None
     help: bool = False
@@ -159,6 +160,8 @@ RUN_OPTIONS = (
     Option("interfaces", ("-i", "--net-interface"), "with -nt: here only; can be given again", "IFACE",
            words_of("an interface"), many=True),
     Option("net_filter", ("--net-filter",), "with -nt: these packets only (pcap-filter(7))", "EXPR"),
+    Option("network", ("--net",), "with -nt: in the host's network, or rootless: in one of COMMAND's own", "WHICH",
+           _one_of("host", "rootless")),
     Option("ring_size", ("--net-ring-size",), "with -nt: the kernel's room for an interface's packets (32M)", "SIZE",
            _size),
     Option("snaplen", ("--snaplen",), "with -nt: keep that many bytes of a packet (default all)", "BYTES", _count),

@@ -17,6 +17,7 @@ from lowrun import (
     Repeater,
     SignalInfo,
     Summary,
+    UnsupportedError,
     UsageError,
     __version__,
     summary_dict,
@@ -146,6 +147,7 @@ def _refuse_net_options(options: Options) -> None:
         "--net-filter": options.net_filter is not None,
         "--net-ring-size": options.ring_size,
         "--snaplen": options.snaplen,
+        "--net": options.network != "host",
     }
     for name, value in given.items():
         if value:
@@ -155,4 +157,13 @@ def _refuse_net_options(options: Options) -> None:
 def _packets(options: Options) -> Recorder:
     from lowrun import Packets
 
-    return Packets(*options.interfaces, filter=options.net_filter, ring_size=options.ring_size, snaplen=options.snaplen)
+    try:
+        return Packets(
+            *options.interfaces,
+            filter=options.net_filter,
+            ring_size=options.ring_size,
+            snaplen=options.snaplen,
+            network=options.network,
+        )
+    except UnsupportedError as error:  # of what the filter needs
+        raise UsageError(f"--net-filter: {error}") from None

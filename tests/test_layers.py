@@ -34,8 +34,8 @@ HOUSE: list[tuple[str, str]] = [
         "textfile terminal counts select ptracelib inject hooks pycapture pynames pyloop pyengine denial tracer live",
     ),
     ("samples", "records series chart tables machine files"),
-    ("packets", "netfilter denial pcapng interfaces capture"),
-    ("runs", "recorder report directory usage exits run repeater repeat"),
+    ("packets", "netfilter denial namespaces pasta pcapng interfaces capture"),
+    ("runs", "recorder report directory usage exits network run repeater repeat"),
     ("recorders", "output calls samples packets"),
     ("", "embed __init__"),
 ]

@@ -53,23 +53,28 @@ static void leave(void);
 
 /* ---- messages ---- */
 
-static void send_event(const struct lr_event *event, int descriptor)
+long event_send(const struct lr_event *event, const int *fds, int nfds)
 {
-    char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
+    char control[CMSG_SPACE(LR_EVENT_SOCKETS * sizeof(int))] __attribute__((aligned(8)));
     struct iovec vector = { .iov_base = (void *) event, .iov_len = sizeof *event };
     struct msghdr message = { .msg_iov = &vector, .msg_iovlen = 1 };
 
-    if (descriptor >= 0) {
+    if (nfds > 0) {
         struct cmsghdr *header = (struct cmsghdr *) control;
 
-        header->cmsg_len = CMSG_LEN(sizeof(int));
+        header->cmsg_len = CMSG_LEN((size_t) nfds * sizeof(int));
         header->cmsg_level = SOL_SOCKET;
         header->cmsg_type = SCM_RIGHTS;
-        *(int *) CMSG_DATA(header) = descriptor;
+        memcpy(CMSG_DATA(header), fds, (size_t) nfds * sizeof(int));
         message.msg_control = control;
-        message.msg_controllen = CMSG_SPACE(sizeof(int));
+        message.msg_controllen = CMSG_SPACE((size_t) nfds * sizeof(int));
     }
-    if (SYS3(sendmsg, KEEPER_SOCKET, &message, MSG_NOSIGNAL) < 0)
+    return SYS3(sendmsg, KEEPER_SOCKET, &message, MSG_NOSIGNAL);
+}
+
+static void send_event(const struct lr_event *event, int descriptor)
+{
+    if (event_send(event, &descriptor, descriptor >= 0) < 0)
         leave();
 }
 

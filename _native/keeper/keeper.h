@@ -14,6 +14,10 @@
 #define KEEPER_OWNER 1  /* a pidfd of lowrun's process: readable when it is dead */
 #define KEEPER_SPARE 2  /* keeps the number taken, so that nothing received is 0 to 2 */
 
+/* ---- keeper.c ---- */
+/* Sends an event with descriptors; -errno. By a call of sockets, and safe in a child. */
+long event_send(const struct lr_event *event, const int *fds, int nfds);
+
 /* ---- launch.c: from a request to a running command ---- */
 struct launch {
     const struct lr_request *request;
@@ -33,6 +37,10 @@ int launch_prepare(struct launch *launch, const struct lr_request *request, cons
 /* Returns the pid once the command has been executed (ret_pidfd is its pidfd), or -errno. */
 int launch_run(struct launch *launch, int *ret_pidfd);
 void launch_release(struct launch *launch);
+
+/* ---- network.c: a network of the command's own ---- */
+/* The child moves into it; >= 0, or -errno of a step. The sockets are the child's. */
+long network_enter(uint32_t *ret_step, int ret_sockets[LR_EVENT_SOCKETS]);
 
 /* ---- filter.c: stops at chosen system calls, for a tracer ---- */
 void filter_install(const struct lr_request *go);

@@ -51,17 +51,25 @@ static void attempt(struct launch *launch, enum lr_step step, long result)
         fail(launch, step, result);
 }
 
-/* Says the pid and waits for GO. By calls of sockets: what is read and written (read(2), write(2)) is counted to the
- * command, proc_pid_io(5). */
+/* Says the pid and waits for GO, in its own network if asked for. By calls of
+ * sockets: read and write would count as the command's own (proc_pid_io(5)). */
 static void park(struct launch *launch)
 {
     struct lr_event event = { .kind = LR_EVENT_PARKED, .pid = (int32_t) SYS0(getpid) };
+    int sockets[LR_EVENT_SOCKETS], nsockets = 0;
+    uint32_t step;
     long n;
 
+    if (launch->request->flags & LR_SPAWN_NETWORK) {
+        n = network_enter(&step, sockets);
+        attempt(launch, step, n);
+        nsockets = LR_EVENT_SOCKETS;
+    }
     /* Yama lets only an ancestor attach; EINVAL where there is no Yama. */
     SYS5(prctl, PR_SET_PTRACER, launch->request->tracer, 0, 0, 0);
-    /* sendto and recvfrom: write and read would count as the command's own (proc_pid_io(5)). */
-    attempt(launch, LR_STEP_PARK, SYS6(sendto, KEEPER_SOCKET, &event, sizeof event, MSG_NOSIGNAL, 0, 0));
+    attempt(launch, LR_STEP_PARK, event_send(&event, sockets, nsockets));
+    for (int i = 0; i < nsockets; i++)
+        SYS1(close, sockets[i]);
     do
         n = SYS6(recvfrom, KEEPER_SOCKET, &launch->go, sizeof launch->go, 0, 0, 0);
     while (n == -EINTR);

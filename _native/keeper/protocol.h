@@ -45,6 +45,7 @@ enum lr_spawn_flags {
     LR_SPAWN_AGAIN = 1 << 9,    /* the last SPAWN once more; nothing else of this message counts */
     LR_SPAWN_DIRECTORY = 1 << 10, /* the caller's working directory comes along; else the keeper's, which began as the caller's */
     LR_SPAWN_IO = 1 << 11,      /* tell what was read and written */
+    LR_SPAWN_NETWORK = 1 << 12, /* with PARK: in a network namespace of its own, of which PARKED brings packet sockets */
 };
 
 /* Of GO. */
@@ -55,6 +56,7 @@ enum lr_go_flags {
 
 #define LR_STOPS_MAX 512         /* call numbers */
 #define LR_STOP_DATA 0x6c72      /* SECCOMP_RET_DATA of our filter's stops; a filter of the command's own has other data */
+#define LR_EVENT_SOCKETS 2       /* one for loopback, one for the way out */
 #define LR_KEEPER_MAX_FDS 64
 #define LR_KEEPER_MAX_RLIMITS 16
 
@@ -92,7 +94,7 @@ struct lr_request {
 };
 
 enum lr_event_kind {
-    LR_EVENT_PARKED = 1,    /* pid */
+    LR_EVENT_PARKED = 1,    /* pid; with LR_SPAWN_NETWORK, LR_EVENT_SOCKETS descriptors come along */
     LR_EVENT_STARTED = 2,   /* pid, started_ns; a pidfd comes along */
     LR_EVENT_FAILED = 3,    /* step, error: nothing was started, the tree is gone */
     LR_EVENT_EXITED = 4,    /* pid, status, ended_ns: the command itself */
@@ -144,7 +146,12 @@ struct lr_event {
     STEP(AFFINITY, "cpu affinity") \
     STEP(GROUPS, "supplementary groups") \
     STEP(GID, "gid") \
-    STEP(UID, "uid")
+    STEP(UID, "uid") \
+    STEP(USERS, "user namespace") \
+    STEP(IDS, "ids of the user namespace") \
+    STEP(NETWORK, "network namespace") \
+    STEP(PACKETS, "packet socket") \
+    STEP(LOOPBACK, "loopback interface")
 
 enum lr_step {
 #define LR_STEP_ENUM(name, word) LR_STEP_##name,

@@ -62,11 +62,10 @@ class TreeUsage:
 class Listener(Protocol):
     """Who is told what becomes of a command."""
 
-    def parked(self, pid: int) -> frozenset[int] | None:
-        """The command waits to be seized; it goes on after this.
+    def parked(self, pid: int, sockets: list[OwnedFd]) -> None:
+        """The command waits until `Keeper.go`.
 
-        Return the numbers of the calls that its tracer wants to be stopped at
-        (a seccomp filter is installed), None for all.
+        `sockets`: unbound packet sockets of its own network if it was asked for; the listener's from now on.
         """
 
     def started(self, pid: int, pidfd: OwnedFd, at_ns: int) -> None:
@@ -111,7 +110,7 @@ class Keeper:
         self._cgroup = cgroup
         self._request = ffi.new("struct lr_request *")
         self._event = ffi.new("struct lr_event *")
-        self._fd = ffi.new("int *")
+        self._fds = ffi.new("int[]", lib.LR_EVENT_SOCKETS)
         self._listener: Listener | None = None
         self._program = ""
         self._last: tuple[Launch, Mapping[int, int], int] | None = None
@@ -130,19 +129,21 @@ class Keeper:
         listener: Listener,
         *,
         park: bool = False,
+        network: bool = False,
         count_io: bool = False,
     ) -> None:
         """Start `launch` with `fds` (its descriptor -> ours); `listener` is told the rest.
 
         The same `launch` and the same mapping `fds` (the object itself) once more
         mean the same descriptors, which the keeper still has.
-        With `park` it waits before its exec until `listener.parked` has returned.
+        With `park` it waits before its exec until `go`, with `network`, too, in a network of its own.
         With `count_io` its usage has `io`.
         Raises BusyError while a tree is under way, OSError when the keeper is gone.
         """
         if self.busy:
             raise BusyError("the keeper has a tree under way")
-        flags = (lib.LR_SPAWN_PARK if park else 0) | (lib.LR_SPAWN_IO if count_io else 0)
+        flags = (lib.LR_SPAWN_PARK if park or network else 0) | (lib.LR_SPAWN_IO if count_io else 0)
+        flags |= lib.LR_SPAWN_NETWORK if network else 0
         last = self._last
         if last is not None and last[0] is launch and last[1] is fds and last[2] == flags:
             self._send(self._fill(lib.LR_REQUEST_SPAWN, flags=lib.LR_SPAWN_AGAIN), [])
@@ -176,7 +177,12 @@ class Keeper:
         request.kind, request.signo, request.flags = kind, signo, flags
         return request
 
-    def _go(self, stops: frozenset[int] | None) -> None:
+    def go(self, stops: frozenset[int] | None) -> None:
+        """Let the parked command go on.
+
+        `stops`: the numbers of the calls that its tracer wants to be stopped at (a seccomp
+        filter is installed); None for all.
+        """
         if stops is None:
             self._tell(lib.LR_REQUEST_GO)
             return
@@ -196,7 +202,7 @@ class Keeper:
     # -- events
 
     def _receive(self, _events: int) -> None:
-        result = lib.lr_keeper_receive(self._socket.fileno(), self._event, self._fd)
+        result = lib.lr_keeper_receive(self._socket.fileno(), self._event, self._fds)
         if result == 0:
             return
         if result < 0:
@@ -207,7 +213,7 @@ class Keeper:
         listener = self._listener
         if listener is None:
             return
-        came = OwnedFd(self._fd[0])
+        came = [OwnedFd(fd) for fd in self._fds if fd >= 0]
         if kind == lib.LR_EVENT_LAST:
             self._listener = None
             try:
@@ -215,7 +221,7 @@ class Keeper:
             finally:
                 listener.ended(self._usage(event))
         elif kind == lib.LR_EVENT_STARTED:
-            listener.started(event.pid, came, event.started_ns)
+            listener.started(event.pid, came[0], event.started_ns)
         elif kind == lib.LR_EVENT_EXITED:
             try:
                 listener.exited(event.status, event.ended_ns)
@@ -225,11 +231,7 @@ class Keeper:
             self._listener = None
             listener.ended(self._usage(event))
         elif kind == lib.LR_EVENT_PARKED:
-            stops = None
-            try:
-                stops = listener.parked(event.pid)
-            finally:
-                self._go(stops)
+            listener.parked(event.pid, came)
         elif kind == lib.LR_EVENT_FAILED:
             self._listener = self._last = None
             word = ffi.string(lib.lr_step_word(event.step)).decode()

@@ -155,7 +155,9 @@ class Launch:
         if len(targets) > lib.LR_KEEPER_MAX_FDS or any(target < 0 or target > MAX_TARGET for target in targets):
             raise UsageError(f"at most {lib.LR_KEEPER_MAX_FDS} descriptors, with numbers from 0 to {MAX_TARGET}")
         request = self._request
-        every_time = lib.LR_SPAWN_PARK | lib.LR_SPAWN_IO | lib.LR_SPAWN_CGROUP | lib.LR_SPAWN_DIRECTORY
+        every_time = (
+            lib.LR_SPAWN_PARK | lib.LR_SPAWN_NETWORK | lib.LR_SPAWN_IO | lib.LR_SPAWN_CGROUP | lib.LR_SPAWN_DIRECTORY
+        )
         request.flags = request.flags & ~every_time | flags
         request.group = os.getpgrp()
         request.nfds = len(targets)

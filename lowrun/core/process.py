@@ -41,6 +41,9 @@ class Process:
     `status` and `usage` are set, or `error` when it could not be executed.
     What the command leaves behind may finish by itself for `linger` seconds
     (None: for ever) before it is ended. With `count_io` its usage has `io`.
+    With `park` or `network` the command waits before its exec: `park(pid, sockets)` is called, and it goes
+    on after `go`. With `network` it is in a network of its own then, and `sockets`, which are the callee's, are
+    packet sockets in there that get nothing before they are bound.
     `before_spawn(keeper)` is called before the command exists with the pid of what will be its parent.
     """
 
@@ -53,7 +56,8 @@ class Process:
         *,
         on_end: Callable[[Process], object],
         on_start: Callable[[Process], object] | None = None,
-        park: Callable[[int], frozenset[int] | None] | None = None,
+        park: Callable[[int, list[OwnedFd]], object] | None = None,
+        network: bool = False,
         linger: float | None = LINGER,
         count_io: bool = False,
         before_spawn: Callable[[int], object] | None = None,
@@ -81,7 +85,7 @@ class Process:
         try:
             if before_spawn is not None:
                 before_spawn(keeper.pid)
-            keeper.spawn(launch, fds, self, park=park is not None, count_io=count_io)
+            keeper.spawn(launch, fds, self, park=park is not None, network=network, count_io=count_io)
         except BaseException:
             keepers.give_back(keeper)
             raise
@@ -151,11 +155,17 @@ class Process:
         if ladder is not None:
             ladder.close()
 
+    def go(self, stops: frozenset[int] | None) -> None:
+        """Let the parked command go on; `stops` are the calls its tracer is stopped at, None for all."""
+        if not self._gone:
+            self._keeper.go(stops)
+
     # -- what the keeper says (Listener)
 
-    def parked(self, pid: int) -> frozenset[int] | None:
+    def parked(self, pid: int, sockets: list[OwnedFd]) -> None:
         """See Listener."""
-        return None if self._park is None else self._park(pid)
+        if self._park is not None:
+            self._park(pid, sockets)
 
     def started(self, pid: int, pidfd: OwnedFd, at_ns: int) -> None:
         """See Listener."""

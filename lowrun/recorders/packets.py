@@ -25,7 +25,7 @@ from lowrun.core.procfs import dropped_by_interfaces
 from lowrun.errors import ClosedError, DeniedError, UnsupportedError, UsageError
 from lowrun.packets.capture import SMALLEST_RING, Capture, Session
 from lowrun.packets.denial import reason
-from lowrun.packets.interfaces import chosen, interfaces_here, link_of
+from lowrun.packets.interfaces import chosen, interfaces_behind, interfaces_here, link_of
 from lowrun.packets.pcapng import InterfaceStatistics, interface_block, section_block, statistics_block
 from lowrun.runs.recorder import RunInfo
 from lowrun.steps import tell
@@ -101,12 +101,24 @@ class Packets:
         `run.scratch` cannot be written to.
         """
         self._run, self._loop = run, loop
+        run.settle(self._settle)
+        if self._network == "rootless":
+            run.network(self._begin_inside)
+            return
         try:
             interfaces = chosen(self._names, interfaces_here())
         except UsageError as error:  # it was there when the recorder was made
             raise UnsupportedError(f"no packets are captured: {error}") from None
         self._begin(interfaces)
-        run.settle(self._settle)
+
+    def _begin_inside(self, sockets: list[OwnedFd]) -> None:
+        """Begin in a new network, which no other run has a ring in. Raises what `start` does."""
+        try:
+            interfaces = chosen(self._names, interfaces_behind(sockets[0].fileno()))
+        except UsageError as error:
+            raise UnsupportedError(f"no packets are captured in COMMAND's own network: {error}") from None
+        self._capture = self._new_capture()
+        self._begin(interfaces[: len(sockets)], sockets)
 
     def _begin(self, interfaces: Sequence[Interface], sockets: Sequence[OwnedFd] | None = None) -> None:
         """Open the rings, write the head of the file, take part."""

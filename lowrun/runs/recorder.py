@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from lowrun.core.fd import OwnedFd
 from lowrun.core.loop import Loop
 from lowrun.values import Artifact, Command, Usage
 
@@ -72,6 +73,7 @@ class RunInfo:
     redirects: dict[int, int] = field(default_factory=dict)
     #: True when what the tree reads and writes is counted (set by `count_io`).
     counts_io: bool = False
+    networkers: list[Callable[[list[OwnedFd]], None]] = field(default_factory=list)
     seizers: list[Callable[[int], frozenset[int] | None]] = field(default_factory=list)
     starters: list[Callable[[int, int], None]] = field(default_factory=list)
     settlers: list[Callable[[Callable[[], None]], None]] = field(default_factory=list)
@@ -91,6 +93,16 @@ class RunInfo:
         None for all. What a callback raises becomes a fault.
         """
         self.seizers.append(callback)
+
+    def network(self, callback: Callable[[list[OwnedFd]], None]) -> None:
+        """Give the command a network of its own, with loopback and, where pasta is installed, a way out.
+
+        `callback(sockets)` is called on the loop's thread when all is configured and before the command's first
+        instruction. Each socket, one for loopback and one for the way out, is an AF_PACKET socket made in there
+        (SOCK_RAW, protocol 0), which gets nothing before it is bound; they are the callee's.
+        Where such a network cannot be had the command is not run: `Run.error` says why.
+        """
+        self.networkers.append(callback)
 
     def count_io(self) -> None:
         """Ask, in `start`, for `usage.io` and for exit accounting where it is allowed; see lowrun/core/exits.py.

@@ -16,12 +16,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from signal import SIGKILL
 
+from lowrun.core.fd import OwnedFd
 from lowrun.core.keeper import Keepers
 from lowrun.core.launch import Launch, failed_exec_status
 from lowrun.core.loop import Loop, Timer
 from lowrun.core.process import Process
 from lowrun.errors import InternalError, LowrunError
 from lowrun.runs.exits import ExitAccounts
+from lowrun.runs.network import OwnNetwork, explained
 from lowrun.runs.recorder import Recorder, RunInfo
 from lowrun.runs.usage import NOTHING_USED, account, nothing_known
 from lowrun.steps import tell
@@ -82,6 +84,7 @@ class Run:
         self.error: LowrunError | None = None
         self._plan, self._loop, self._on_done = plan, loop, on_done
         self._info = RunInfo(index, plan.command, plan.scratch, plan.quiet)
+        self._network = OwnNetwork(self._info, loop, keepers)
         self._started = datetime.now(timezone.utc)
         self._timer: Timer | None = None
         self._timed_out_ns = 0
@@ -115,7 +118,8 @@ class Run:
             fds,
             on_end=self._end,
             on_start=self._start,
-            park=self._park if self._info.seizers else None,
+            park=self._park if self._info.seizers or self._network.wanted else None,
+            network=self._network.wanted,
             count_io=self._info.counts_io,
             before_spawn=self._exits.begin if self._info.counts_io else None,
         )
@@ -135,15 +139,19 @@ class Run:
         tell("run", "recorder %s failed", recorder.name, error=error)
         self._info.fault(f"{recorder.name}: {error}")
 
-    def _park(self, pid: int) -> frozenset[int] | None:
-        tell("run", "run %d: pid %d waits to be seized", self.index, pid)
+    def _park(self, pid: int, sockets: list[OwnedFd]) -> None:
+        tell("run", "run %d: pid %d waits before its exec", self.index, pid)
+        self._network.furnish(pid, sockets, lambda: self._seize(pid))
+
+    def _seize(self, pid: int) -> None:
         stops = None
         for seize in self._info.seizers:
             try:
                 stops = seize(pid)
             except Exception as error:
                 self._info.fault(str(error))
-        return stops
+        if self._process is not None:
+            self._process.go(stops)
 
     def _stop_recorders(self) -> None:
         for recorder in list(self._recorders):
@@ -206,8 +214,8 @@ class Run:
             self._timer.close()
         if self.timed_out and process.status is not None and process.ended_ns < self._timed_out_ns:
             self.timed_out = False  # it had ended when the timer fired
-        if process.error is not None and process.error.step != "exec" and not self.interrupted:
-            self.error = process.error
+        if process.error is not None and process.error.step != "exec" and not (self.interrupted or self.timed_out):
+            self.error = explained(process.error)
         if process.keeper_lost:
             self.error = InternalError("the keeper of the run was killed; how the run ended is not known")
         if process.undying:
@@ -233,6 +241,9 @@ class Run:
     def _wind_up(self, process: Process) -> None:
         self._settling = 0
         self._stop_recorders()
+        self._network.leave(lambda: self._conclude(process))
+
+    def _conclude(self, process: Process) -> None:
         self._usage, self._usage_faults = self._account(process)
         self._info.usage = self._usage
         tell("run", "run %d: %s", self.index, process.status or process.error)
@@ -253,6 +264,7 @@ class Run:
             self._timer.close()
         if self._process is not None:
             self._process.close()
+        self._network.close()
         self._exits.end()
         self.mark_interrupted()
         self._stop_recorders()

@@ -107,14 +107,17 @@ class LiveTrace:
         if self._launch is not None or self._traced:
             raise BusyError("the trace has begun already")
 
-    def _seize(self, pid: int) -> frozenset[int] | None:
+    def _seize(self, pid: int, _sockets: list[OwnedFd]) -> None:
+        stops = None
         try:
             self._tracer.seize(pid)
         except Exception as error:
             self.faults.append(str(error))
-            return None
-        self._traced = True
-        return self._stops
+        else:
+            self._traced = True
+            stops = self._stops
+        if self._process is not None:
+            self._process.go(stops)
 
     # -- the end
 
