@@ -141,10 +141,11 @@ def test_a_storm_that_nobody_waits_for() -> None:
 @ROOT_ONLY
 def test_a_killed_daemon_is_counted() -> None:
     """A child in a session of its own, which lowrun ends with SIGKILL, is of the tree."""
-    script = "setsid sh -c 'trap \"\" TERM; head -c 5000 /dev/zero; exec sleep 60' & echo; exit 3"
-    result = lr.run(["sh", "-c", script], record=[Counting()], quiet=True, keep="none")
+    daemon = "trap '' TERM; head -c 5000 /dev/zero; kill -USR1 $1; exec sleep 60"
+    script = 'trap "exit 3" USR1; setsid sh -c "$1" daemon $$ & wait'
+    result = lr.run(["sh", "-c", script, "sh", daemon], record=[Counting()], quiet=True, keep="none")
     assert result.status.code == 3
-    assert result.usage.io is not None and result.usage.io.written_bytes == 5001
+    assert result.usage.io is not None and result.usage.io.written_bytes == 5000
     assert result.usage.processes == 3
 
 
