@@ -190,4 +190,4 @@ def test_a_run_that_nobody_asks_of_counts_no_io() -> None:
     """Without a recorder that asks there is no io and no fault about it."""
     result = lr.run(["true"])
     assert result.usage.io is None
-    assert result.faults == ()
+    assert not any("io is" in fault for fault in result.faults)
