@@ -27,7 +27,8 @@
 #define BUFFER_SIZE 65536
 #define READ_NS 15000000        /* stat, io and children of a process that has run: some 10 microseconds */
 #define STATUS_NS 90000000      /* its status, for peak and swap: as much again */
-#define IDLE_NS 1000000000      /* all of one that has not run */
+#define IDLE_NS 1000000000      /* all of one that has not run, */
+#define IDLE_READS 64           /* and so many of these at a tick */
 #define PSS_SHARE 400           /* PSS may take this part of one core's time, */
 #define PSS_LONGEST_NS 10000000 /* and no longer than this at once */
 #define PSS_FIRST_NS 10         /* of a unit, until it was measured; see weigh */
@@ -50,6 +51,7 @@ struct lr_sampler {
     struct lr_sampled *slots[SLOTS];
     struct lr_sampled **queue;      /* of this tick, parents first */
     size_t count, room;
+    uint32_t idle_reads;            /* at this tick */
     size_t used;
     char buffer[BUFFER_SIZE];
 };
@@ -180,24 +182,37 @@ static void forget_dead(struct lr_sampler *s)
 
 /* ---- one process ---- */
 
+/* Whether its files are to be read; only some of those that have not run, so that thousands are not all due at once. */
+static bool is_due(struct lr_sampler *s, const struct lr_sampled *p)
+{
+    if (!p->is_read)
+        return true;
+    if (p->is_old)
+        return s->now_ns - p->read_ns >= READ_NS;
+    return s->now_ns - p->read_ns >= IDLE_NS && s->idle_reads++ < IDLE_READS;
+}
+
 static int read_process(struct lr_sampler *s, struct lr_sampled *p)
 {
     const bool first = !p->is_read;
     const int ran = lr_sampled_clock(p);
+    uint32_t threads;
     int result;
 
     if (ran < 0)
         return ran;
     p->is_old |= ran;
     p->is_status_old |= ran;
-    if (!first && s->now_ns - p->read_ns < (p->is_old ? READ_NS : IDLE_NS))
+    if (!is_due(s, p))
         return 0;
-    /* How many threads it has is known only then. */
     if (first && (result = lr_sampled_stat(p)) < 0)
         return result;
+    threads = p->threads;
     lr_sampled_children(p, meet_child, s);
     if (!first && (result = lr_sampled_stat(p)) < 0)
         return result;
+    if (p->threads > 1 && threads == 1) /* only its first thread was asked for children */
+        lr_sampled_children(p, meet_child, s);
     if (first || s->now_ns - p->status_ns >= (p->is_status_old ? STATUS_NS : IDLE_NS)) {
         p->status_ns = s->now_ns;
         p->is_status_old = false;
@@ -356,7 +371,7 @@ int lr_sampler_tick(struct lr_sampler *s, int64_t time_ns, uint64_t late_ns, uin
 
     s->now_ns = time_ns;
     s->tick++;
-    s->count = 0;
+    s->count = s->idle_reads = 0;
     if (s->root.pid != 0)
         read_root(s);
     for (int pass = 0; pass < 2; pass++) {

@@ -72,10 +72,20 @@ class Samples:
 
     def start(self, run: RunInfo, loop: Loop) -> None:
         """Take the first sample. Raises OSError."""
+        self.discard()
+        try:
+            self._begin(run, loop)
+        except BaseException:
+            self.discard()
+            raise
+        run.count_io()
+        run.when_started(self._watch)
+        run.settle(self._settle)
+
+    def _begin(self, run: RunInfo, loop: Loop) -> None:
         from lowrun.samples.machine import Machine
         from lowrun.samples.records import file_header
 
-        self.discard()
         self._run, self._loop = run, loop
         self._executed = self._broken = self._drawn = False
         self._machine = Machine()
@@ -88,9 +98,6 @@ class Samples:
         write_all(self._records.fileno(), file_header(time.clock_gettime_ns(time.CLOCK_BOOTTIME)))
         self._sampler.tick(0, 0, 0)
         self._sampler.append(self._machine.read(0, whole=True))
-        run.count_io()
-        run.when_started(self._watch)
-        run.settle(self._settle)
 
     def _watch(self, _pid: int, keeper: int) -> None:
         assert self._sampler is not None

@@ -46,9 +46,8 @@ class Ending(NamedTuple):
         # The times of wait4 are cut to microseconds; what was seen is no less.
         cpu_ns = None if user_ns is None or sys_ns is None else max(user_ns + sys_ns, self.cpu_ns)
         io = None if usage.io is None else astuple(usage.io)
-        return Tick(
-            self.time_ns, 0, self.missed, 0, 0, cpu_ns, user_ns, sys_ns, 0, usage.max_rss_kib, 0, 0, io, usage.processes
-        )
+        sums = self.seen()._replace(cpu_ns=cpu_ns, user_ns=user_ns, sys_ns=sys_ns, peak_kib=usage.max_rss_kib, io=io)
+        return sums._replace(last=True, processes_total=usage.processes)
 
     def seen(self) -> Tick:
         """Return the last tick as it was seen."""

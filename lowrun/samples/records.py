@@ -55,7 +55,9 @@ class Tick(NamedTuple):
     pss_kib: int | None
     #: Bytes read and written, reads, writes, storage bytes read, written, cancelled; in IoUsage's order.
     io: tuple[int, ...] | None
-    #: Of the last tick alone: how many processes the tree had.
+    #: True for the tick of a run's end, whose sums are not sampled, ...
+    last: bool = False
+    #: ... and which alone knows how many processes the tree had.
     processes_total: int | None = None
 
 

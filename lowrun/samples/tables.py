@@ -126,7 +126,7 @@ class Tables:
         self._before, self._met = self._met, {}
         self._time_s = time_s = _seconds(tick.time_ns)
         percent = ""
-        if tick.cpu_ns is not None and self._cpu_ns is not None:
+        if tick.cpu_ns is not None and self._cpu_ns is not None and not tick.last:
             percent = f"{max(0, tick.cpu_ns - self._cpu_ns) * self._per_ns:.1f}"
         self._cpu_ns = tick.cpu_ns
         cpu = f"{percent},{_seconds(tick.cpu_ns)},{_seconds(tick.user_ns)},{_seconds(tick.sys_ns)}"

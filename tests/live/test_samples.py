@@ -226,7 +226,7 @@ def test_children_that_nobody_waits_for(tmp_path: Path) -> None:
     )
     result = sampled(python(code), tmp_path)
     rows = table(result, "processes", "tree")[:-1]
-    assert float(rows[-1]["cpu_s"]) > 0.37
+    assert float(rows[-1]["cpu_s"]) > 0.2  # the parent alone used half of that
     assert table(result, "disk", "tree")[-2]["call_written_bytes"] == "700"
 
 

@@ -197,3 +197,9 @@ def test_what_is_not_known_is_a_gap() -> None:
     """Bytes that may not be read are no number in a chart, either."""
     series = series_of([tick(0), tick(1, io=None), tick(2)])
     assert all(math.isnan(value) for value in series.calls.read[1:])
+
+
+def test_the_last_tick_has_no_rate() -> None:
+    """Its sums have in them what was hidden until then, so their growth is no rate."""
+    found = rows(made([tick(0), tick(1, 0.5), tick(2, 9.0, last=True, processes_total=7)]), "processes")
+    assert [(row["cpu_percent"], row["processes_total"]) for row in found] == [("0.0", ""), ("50.0", ""), ("", "7")]
