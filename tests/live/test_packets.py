@@ -496,3 +496,18 @@ def test_without_the_right_the_run_goes_on(tmp_path: Path) -> None:
     assert done.returncode == 3
     (line,) = [line for line in done.stderr.splitlines() if "warning: packets: " in line]
     assert "the capability CAP_NET_RAW is missing; run lowrun as root" in line
+
+
+def test_packets_of_several_interfaces_are_in_order_of_time(pair: tuple[str, str], tmp_path: Path) -> None:
+    """Rings are emptied one after the other, and yet the file is in order of time, each packet at its interface."""
+    left, _right = pair
+    script = "for i in 1 2 3 4 5; do ping -c 1 -q 10.99.0.2; ping -c 1 -q 127.0.0.1; done; exit 1"
+    words = [LOWRUN, "-nt", "-o", str(tmp_path / "out"), "sh", "-c", script]
+    done = subprocess.run(within(left, *words), capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    path = tmp_path / "out" / "run-0001" / "net.pcapng"
+    assert capinfos(path)["Strict time order"] == "True"
+    assert (
+        fields(path, "frame.interface_name ip.dst", "icmp.type == 8")
+        == [["wire", "10.99.0.2"], ["lo", "127.0.0.1"]] * 5
+    )
