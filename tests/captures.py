@@ -38,7 +38,7 @@ def fields(path: Path, names: str, only: str = "") -> list[list[str]]:
 
 def capinfos(path: Path) -> dict[str, str]:
     """What capinfos says of the file, of its first interface; it must have nothing to complain of."""
-    done = subprocess.run(["capinfos", str(path)], capture_output=True, text=True, check=True)
+    done = subprocess.run(["capinfos", "-M", str(path)], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     pairs = (re.split("[:=]", line, maxsplit=1) for line in done.stdout.splitlines())
     found: dict[str, str] = {}
