@@ -1,6 +1,6 @@
 """A run's network of its own, from the parked command to the end of its tree.
 
-    parked -> [pasta is ready] -> recorders bind their sockets -> seized -> exec ... -> recorders stop -> pasta ends
+parked -> [pasta is ready] -> recorders bind their sockets -> seized -> exec ... -> recorders stop -> pasta ends
 """
 
 from __future__ import annotations
