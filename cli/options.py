@@ -160,7 +160,7 @@ RUN_OPTIONS = (
     Option("interfaces", ("-i", "--net-interface"), "with -nt: here only; can be given again", "IFACE",
            words_of("an interface"), many=True),
     Option("net_filter", ("--net-filter",), "with -nt: these packets only (pcap-filter(7))", "EXPR"),
-    Option("network", ("--net",), "with -nt: in the host's network, or rootless: in one of COMMAND's own", "WHICH",
+    Option("network", ("--net",), "with -nt: host, or rootless (COMMAND gets its own)", "WHICH",
            _one_of("host", "rootless")),
     Option("ring_size", ("--net-ring-size",), "with -nt: the kernel's room for an interface's packets (32M)", "SIZE",
            _size),
