@@ -63,8 +63,9 @@ struct lr_packet_reader {
     uint64_t after;                     /* it gets packets behind so many of the ring's */
     uint32_t interface;                 /* the ring's interface as the file numbers it */
 };
+#define LR_PACKET_WRITE (256 << 10)     /* written at a time, about */
 struct lr_packet_buffer {
-    uint32_t size;                      /* at least a block's and some 256 bytes */
+    uint32_t size;                      /* at least a block's, and LR_PACKET_WRITE, and some 256 bytes */
     uint8_t *data;
 };
 int lr_ring_take(struct lr_ring *ring, const struct lr_packet_reader *readers, int count,

@@ -28,7 +28,7 @@
 #define EPB_TAIL 16                     /* flags (4 + 4), end of options (4), total length (4) */
 #define SLL_SIZE 16                     /* LINKTYPE_LINUX_SLL's header */
 #define VLAN_SIZE 4
-#define WRITE_SIZE (256 << 10)
+#define EPB_ROOM (EPB_HEAD + SLL_SIZE + VLAN_SIZE + EPB_TAIL + 4)  /* beside the captured bytes, at most */
 
 struct frame {
     const struct tpacket3_hdr *header;
@@ -183,37 +183,52 @@ static uint32_t next_of(const uint8_t *block, uint32_t at)
     return step == 0 ? 0 : at + step;
 }
 
+/* What is made in the buffer and not in the file yet. */
+struct pending {
+    struct lr_packet_file *file;
+    const struct lr_packet_buffer *buffer;
+    uint32_t size, packets;
+};
+
+static void flush(struct pending *pending)
+{
+    if (pending->size > 0)
+        write_out(pending->file, pending->buffer->data, pending->size);
+    if (pending->file->error == 0)
+        pending->file->packets += pending->packets;
+    pending->size = pending->packets = 0;
+}
+
+static void append(struct pending *pending, const struct lr_ring *ring, const struct frame *frame, uint32_t interface)
+{
+    struct lr_packet_file *file = pending->file;
+    uint8_t *to;
+
+    if (pending->size + frame->captured + EPB_ROOM > LR_PACKET_WRITE)
+        flush(pending);
+    to = pending->buffer->data + pending->size;
+    pending->size += (uint32_t) (put_block(to, ring, frame, interface) - to);
+    pending->packets++;
+    file->unordered |= frame->ns < file->newest_ns;
+    if (frame->ns > file->newest_ns)
+        file->newest_ns = frame->ns;
+}
+
 /* Writes `count` packets for one reader, the first of them being the ring's number `taken` (from 0). */
 static void give(const struct lr_ring *ring, const struct lr_packet_reader *reader,
                  const struct lr_packet_buffer *buffer, const uint8_t *block, uint32_t at, uint32_t count)
 {
-    struct lr_packet_file *file = reader->file;
-    uint8_t *to = buffer->data;
-    uint64_t unwritten = 0;
+    struct pending pending = { .file = reader->file, .buffer = buffer };
 
-    for (uint32_t i = 0; i < count && file->error == 0; i++, at = next_of(block, at)) {
-        struct frame frame;
+    for (uint32_t i = 0; i < count && reader->file->error == 0; i++, at = next_of(block, at)) {
+        if (ring->taken + i >= reader->after) {
+            struct frame frame = frame_of(ring, block + at);
 
-        if (ring->taken + i < reader->after)
-            continue;
-        frame = frame_of(ring, block + at);
-        if (to != buffer->data && (size_t) (to - buffer->data) + EPB_HEAD + frame.captured + VLAN_SIZE + SLL_SIZE
-                                      + EPB_TAIL > (buffer->size < WRITE_SIZE ? buffer->size : WRITE_SIZE)) {
-            write_out(file, buffer->data, (size_t) (to - buffer->data));
-            file->packets += file->error == 0 ? unwritten : 0;
-            unwritten = 0;
-            to = buffer->data;
+            append(&pending, ring, &frame, reader->interface);
         }
-        to = put_block(to, ring, &frame, reader->interface);
-        unwritten++;
-        file->unordered |= frame.ns < file->newest_ns;
-        if (frame.ns > file->newest_ns)
-            file->newest_ns = frame.ns;
     }
-    if (to != buffer->data && file->error == 0) {
-        write_out(file, buffer->data, (size_t) (to - buffer->data));
-        file->packets += file->error == 0 ? unwritten : 0;
-    }
+    if (reader->file->error == 0)
+        flush(&pending);
 }
 
 /* Takes packets of the present block until `end` of them are taken. */

@@ -98,7 +98,7 @@ class RingBuffer:
     __slots__ = ("_buffer", "data")
 
     def __init__(self, block_size: int) -> None:
-        size = block_size + BUFFER_MARGIN
+        size: int = max(block_size, lib.LR_PACKET_WRITE) + BUFFER_MARGIN
         self._buffer = ffi.new_allocator(should_clear_after_alloc=False)("uint8_t[]", size)
         self.data = ffi.new("struct lr_packet_buffer *", {"size": size, "data": self._buffer})
 
