@@ -14,7 +14,7 @@
 #include "keeper.h"
 
 static char name[40];
-static int parent_fd = -1, fd = -1;
+static int parent_fd = -1, fd = -1, killed;
 
 /* Removes an empty cgroup and the empty ones below it: a lowrun that was run
  * inside made one of its own. */
@@ -73,8 +73,25 @@ void group_kill(void)
     long file = fd < 0 ? -EBADF : SYS4(openat, fd, "cgroup.kill", O_WRONLY | O_CLOEXEC, 0);
 
     if (file >= 0) {
+        killed = 1;
         SYS3(write, file, "1", 1);
         SYS1(close, file);
+    }
+}
+
+/* Since Linux 6.14 a process that is cloned into a cgroup which was ever killed is killed, too: the fork compares
+ * its own cgroup's count of kills with the new one's (kill_seq in kernel/cgroup/cgroup.c). So another is made. */
+void group_renew(void)
+{
+    long parent;
+
+    if (!killed)
+        return;
+    parent = SYS3(fcntl, parent_fd, F_DUPFD_CLOEXEC, 3);
+    group_close();
+    if (parent >= 0) {
+        group_open((int) parent);
+        SYS1(close, parent);
     }
 }
 
@@ -122,4 +139,5 @@ void group_close(void)
         SYS4(clock_nanosleep, CLOCK_MONOTONIC, 0, &pause, 0);
     SYS1(close, parent_fd);
     fd = parent_fd = -1;
+    killed = 0;
 }

@@ -41,7 +41,7 @@ static int running, command_alive, ending, passes, expect_next, leaving;
 static uint64_t count_base, group_base_user, group_base_sys;
 static struct lr_io io_base;
 
-static uint64_t now_ns(void)
+uint64_t now_ns(void)
 {
     struct timespec now;
 
@@ -141,9 +141,12 @@ static void spawn(const int *fds, int nfds)
     }
     pid = request.flags & LR_SPAWN_AGAIN ? 0 : accept_launch(fds, nfds);
     if (pid == 0) {
+        group_renew();
         begin_totals();
         event.started_ns = totals.started_ns = now_ns();
         pid = launch_run(&launch, &pidfd);
+        if (launch.gone_ns)
+            event.started_ns = totals.started_ns = launch.gone_ns;
     }
     event.step = launch.step;
     event.error = launch.error;

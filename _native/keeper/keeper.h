@@ -15,6 +15,7 @@
 #define KEEPER_SPARE 2  /* keeps the number taken, so that nothing received is 0 to 2 */
 
 /* ---- keeper.c ---- */
+uint64_t now_ns(void);          /* CLOCK_MONOTONIC */
 /* Sends an event with descriptors; -errno. By a call of sockets, and safe in a child. */
 long event_send(const struct lr_event *event, const int *fds, int nfds);
 
@@ -28,7 +29,8 @@ struct launch {
     int first;            /* index in fds of the command's first descriptor */
     const char **argv;
     const char **envp;
-    struct lr_request go; /* what the parked child was told */
+    struct lr_request go; /* what the parked child was told, */
+    uint64_t gone_ns;     /* and when; 0: it was not parked */
     uint32_t step;        /* written by the child: shared memory */
     int error;
 };
@@ -55,6 +57,7 @@ int tree_signal(int signo, int *ret_denied);
 void group_open(int parent);    /* makes it below `parent`; nothing when that fails */
 int group_fd(void);             /* -1 without one */
 void group_kill(void);
+void group_renew(void);         /* before the next tree, if this one was killed */
 void group_cpu(uint64_t *ret_user_us, uint64_t *ret_sys_us);
 void group_close(void);
 

@@ -75,6 +75,7 @@ static void park(struct launch *launch)
     while (n == -EINTR);
     if (n != sizeof launch->go || launch->go.kind != LR_REQUEST_GO)
         fail(launch, LR_STEP_PARK, -ECANCELED);
+    launch->gone_ns = now_ns();
 }
 
 /* Puts the received descriptors at their numbers. Sources are first copied
@@ -262,6 +263,7 @@ int launch_run(struct launch *launch, int *ret_pidfd)
 
     launch->step = LR_STEP_CLONE;
     launch->error = 0;
+    launch->gone_ns = 0;
     if (group_fd() >= 0) {
         pid = clone_into(launch, flags, group_fd(), ret_pidfd);
         if (pid < 0)

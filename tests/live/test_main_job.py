@@ -129,6 +129,13 @@ def test_timeout_of_a_tree_that_ignores_sigterm(tmp_path: Path) -> None:
     assert not any(alive(int(pid)) for pid in pids.read_text().split())
 
 
+def test_the_run_after_one_that_was_killed() -> None:
+    """It runs in the keeper of the run before, and not in a cgroup that kills what comes into it."""
+    stubborn = "trap '' TERM; while :; do sleep 0.01; done"
+    done = lowrun("-c", "3", "-t", "0.2", "--kill-after", "0.1", "--json", "-", "sh", "-c", stubborn)
+    assert [run["timed_out"] for run in json.loads(done.stdout)["runs"]] == [True, True, True]
+
+
 def test_what_is_left_over_is_ended(tmp_path: Path) -> None:
     """A command that leaves a child behind: it is ended soon after, and the code is the command's own."""
     done = lowrun("--json", "-", "sh", "-c", f"sleep 100 & echo $! >{tmp_path}/pid; exit 5")

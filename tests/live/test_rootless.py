@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,6 +63,11 @@ def tshark(place: Path, *words: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+def recording_faults(faults: Iterable[str]) -> list[str]:
+    """Those that are not about what wait4 cannot count (the program has threads)."""
+    return [fault for fault in faults if not fault.startswith("usage: ")]
+
+
 def pastas() -> set[int]:
     return {pid for pid, (_, name) in processes().items() if name.startswith(PASTA)}
 
@@ -98,7 +103,7 @@ def test_a_loopback_exchange(place: Path, who: tuple[str, ...]) -> None:
     assert tshark(place, "-d", "tcp.port==1-65535,http", "-Y", "http", "-T", "fields", "-e", "http.request.uri",
                   "-e", "http.response.code", "-e", "frame.interface_name") == ["/body\t\tlo", "\t200\tlo"]  # fmt: skip
     summary = json.loads((place / "out" / "summary.json").read_text())
-    assert summary["runs"][0]["faults"] == []
+    assert recording_faults(summary["runs"][0]["faults"]) == []
     assert not pastas()
 
 
@@ -284,5 +289,5 @@ def test_by_the_library(place: Path) -> None:
     result = lr.run([PYTHON, mock("exchange.py")], record=[lr.Packets(network="rootless"), lr.Output()], quiet=True,
                     output=place / "out")  # fmt: skip
     assert result.status.code == 3
-    assert result.faults == ()
+    assert recording_faults(result.faults) == []
     assert set(result.artifacts) >= {"packets", "stdout"}
