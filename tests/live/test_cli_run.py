@@ -95,7 +95,12 @@ def test_json_on_standard_output_is_alone(lowrun: Lowrun) -> None:
         ["-o", "full"],
         ["--input", "nonexistent"],
         ["--calls", "open"],
-        ["-st"],
+        ["--interval", "1"],
+        ["-st", "--interval", "0"],
+        ["-i", "lo"],
+        ["--net", "rootless"],
+        ["-nt", "-i", "nosuch"],
+        ["-nt", "--net-filter", "tcp prt"],
     ],
 )
 def test_wrong_usage_runs_nothing(lowrun: Lowrun, tmp_path: Path, words: list[str]) -> None:
