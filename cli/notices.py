@@ -28,6 +28,10 @@ class Notices:
         if result.completed:
             self._progress.add(result)
 
+    def warn(self, text: str) -> None:
+        """Say what does not work as asked for."""
+        self._say_once(warn, text)
+
     def close(self) -> None:
         """Make room for the summary."""
         self._progress.erase()

@@ -65,7 +65,9 @@ def _count(text: str) -> int:
 def _size(text: str) -> int:
     """Bytes; with K, M or G so many KiB, MiB or GiB."""
     digits, unit = (text[:-1], text[-1].upper()) if text[-1:].upper() in ("K", "M", "G") else (text, "")
-    return whole(digits) << {"": 0, "K": 10, "M": 20, "G": 30}[unit]
+    if not (digits.isascii() and digits.isdigit()):
+        raise ValueError("a number of bytes is needed, or of K, M or G")
+    return int(digits) << {"": 0, "K": 10, "M": 20, "G": 30}[unit]
 
 
 def _seconds(text: str) -> float:
@@ -74,7 +76,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= LONGEST_S:
-        raise ValueError("a number of seconds is needed")
+        raise ValueError("a number of seconds, 0 or more, is needed")
     return seconds
 
 

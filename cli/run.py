@@ -80,6 +80,7 @@ def _repeater(options: Options, argv: Sequence[str], quiet: bool, notices: Notic
         stdin=options.input,
         quiet=quiet,
         on_result=notices.add,
+        on_fault=notices.warn,
     )
 
 

@@ -9,9 +9,14 @@ timeout) is a value in `Result`, never an exception.
 
 from __future__ import annotations
 
+import errno
 import os
 
+#: What a disk says that has no room left for this user.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
 __all__ = [
+    "FULL",
     "BusyError",
     "ClosedError",
     "DeniedError",
@@ -22,6 +27,7 @@ __all__ = [
     "SpawnError",
     "UnsupportedError",
     "UsageError",
+    "explain",
 ]
 
 
@@ -81,3 +87,12 @@ class ProtocolError(LowrunError):
 
 class InternalError(LowrunError):
     """lowrun itself failed: a defect to report."""
+
+
+def explain(error: BaseException) -> str:
+    """Return what a user is told of `error`: no number, the file if it names one, the remedy for a full disk."""
+    if isinstance(error, LowrunError) or not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    where = "" if error.filename is None else f": {os.fsdecode(error.filename)}"
+    remedy = "; free some space or choose another --output" if error.errno in FULL else ""
+    return f"{error.strerror}{where}{remedy}"

@@ -35,7 +35,7 @@ HOUSE: list[tuple[str, str]] = [
     ),
     ("samples", "records series chart tables machine files"),
     ("packets", "netfilter denial namespaces pasta pcapng interfaces capture"),
-    ("runs", "recorder report directory usage exits network run repeater repeat"),
+    ("runs", "recorder slices report directory usage exits network run repeater repeat"),
     ("recorders", "output calls samples packets"),
     ("", "embed __init__"),
 ]

@@ -7,7 +7,6 @@ ours is followed from its own execve on, with all its descendants.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from lowrun.core.fd import OwnedFd, UnnamedFile, write_all
 from lowrun.core.loop import IoSource, Loop
 from lowrun.errors import UsageError
 from lowrun.runs.recorder import RunInfo
+from lowrun.runs.slices import Slices
 from lowrun.trace.hooks import HookFunction, Hooks, tampering_of
 from lowrun.trace.inject import Inject, injections_of, stops_of
 from lowrun.trace.ptracelib import check_engine, load
@@ -30,8 +30,6 @@ __all__ = ["Calls"]
 
 FILE_NAME = "calls.strace"
 BINARY_NAME = "calls.records"
-#: Text is made for so long at a time; seconds.
-SLICE = 0.01
 NOTHING_KNOWN = Usage(None, None, None, None)
 
 
@@ -86,8 +84,7 @@ class Calls:
         self._wake = OwnedFd(-1)
         self._end_of_trace: IoSource | None = None
         self._text: TextFile | None = None
-        #: To be called when the text is made.
-        self._settled: Callable[[], None] | None = None
+        self._slices: Slices | None = None
         self._tracer: Tracer | None = None
         self._seized = False
         self._used = NOTHING_KNOWN
@@ -110,6 +107,7 @@ class Calls:
 
         self.discard()
         self._run, self._loop = run, loop
+        self._slices = Slices(run, loop, self._make_text)
         self._seized = False
         self._used = NOTHING_KNOWN
         self._records = UnnamedFile(run.scratch)
@@ -144,8 +142,8 @@ class Calls:
 
     def stop(self) -> None:
         """Wait for the tracer's end."""
-        self._settled = None
-        assert self._tracer is not None
+        assert self._tracer is not None and self._slices is not None
+        self._slices.pause()
         self._tracer.stop()
         if self._seized:
             self._used = self._tracer.usage()
@@ -170,29 +168,18 @@ class Calls:
     def _settle(self, done: Callable[[], None]) -> None:
         """Make the text in the loop, a slice at a time, if the run is to be kept: others go on meanwhile."""
         assert self._tracer is not None and self._run is not None and self._loop is not None
-        if not (self._run.kept and self._seized):
+        slices = self._slices
+        if not (self._run.kept and self._seized and slices is not None):
             done()
-            return
-        self._settled = done
-        if self._tracer.finished:
-            self._make_slice()
+        elif self._tracer.finished:
+            slices.settle(done)
         else:
-            self._end_of_trace = self._loop.add_io(self._wake.fileno(), kernel.READ, lambda _events: self._make_slice())
+            fd = self._wake.fileno()
+            self._end_of_trace = self._loop.add_io(fd, kernel.READ, lambda _events: slices.settle(done))
 
-    def _make_slice(self) -> None:
-        """Go on with the text, unless the run was cut short."""
-        done = self._settled
-        if done is None or self._loop is None:
-            return
-        try:
-            whole = self._opened_text().step(SLICE)
-        except OSError:
-            whole = True  # keep() meets it again, and says so
-        if whole:
-            self._settled = None
-            done()
-        else:
-            self._loop.call_soon(self._make_slice)
+    def _make_text(self, seconds: float) -> bool:
+        """Go on with the text for some time; True when it is whole. Raises OSError."""
+        return self._opened_text().step(seconds)
 
     def _opened_text(self) -> TextFile:
         from lowrun.trace.textfile import TextFile
@@ -208,13 +195,11 @@ class Calls:
 
     def keep(self, into: Path) -> list[Artifact]:
         """Name `calls.strace` in `into`; [] when no call was recorded. Raises OSError."""
-        assert self._records is not None and self._run is not None
+        assert self._records is not None and self._slices is not None
         try:
             text = self._opened_text()
             self._report()
-            while not text.step(SLICE):
-                if self._run.interrupted or kernel.end_is_asked():
-                    raise InterruptedError(errno.EINTR, "a signal came while the text was made; the calls are not kept")
+            self._slices.finish("the calls' text was")
             if text.empty:
                 return []
             text.link(into / FILE_NAME)
@@ -227,7 +212,8 @@ class Calls:
 
     def discard(self) -> None:
         """Forget the records."""
-        self._settled = None
+        if self._slices is not None:
+            self._slices.pause()
         for closable in (self._end_of_trace, self._text, self._tracer, self._records, self._wake):
             if closable is not None:
                 closable.close()

@@ -30,14 +30,13 @@ from lowrun.core import kernel
 from lowrun.core.fd import UnnamedFile
 from lowrun.core.loop import IoSource, Loop
 from lowrun.core.pump import HUNG_UP, PIPE_SIZE, Destination, Moved, Pump, open_pipe, wait_writable
-from lowrun.errors import DeniedError
+from lowrun.errors import FULL, DeniedError
 from lowrun.runs.recorder import RunInfo
 from lowrun.values import Artifact
 
 __all__ = ["Output"]
 
 STREAMS = {"stdout": 1, "stderr": 2}
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Output:

@@ -62,6 +62,8 @@ class Packets:
         snaplen: int | None = None,
         network: str = "host",
     ) -> None:
+        if not all(isinstance(name, str) for name in interfaces):
+            raise UsageError("interfaces are given by name, one argument for each: Packets('lo', 'eth0')")
         if network not in NETWORKS:
             raise UsageError(f"network is {' or '.join(NETWORKS)}, not {network!r}")
         if ring_size is not None and not SMALLEST_RING <= ring_size <= 1 << 30:

@@ -11,19 +11,17 @@ made of them only when the run is kept. The last row's totals are those of the r
 
 from __future__ import annotations
 
-import errno
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lowrun.core import kernel
 from lowrun.core.fd import UnnamedFile, write_all
 from lowrun.core.loop import Loop, Timer
 from lowrun.core.sampling import NativeSampler
 from lowrun.errors import UsageError
 from lowrun.runs.recorder import RunInfo
+from lowrun.runs.slices import Slices
 from lowrun.values import Artifact, Usage
 
 if TYPE_CHECKING:
@@ -36,8 +34,6 @@ __all__ = ["Samples"]
 SHORTEST, LONGEST = 0.001, 86400.0
 #: A look that took more processor time than such a part of the interval is followed by a pause of so many times that.
 PAUSE = 4
-#: Tables are made for so long at a time; seconds.
-SLICE = 0.01
 NOTHING_KNOWN = Usage(None, None, None, None)
 
 
@@ -57,15 +53,13 @@ class Samples:
             raise UsageError(f"samples are taken every {SHORTEST:g} to {LONGEST:g} seconds")
         self._interval_ns = int(interval * 1e9)
         self._run: RunInfo | None = None
-        self._loop: Loop | None = None
         self._timer: Timer | None = None
         self._records: UnnamedFile | None = None
         self._sampler: NativeSampler | None = None
         self._machine: Machine | None = None
         self._ending: Ending | None = None
         self._files: SampleFiles | None = None
-        #: To be called when the tables are made.
-        self._settled: Callable[[], None] | None = None
+        self._slices: Slices | None = None
         self._began_ns = self._due_ns = self._rest_until_ns = 0
         self._missed = 0
         self._executed = self._broken = self._drawn = False
@@ -86,7 +80,8 @@ class Samples:
         from lowrun.samples.machine import Machine
         from lowrun.samples.records import file_header
 
-        self._run, self._loop = run, loop
+        self._run = run
+        self._slices = Slices(run, loop, self._make_tables)
         self._executed = self._broken = self._drawn = False
         self._machine = Machine()
         self._records = UnnamedFile(run.scratch)
@@ -167,26 +162,16 @@ class Samples:
         if not (self._run.kept and self._executed):
             done()
             return
-        self._settled = done
         self._take_ending()
-        self._make_slice()
+        assert self._slices is not None
+        self._slices.settle(done)
 
-    def _make_slice(self) -> None:
-        """Go on with the tables, unless the run was cut short."""
-        done = self._settled
-        if done is None or self._loop is None:
-            return
-        try:
-            whole = self._opened_files().step(SLICE)
-            if whole:
-                self._draw()
-        except OSError:
-            whole = True  # keep() meets it again, and says so
+    def _make_tables(self, seconds: float) -> bool:
+        """Go on with the tables for some time, and draw the chart then; True when all is there. Raises OSError."""
+        whole = self._opened_files().step(seconds)
         if whole:
-            self._settled = None
-            done()
-        else:
-            self._loop.call_soon(self._make_slice)
+            self._draw()
+        return whole
 
     def _draw(self) -> None:
         """Draw the chart, once, where the library is; one that cannot be drawn is a fault, and the tables are kept."""
@@ -216,8 +201,8 @@ class Samples:
 
     def stop(self) -> None:
         """Take the last sample, if it was not taken when the tree was gone."""
-        assert self._machine is not None and self._run is not None
-        self._settled = None
+        assert self._machine is not None and self._run is not None and self._slices is not None
+        self._slices.pause()
         if self._run.kept or self._run.interrupted:
             self._take_ending()
         self._end_timer()
@@ -226,31 +211,25 @@ class Samples:
 
     def keep(self, into: Path) -> list[Artifact]:
         """Name the tables in `into`; [] when the command was not executed. Raises OSError."""
-        assert self._run is not None
+        assert self._run is not None and self._slices is not None
         try:
             if not self._executed:
                 return []
             self._take_ending()
             assert self._ending is not None
             files = self._opened_files()
-            while not files.step(SLICE):
-                if self._run.interrupted or kernel.end_is_asked():
-                    raise InterruptedError(errno.EINTR, "a signal came while tables were made; samples are not kept")
-            self._draw()
+            self._slices.finish("the tables were")
             files.finish(self._ending, self._run.usage or NOTHING_KNOWN)
             return [Artifact(name, path) for name, path in files.link(into).items()]
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                text = f"{os.strerror(error.errno)} in {into}; free some space or choose another --output"
-                raise OSError(error.errno, text) from error
-            raise
         finally:
             self.discard()
 
     def discard(self) -> None:
         """Forget the records."""
         self._end_timer()
+        if self._slices is not None:
+            self._slices.pause()
         for closable in (self._files, self._sampler, self._records):
             if closable is not None:
                 closable.close()
-        self._files = self._sampler = self._records = self._ending = self._settled = None
+        self._files = self._sampler = self._records = self._ending = None

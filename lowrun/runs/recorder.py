@@ -8,16 +8,22 @@ recorder never sees the run's machinery.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from lowrun.core import kernel
 from lowrun.core.fd import OwnedFd
 from lowrun.core.loop import Loop
 from lowrun.values import Artifact, Command, Usage
 
 __all__ = ["LastingRecorder", "Recorder", "RunInfo"]
+
+#: What is recorded of an interrupted run is kept as far as it can be made ready in this time: all is to be over within
+#: a second; seconds.
+TIME_TO_KEEP = 0.7
 
 
 @runtime_checkable
@@ -65,6 +71,8 @@ class RunInfo:
     quiet: bool = False
     #: Set by the run, before `stop`, when it is cut short by a signal to lowrun: wait for nobody then.
     interrupted: bool = False
+    #: Until when recorders may work on what is kept, once the end is asked for; on CLOCK_MONOTONIC, seconds.
+    deadline: float | None = None
     #: Set by the run, before recorders settle: its artifacts are to be kept.
     kept: bool = False
     #: Set by the run, before `keep` or `discard`: what the tree used, all witnesses heard.
@@ -133,6 +141,21 @@ class RunInfo:
         Each figure must be exact or a lower bound that misses nothing but teardown; None is unknown.
         """
         self.witnesses.append(callback)
+
+    def interrupt(self) -> None:
+        """The run is cut short: wait for nobody from now on, and be through soon."""
+        if not self.interrupted:
+            self.interrupted = True
+            self.deadline = time.monotonic() + TIME_TO_KEEP
+
+    def is_late(self) -> bool:
+        """Tell whether work on what is to be kept is to be given up: the end was asked for a while ago, or again."""
+        asked = kernel.end_is_asked()
+        if self.deadline is None and asked:
+            self.deadline = time.monotonic() + TIME_TO_KEEP
+        elif self.interrupted and asked:
+            return True
+        return self.deadline is not None and time.monotonic() > self.deadline
 
     def fault(self, text: str) -> None:
         """Report what could not be recorded: one sentence with cause and remedy."""

@@ -22,7 +22,7 @@ from lowrun.core.keeper import Keepers
 from lowrun.core.launch import Launch
 from lowrun.core.loop import LONGEST, Loop, Timer
 from lowrun.core.process import open_standard_fds
-from lowrun.errors import BusyError, UsageError
+from lowrun.errors import BusyError, UsageError, explain
 from lowrun.runs.directory import OutputDirectory
 from lowrun.runs.recorder import LastingRecorder, Recorder
 from lowrun.runs.run import Run, RunPlan
@@ -45,7 +45,9 @@ class Repeater:
     Raises UsageError for options that make no sense. `start` begins;
     `on_result(result)` comes after each counted run, `on_end(repeater)` once,
     when nothing is left: then `summary` is there, and `error` when something
-    other than the command failed. Close it in the end (a context manager).
+    other than the command failed. What is wrong with no run, a summary that cannot
+    be written, goes to `on_fault(text)`, or without it to the logger lowrun.repeat.
+    Close it in the end (a context manager).
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Repeater:
         stdin: str | os.PathLike[str] | None = None,
         quiet: bool = False,
         on_result: Callable[[Result], object] | None = None,
+        on_fault: Callable[[str], object] | None = None,
         on_end: Callable[[Repeater], object] | None = None,
     ) -> None:
         command = Command.of(command)
@@ -79,6 +82,7 @@ class Repeater:
         self._count, self._failed_count, self._jobs, self._warmup = count, failed_count, jobs, warmup
         self._recorders = list(record)
         self._on_result, self._on_end = on_result, on_end
+        self._on_fault = on_fault or (lambda text: warn("repeat", "%s", text))
         self._directory = OutputDirectory(None if output is None else Path(output), command.name)
         self._owned: list[OwnedFd] = []
         self._stdin = stdin
@@ -305,7 +309,7 @@ class Repeater:
         try:
             self._directory.write_run(into, result)
         except OSError as error:
-            warn("repeat", "run.json of run %d cannot be written: %s", run.index, error)
+            self._on_fault(f"run.json of run {run.index} cannot be written: {explain(error)}")
         return result
 
     def _end_if_idle(self) -> None:
@@ -316,7 +320,7 @@ class Repeater:
         try:
             self._directory.write_summary(self.summary, VERSION)
         except OSError as error:
-            warn("repeat", "summary.json cannot be written: %s", error)
+            self._on_fault(f"summary.json cannot be written: {explain(error)}")
         if self._on_end is not None:
             self._on_end(self)
 

@@ -21,7 +21,7 @@ from lowrun.core.keeper import Keepers
 from lowrun.core.launch import Launch, failed_exec_status
 from lowrun.core.loop import Loop, Timer
 from lowrun.core.process import Process
-from lowrun.errors import InternalError, LowrunError
+from lowrun.errors import InternalError, LowrunError, explain
 from lowrun.runs.exits import ExitAccounts
 from lowrun.runs.network import OwnNetwork, explained
 from lowrun.runs.recorder import Recorder, RunInfo
@@ -137,7 +137,7 @@ class Run:
 
     def _blame(self, recorder: Recorder, error: Exception) -> None:
         tell("run", "recorder %s failed", recorder.name, error=error)
-        self._info.fault(f"{recorder.name}: {error}")
+        self._info.fault(f"{recorder.name}: {explain(error)}")
 
     def _park(self, pid: int, sockets: list[OwnedFd]) -> None:
         tell("run", "run %d: pid %d waits before its exec", self.index, pid)
@@ -192,7 +192,7 @@ class Run:
 
     def mark_interrupted(self) -> None:
         """From now on the run does not count, unless its tree was gone already; recorders wait for nobody."""
-        self._info.interrupted = True
+        self._info.interrupt()
         self._cut_short = self._cut_short or self._settling == 0
 
     def interrupt(self, kill_after: float) -> None:

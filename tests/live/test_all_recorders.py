@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import re
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,19 @@ def test_samples_and_packets_agree(kept: Path) -> None:
         lengths = [int(size) for (size,) in packets(run, "frame", "frame.len")]
         assert int(card["received_packets"]) == len(lengths)
         assert int(card["received_bytes"]) == sum(lengths) - 14 * len(lengths)
+
+
+def test_an_interrupted_run_keeps_what_there_is(tmp_path: Path) -> None:
+    """With --keep all a run that SIGTERM cut short has all its artifacts, and all is over within a second."""
+    command = ["sh", "-c", "echo ready; ls /; exec sleep 60"]
+    words = [LOWRUN, "-st", "-ct", "-lt", "-nt", "--keep", "all", "-o", str(tmp_path / "kept"), *command]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        _, said = process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert time.monotonic() - began < 1
+    assert "warning" not in said
+    kept = {path.name for path in (tmp_path / "kept" / "run-0001").iterdir()}
+    assert {"calls.strace", "processes.csv", "net.pcapng", "stdout.log", "run.json"} <= kept
