@@ -191,6 +191,7 @@ struct lr_sampler;
 int lr_sampler_create(int output, struct lr_sampler **ret_sampler);
 int lr_sampler_watch(struct lr_sampler *sampler, int keeper);
 int lr_sampler_tick(struct lr_sampler *sampler, int64_t time_ns, uint64_t late_ns, uint32_t missed);
+int lr_sampler_go_on(struct lr_sampler *sampler);
 int lr_sampler_append(struct lr_sampler *sampler, const void *data, uint32_t size);
 int lr_sampler_flush(struct lr_sampler *sampler);
 void lr_sampler_last(const struct lr_sampler *sampler, struct lr_sample_tick *ret_tick);

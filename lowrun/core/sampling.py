@@ -45,12 +45,17 @@ class NativeSampler:
             raise UnsupportedError(NO_CHILDREN)
         check(result, "read of /proc")
 
-    def tick(self, time_ns: int, late_ns: int, missed: int) -> None:
+    def tick(self, time_ns: int, late_ns: int, missed: int) -> bool:
         """Look once: `time_ns` since the run began, `late_ns` after it was due, `missed` looks left out before it.
 
+        True when there are more new processes than could be read in some 10 ms: `go_on`, or wait for the next tick.
         Raises OSError when records cannot be written any more; those that were stay whole.
         """
-        check(lib.lr_sampler_tick(self._open(), time_ns, late_ns, missed), "write")
+        return bool(check(lib.lr_sampler_tick(self._open(), time_ns, late_ns, missed), "write"))
+
+    def go_on(self) -> bool:
+        """Read some more new processes, which the next tick will have; True when there are still more."""
+        return bool(lib.lr_sampler_go_on(self._open()))
 
     def append(self, records: bytes) -> None:
         """Write records of the caller's own. Raises OSError as `tick`."""

@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -14,8 +15,8 @@ from pathlib import Path
 import pytest
 
 import lowrun as lr
-from lowrun.core.sampling import record_sizes
-from lowrun.samples.records import LAYOUT
+from lowrun.core.sampling import NativeSampler, record_sizes
+from lowrun.samples.records import LAYOUT, Tick, read
 from tests.programs import LOWRUN
 
 TABLES = ("disk", "memory", "network", "processes")
@@ -153,6 +154,36 @@ def test_more_processes_than_descriptors(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     rows = [row for row in rows_of(tmp_path / "out/run-0001/processes.csv") if row["row"] == "tree"]
     assert max(int(row["processes"]) for row in rows) == 201
+
+
+def test_many_new_processes_are_read_by_and_by(tmp_path: Path) -> None:
+    """A look at 1,500 new processes ends before it has read them all; going on reads the others, each once."""
+    code = (
+        "import os, time\n"
+        "for _ in range(1500):\n"
+        "    if os.fork() == 0: time.sleep(60); os._exit(0)\n"
+        "print('ready', flush=True); time.sleep(60)\n"
+    )
+    with (
+        (tmp_path / "records").open("w+b") as file,
+        subprocess.Popen(python(code), stdout=subprocess.PIPE, start_new_session=True) as tree,
+    ):
+        assert tree.stdout is not None and tree.stdout.readline() == b"ready\n"
+        sampler = NativeSampler(file.fileno())
+        try:
+            sampler.watch(tree.pid)
+            assert sampler.tick(1_000_000, 0, 0)
+            while sampler.go_on():
+                pass
+            assert not sampler.tick(2_000_000, 0, 0)
+            sampler.flush()
+        finally:
+            sampler.close()
+            os.killpg(tree.pid, signal.SIGKILL)
+        file.seek(0)
+        first, second = [record for record in read(memoryview(file.read())) if isinstance(record, Tick)]
+    assert 0 < first.processes < 1500
+    assert second.processes == second.threads == 1500
 
 
 @pytest.mark.parametrize("name", [b"a,b", b'say "hi"', b"two\nlines", b"\xff\xfe) R 1", b"cr\r"])
