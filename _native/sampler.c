@@ -28,7 +28,7 @@
 #include <stdlib.h>
 
 #define READ_SHARE 100          /* stat, io and children of those that have run may take this part of one core's time, */
-#define READ_NS 30000000        /* but are read as often as this */
+#define READ_NS 25000000        /* but are read as often as this */
 #define READ_ROUND 8            /* as long as that leaves everybody a turn: reading all takes such a part of the time */
 #define READ_FIRST_NS 10000     /* of one process, until it was measured */
 #define STATUS_NS 90000000      /* its status, for peak and swap: as much again */

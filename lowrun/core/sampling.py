@@ -13,6 +13,16 @@ __all__ = ["NativeSampler", "record_sizes"]
 
 NO_CHILDREN = "this kernel has no /proc/PID/task/TID/children; it would with CONFIG_PROC_CHILDREN"
 
+#: Pids and their clocks are our pid namespace's, files of /proc those of the namespace that it was mounted in.
+OTHER_PROC = "/proc is missing, or shows another pid namespace; mount it anew in this one (mount -t proc proc /proc)"
+
+
+def _proc_is_ours() -> bool:
+    try:
+        return os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        return False
+
 
 def record_sizes() -> dict[str, int]:
     """Return C's size of each record: its name -> bytes."""
@@ -40,6 +50,8 @@ class NativeSampler:
 
     def watch(self, keeper: int) -> None:
         """Look at all that is below `keeper` from now on. Raises UnsupportedError, OSError (ESRCH: it has ended)."""
+        if not _proc_is_ours():
+            raise UnsupportedError(OTHER_PROC)
         result = lib.lr_sampler_watch(self._open(), keeper)
         if result == -errno.ESRCH and os.path.isdir(f"/proc/{keeper}"):
             raise UnsupportedError(NO_CHILDREN)

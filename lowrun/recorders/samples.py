@@ -23,7 +23,7 @@ from lowrun.core import kernel
 from lowrun.core.fd import UnnamedFile, write_all
 from lowrun.core.loop import Loop, Timer
 from lowrun.core.sampling import NativeSampler
-from lowrun.errors import UsageError
+from lowrun.errors import UnsupportedError, UsageError
 from lowrun.runs.recorder import RunInfo
 from lowrun.values import Artifact, Usage
 
@@ -101,9 +101,13 @@ class Samples:
         self._sampler.append(self._machine.read(0, whole=True))
 
     def _watch(self, _pid: int, keeper: int) -> None:
-        assert self._sampler is not None
+        assert self._sampler is not None and self._run is not None
         self._executed = True
-        self._sampler.watch(keeper)
+        try:
+            self._sampler.watch(keeper)
+        except (UnsupportedError, OSError) as error:
+            self._end_timer()
+            self._run.fault(f"samples: none between the start and the end: {error}")
 
     # -- ticks
 

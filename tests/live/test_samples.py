@@ -389,6 +389,24 @@ def test_as_another_user(tmp_path: Path) -> None:
     assert rows[-2]["call_written_bytes"] == "6"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a pid namespace of its own")
+@pytest.mark.parametrize("proc", [True, False], ids=["own /proc", "the first one's /proc"])
+def test_in_another_pid_namespace(proc: bool, tmp_path: Path) -> None:
+    """With a /proc of its own all is as ever; with one that shows other pids nobody else's processes are sampled."""
+    words = ["unshare", "--pid", "--fork", *(["--mount-proc"] if proc else [])]
+    argv = [*words, LOWRUN, "-q", "-st", "--interval", "0.01", "--keep", "all", "-o", str(tmp_path / "out")]
+    done = subprocess.run([*argv, "sleep", "0.3"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(tmp_path / "out/run-0001/processes.csv")
+    names = {row["name"] for row in rows if row["row"] == "process"}
+    if proc:
+        assert "sleep" in names
+    else:
+        assert [row["row"] for row in rows] == ["tree", "tree"]
+        assert float(rows[-1]["cpu_s"]) > 0
+        assert "shows another pid namespace" in (tmp_path / "out/run-0001/run.json").read_text()
+
+
 @pytest.mark.parametrize("interval", [0, 0.0009, -1, float("nan"), 1e9])
 def test_an_interval_that_makes_no_sense(interval: float) -> None:
     """It is the caller's fault, before any run."""
