@@ -90,6 +90,7 @@ struct lr_exits {
 };
 int lr_exits_layout(const char *path, struct lr_exits_layout *ret_layout);
 int lr_exits_open(const struct lr_exits_layout *layout, int keeper, int ret_fds[3]);
+int lr_exits_reset(int map);
 int lr_exits_read(int map, struct lr_exits *ret_exits);
 
 /* ---- moving output: pump.c ---- */
