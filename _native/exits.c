@@ -281,6 +281,23 @@ int lr_exits_open(const struct lr_exits_layout *layout, int keeper, int ret_fds[
     return result < 0 ? result : 0;
 }
 
+/* Counts from 0 again; nothing may be below the keeper. */
+int lr_exits_reset(int map)
+{
+    static const uint32_t key;
+    struct sums *zeros = calloc(CPUS_MAX, sizeof *zeros);
+    union bpf_attr attributes = { .map_fd = (uint32_t) map };
+    int result;
+
+    if (zeros == NULL)
+        return -ENOMEM;
+    attributes.key = (uint64_t) (uintptr_t) &key;
+    attributes.value = (uint64_t) (uintptr_t) zeros;
+    result = call(BPF_MAP_UPDATE_ELEM, &attributes);
+    free(zeros);
+    return result;
+}
+
 /* Adds up what the processors have. The kernel writes one set for each that is possible. */
 int lr_exits_read(int map, struct lr_exits *ret_exits)
 {

@@ -90,6 +90,7 @@ struct lr_exits {
 };
 int lr_exits_layout(const char *path, struct lr_exits_layout *ret_layout);
 int lr_exits_open(const struct lr_exits_layout *layout, int keeper, int ret_fds[3]);
+int lr_exits_reset(int map);
 int lr_exits_read(int map, struct lr_exits *ret_exits);
 
 /* ---- moving output: pump.c ---- */
@@ -191,6 +192,7 @@ struct lr_sampler;
 int lr_sampler_create(int output, struct lr_sampler **ret_sampler);
 int lr_sampler_watch(struct lr_sampler *sampler, int keeper);
 int lr_sampler_tick(struct lr_sampler *sampler, int64_t time_ns, uint64_t late_ns, uint32_t missed);
+int lr_sampler_go_on(struct lr_sampler *sampler);
 int lr_sampler_append(struct lr_sampler *sampler, const void *data, uint32_t size);
 int lr_sampler_flush(struct lr_sampler *sampler);
 void lr_sampler_last(const struct lr_sampler *sampler, struct lr_sample_tick *ret_tick);

@@ -16,45 +16,25 @@
  * A process whose CPU clock stands still has done nothing: its state, times,
  * calls and children are as they were, and only now and then all is read again:
  * others can take its memory away, and give it orphans. The clock is read at
- * every tick, the files no more often than READ_NS and STATUS_NS say.
+ * every tick, the files as often as READ_SHARE and STATUS_NS say.
+ *
+ * The caller's loop waits meanwhile, so files are read for LOOK_NS at a time: of
+ * those known whose turn has not come all but the clock stays as it was; those
+ * that are new are read in calls of their own, and counted when they have been.
  */
 #include "lowrun.h"
 #include "sampler.h"
 
 #include <stdlib.h>
 
-#define SLOTS 1024
-#define BUFFER_SIZE 65536
-#define READ_NS 15000000        /* stat, io and children of a process that has run: some 10 microseconds */
+#define READ_SHARE 100          /* stat, io and children of those that have run may take this part of one core's time, */
+#define READ_NS 25000000        /* but are read as often as this */
+#define READ_ROUND 8            /* as long as that leaves everybody a turn: reading all takes such a part of the time */
+#define READ_FIRST_NS 10000     /* of one process, until it was measured */
 #define STATUS_NS 90000000      /* its status, for peak and swap: as much again */
 #define IDLE_NS 1000000000      /* all of one that has not run, */
 #define IDLE_READS 64           /* and so many of these at a tick */
-#define PSS_SHARE 400           /* PSS may take this part of one core's time, */
-#define PSS_LONGEST_NS 10000000 /* and no longer than this at once */
-#define PSS_FIRST_NS 10         /* of a unit, until it was measured; see weigh */
-#define PSS_PROCESS 2000        /* what a process costs beside its memory, in units */
-
-struct lr_sampler {
-    int output;
-    int error;                      /* why nothing is recorded any more: an errno, or 0 */
-    uint64_t tick;
-    int64_t now_ns;
-    struct lr_sampled root;         /* the keeper; pid 0: not known yet */
-    struct lr_sampled base;         /* the same before the run */
-    uint64_t root_io[LR_IO_COUNT];  /* of those that the keeper has waited for */
-    uint64_t base_io[LR_IO_COUNT];
-    bool root_io_known;
-    uint64_t lost_user_ns, lost_sys_ns, lost_cpu_ns, lost_io[LR_IO_COUNT];
-    struct lr_sample_tick last;     /* sums never fall below */
-    int64_t pss_time_ns;            /* when PSS was last measured, */
-    uint64_t pss_unit_ns;           /* and what a unit cost */
-    struct lr_sampled *slots[SLOTS];
-    struct lr_sampled **queue;      /* of this tick, parents first */
-    size_t count, room;
-    uint32_t idle_reads;            /* at this tick */
-    size_t used;
-    char buffer[BUFFER_SIZE];
-};
+#define LOOK_NS 4000000         /* for so long files of known processes are read in one call, then as long those of new ones */
 
 /* ---- records ---- */
 
@@ -93,126 +73,42 @@ static void append_record(struct lr_sampler *s, uint16_t kind, const void *body,
     lr_sampler_append(s, body, size);
 }
 
-/* ---- the table of processes ---- */
-
-static struct lr_sampled *find(const struct lr_sampler *s, int32_t pid)
-{
-    struct lr_sampled *process = s->slots[(uint32_t) pid % SLOTS];
-
-    while (process != NULL && process->pid != pid)
-        process = process->next;
-    return process;
-}
-
-/* Puts it into this tick's queue, once. */
-static void meet(struct lr_sampler *s, struct lr_sampled *process)
-{
-    if (process->tick == s->tick)
-        return;
-    if (s->count == s->room) {
-        size_t room = s->room == 0 ? 64 : s->room * 2;
-        struct lr_sampled **queue = realloc(s->queue, room * sizeof *queue);
-
-        if (queue == NULL)
-            return;
-        s->queue = queue;
-        s->room = room;
-    }
-    process->tick = s->tick;
-    s->queue[s->count++] = process;
-}
-
-static void meet_child(void *context, int32_t parent, int32_t child)
-{
-    struct lr_sampler *s = context;
-    struct lr_sampled *process = find(s, child);
-
-    if (process == NULL) {
-        struct lr_sampled **slot = &s->slots[(uint32_t) child % SLOTS];
-
-        process = malloc(sizeof *process);
-        if (process == NULL)
-            return;
-        lr_sampled_init(process, child, parent);
-        process->next = *slot;
-        *slot = process;
-    }
-    process->ppid = parent;
-    meet(s, process);
-}
-
-static void meet_unmet(struct lr_sampler *s)
-{
-    for (size_t i = 0; i < SLOTS; i++)
-        for (struct lr_sampled *process = s->slots[i]; process != NULL; process = process->next)
-            meet(s, process);
-}
-
-/* What it used is its parent's, if its parent waits for its children; if both
- * died, whose it is cannot be told, and it is left to those that waited. */
-static void inherit(struct lr_sampler *s, const struct lr_sampled *dead)
-{
-    const struct lr_sampled *parent = find(s, dead->ppid);
-
-    if (parent == NULL || parent->dead || !parent->ignores_children || !dead->is_read)
-        return;
-    s->lost_cpu_ns += dead->cpu_ns + dead->children_user_ns + dead->children_sys_ns;
-    s->lost_user_ns += dead->user_ns + dead->children_user_ns;
-    s->lost_sys_ns += dead->sys_ns + dead->children_sys_ns;
-    for (int i = 0; i < LR_IO_COUNT && dead->io_known; i++)
-        s->lost_io[i] += dead->io[i];
-}
-
-static void forget_dead(struct lr_sampler *s)
-{
-    for (size_t i = 0; i < s->count; i++)
-        if (s->queue[i]->dead)
-            inherit(s, s->queue[i]);
-    for (size_t i = 0; i < SLOTS; i++)
-        for (struct lr_sampled **at = &s->slots[i], *process; (process = *at) != NULL;) {
-            if (process->dead) {
-                *at = process->next;
-                lr_sampled_close(process);
-                free(process);
-            } else {
-                at = &process->next;
-            }
-        }
-}
-
 /* ---- one process ---- */
+
+static int64_t clock_now(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
+}
 
 /* Whether its files are to be read; only some of those that have not run, so that thousands are not all due at once. */
 static bool is_due(struct lr_sampler *s, const struct lr_sampled *p)
 {
     if (!p->is_read)
-        return true;
+        return s->spent_ns < 2 * LOOK_NS;
+    if (s->spent_ns >= LOOK_NS)
+        return false;
     if (p->is_old)
-        return s->now_ns - p->read_ns >= READ_NS;
+        return s->now_ns - p->read_ns >= s->gap_ns;
     return s->now_ns - p->read_ns >= IDLE_NS && s->idle_reads++ < IDLE_READS;
 }
 
-static int read_process(struct lr_sampler *s, struct lr_sampled *p)
+static int read_files(struct lr_sampler *s, struct lr_sampled *p)
 {
     const bool first = !p->is_read;
-    const int ran = lr_sampled_clock(p);
     uint32_t threads;
     int result;
 
-    if (ran < 0)
-        return ran;
-    p->is_old |= ran;
-    p->is_status_old |= ran;
-    if (!is_due(s, p))
-        return 0;
     if (first && (result = lr_sampled_stat(p)) < 0)
         return result;
     threads = p->threads;
-    lr_sampled_children(p, meet_child, s);
+    lr_sampled_children(p, lr_sampler_meet_child, s);
     if (!first && (result = lr_sampled_stat(p)) < 0)
         return result;
     if (p->threads > 1 && threads == 1) /* only its first thread was asked for children */
-        lr_sampled_children(p, meet_child, s);
+        lr_sampled_children(p, lr_sampler_meet_child, s);
     if (first || s->now_ns - p->status_ns >= (p->is_status_old ? STATUS_NS : IDLE_NS)) {
         p->status_ns = s->now_ns;
         p->is_status_old = false;
@@ -221,6 +117,28 @@ static int read_process(struct lr_sampler *s, struct lr_sampled *p)
     p->read_ns = s->now_ns;
     p->is_old = false;
     return lr_sampled_io(p);
+}
+
+static void read_process(struct lr_sampler *s, struct lr_sampled *p)
+{
+    const int ran = lr_sampled_clock(p);
+    int64_t began_ns;
+
+    if (ran < 0) {
+        p->dead = true;
+        return;
+    }
+    p->is_old |= ran;
+    p->is_status_old |= ran;
+    s->running += p->is_old;
+    if (!is_due(s, p)) {
+        s->unread += !p->is_read;
+        return;
+    }
+    began_ns = clock_now(CLOCK_MONOTONIC);
+    p->dead = read_files(s, p) < 0;
+    s->spent_ns += clock_now(CLOCK_MONOTONIC) - began_ns;
+    s->reads++;
 }
 
 /* Its own reads and writes, the keeper's, are no part of the tree: it has one thread. */
@@ -233,9 +151,42 @@ static void read_root_io(struct lr_sampler *s)
         s->root_io[i] = s->root.io[i] > own[i] ? s->root.io[i] - own[i] : 0;
 }
 
+static void begin_reading(struct lr_sampler *s)
+{
+    s->reads = s->running = s->idle_reads = s->unread = 0;
+    s->spent_ns = 0;
+}
+
+/* All that are met, and whom they lead to. */
+static void read_all(struct lr_sampler *s)
+{
+    size_t done = 0;
+
+    for (int pass = 0; pass < 2; pass++) {
+        for (; done < s->count; done++)
+            if (!s->queue[done]->dead)
+                read_process(s, s->queue[done]);
+        if (pass == 0)
+            lr_sampler_meet_unmet(s);
+    }
+}
+
+/* How long those that run are left alone, by what reading them took. */
+static void plan_reads(struct lr_sampler *s)
+{
+    int64_t all_ns;
+
+    if (s->reads > 0)
+        s->read_ns = (7 * s->read_ns + (uint64_t) s->spent_ns / s->reads) / 8;
+    all_ns = (int64_t) (s->read_ns * s->running);
+    s->gap_ns = all_ns * READ_SHARE < READ_NS ? all_ns * READ_SHARE : READ_NS;
+    if (s->gap_ns < all_ns * READ_ROUND)
+        s->gap_ns = all_ns * READ_ROUND;
+}
+
 static void read_root(struct lr_sampler *s)
 {
-    lr_sampled_children(&s->root, meet_child, s);
+    lr_sampled_children(&s->root, lr_sampler_meet_child, s);
     if (lr_sampled_clock(&s->root) > 0 && lr_sampled_stat(&s->root) == 0)
         read_root_io(s);
 }
@@ -252,35 +203,9 @@ static uint64_t less(uint64_t value, uint64_t base)
     return value > base ? value - base : 0;
 }
 
-/* The time that PSS takes goes with the memory that is mapped and with the number of processes. */
-static uint64_t weigh(const struct lr_sample_tick *tick)
+static bool is_seen(const struct lr_sampled *p)
 {
-    return tick->rss_kib + (uint64_t) tick->processes * PSS_PROCESS;
-}
-
-static void measure_pss(struct lr_sampler *s, struct lr_sample_tick *tick)
-{
-    uint64_t units = weigh(tick), cost = units * s->pss_unit_ns;
-    struct timespec before, after;
-    int64_t sum = 0, pss;
-
-    tick->pss_kib = -1;
-    if (cost > PSS_LONGEST_NS || (int64_t) cost > (s->now_ns - s->pss_time_ns) / PSS_SHARE)
-        return;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
-    for (size_t i = 0; i < s->count && sum >= 0; i++) {
-        if (s->queue[i]->dead || s->queue[i]->state == 'Z')
-            continue;
-        pss = lr_sampled_pss(s->queue[i]);
-        if (pss != -ESRCH)      /* it has ended */
-            sum = pss < 0 ? pss : sum + pss;
-    }
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
-    tick->pss_kib = sum < 0 ? -1 : sum;
-    s->pss_time_ns = s->now_ns;
-    if (units > 0)
-        s->pss_unit_ns = ((uint64_t) (after.tv_sec - before.tv_sec) * 1000000000
-                          + (uint64_t) (after.tv_nsec - before.tv_nsec)) / units + 1;
+    return !p->dead && p->is_read;
 }
 
 static void add_process(struct lr_sample_tick *tick, const struct lr_sampled *p)
@@ -312,7 +237,7 @@ static void add_up(struct lr_sampler *s, struct lr_sample_tick *tick)
     for (int i = 0; i < LR_IO_COUNT; i++)
         tick->io[i] = less(s->root_io[i], s->base_io[i]) + s->lost_io[i];
     for (size_t i = 0; i < s->count; i++)
-        if (!s->queue[i]->dead)
+        if (is_seen(s->queue[i]))
             add_process(tick, s->queue[i]);
     tick->cpu_ns = above(tick->cpu_ns, s->last.cpu_ns);
     tick->user_ns = above(tick->user_ns, s->last.user_ns);
@@ -342,7 +267,7 @@ int lr_sampler_create(int output, struct lr_sampler **ret_sampler)
     if (s == NULL)
         return -ENOMEM;
     s->output = output;
-    s->pss_unit_ns = PSS_FIRST_NS;
+    s->read_ns = READ_FIRST_NS;
     *ret_sampler = s;
     return 0;
 }
@@ -355,7 +280,7 @@ int lr_sampler_watch(struct lr_sampler *s, int keeper)
     lr_sampled_init(&s->root, keeper, 0);
     s->count = 0;
     s->tick++;
-    if ((result = lr_sampled_children(&s->root, meet_child, s)) < 0 || (result = lr_sampled_stat(&s->root)) < 0)
+    if ((result = lr_sampled_children(&s->root, lr_sampler_meet_child, s)) < 0 || (result = lr_sampled_stat(&s->root)) < 0)
         return result;
     lr_sampled_clock(&s->root);
     read_root_io(s);
@@ -367,49 +292,37 @@ int lr_sampler_watch(struct lr_sampler *s, int keeper)
 int lr_sampler_tick(struct lr_sampler *s, int64_t time_ns, uint64_t late_ns, uint32_t missed)
 {
     struct lr_sample_tick tick = { .time_ns = time_ns, .late_ns = late_ns, .missed = missed };
-    size_t looked = 0;
 
     s->now_ns = time_ns;
     s->tick++;
-    s->count = s->idle_reads = 0;
+    s->count = 0;
     if (s->root.pid != 0)
         read_root(s);
-    for (int pass = 0; pass < 2; pass++) {
-        for (; looked < s->count; looked++)
-            if (!s->queue[looked]->dead && read_process(s, s->queue[looked]) < 0)
-                s->queue[looked]->dead = true;
-        if (pass == 0)
-            meet_unmet(s);
-    }
+    begin_reading(s);
+    read_all(s);
+    plan_reads(s);
     add_up(s, &tick);
-    measure_pss(s, &tick);
+    tick.pss_kib = lr_pss_measure(&s->pss, &tick, s->queue, s->count);
     append_record(s, LR_SAMPLE_TICK, &tick, sizeof tick);
     for (size_t i = 0; i < s->count; i++)
-        if (!s->queue[i]->dead)
+        if (is_seen(s->queue[i]))
             write_process(s, s->queue[i]);
-    forget_dead(s);
+    lr_sampler_forget_dead(s);
     s->last = tick;
-    return -s->error;
+    return s->error != 0 ? -s->error : s->unread > 0;
+}
+
+/* Goes on with those that are new. Returns 1 as long as there are more, as `lr_sampler_tick`. */
+int lr_sampler_go_on(struct lr_sampler *s)
+{
+    begin_reading(s);
+    for (size_t i = 0; i < s->count; i++)
+        if (!s->queue[i]->dead && !s->queue[i]->is_read)
+            read_process(s, s->queue[i]);
+    return s->unread > 0;
 }
 
 void lr_sampler_last(const struct lr_sampler *s, struct lr_sample_tick *ret_tick)
 {
     *ret_tick = s->last;
-}
-
-/* Lets go of all that it keeps open. */
-void lr_sampler_free(struct lr_sampler *s)
-{
-    for (size_t i = 0; i < SLOTS; i++)
-        while (s->slots[i] != NULL) {
-            struct lr_sampled *process = s->slots[i];
-
-            s->slots[i] = process->next;
-            lr_sampled_close(process);
-            free(process);
-        }
-    if (s->root.pid != 0)
-        lr_sampled_close(&s->root);
-    free(s->queue);
-    free(s);
 }

@@ -2,7 +2,8 @@
  *
  * The sampler of a tree of processes: its binary records, which
  * lowrun/samples/records.py reads (every record is a multiple of 8 bytes), and
- * what its C files share. sampler.c walks the tree, sampler_files.c reads /proc.
+ * what its C files share. sampler.c walks the tree, sampler_table.c knows its
+ * processes, sampler_files.c reads /proc, sampler_pss.c weighs memory.
  */
 #ifndef LR_SAMPLER_H
 #define LR_SAMPLER_H
@@ -54,7 +55,7 @@ struct lr_sample_process {
     char name[LR_SAMPLE_NAME]; /* NULs behind it */
 };
 
-/* ---- between sampler.c and sampler_files.c ---- */
+/* ---- sampler_files.c ---- */
 
 enum lr_process_file { LR_FILE_CHILDREN, LR_FILE_STAT, LR_FILE_IO, LR_FILE_STATUS, LR_FILE_COUNT };
 
@@ -90,8 +91,53 @@ int lr_sampled_own_io(const struct lr_sampled *process, uint64_t *ret_io);
 int lr_sampled_status(struct lr_sampled *process);
 int64_t lr_sampled_pss(const struct lr_sampled *process);
 
+/* ---- sampler_pss.c ---- */
+
+struct lr_pss_budget {
+    int64_t time_ns;                /* when it was last measured, */
+    uint64_t unit_ns;               /* and what a unit cost; 0: not measured yet */
+};
+
+int64_t lr_pss_measure(struct lr_pss_budget *budget, const struct lr_sample_tick *tick,
+                       struct lr_sampled *const *processes, size_t count);
+
 /* Calls `visit` for each child. */
 typedef void (*lr_child_visitor)(void *context, int32_t parent, int32_t child);
 int lr_sampled_children(struct lr_sampled *process, lr_child_visitor visit, void *context);
+
+/* ---- the tree, sampler.c and sampler_table.c ---- */
+
+#define LR_SAMPLER_SLOTS 1024
+#define LR_SAMPLER_BUFFER 65536
+
+struct lr_sampler {
+    int output;
+    int error;                      /* why nothing is recorded any more: an errno, or 0 */
+    uint64_t tick;
+    int64_t now_ns;
+    struct lr_sampled root;         /* the keeper; pid 0: not known yet */
+    struct lr_sampled base;         /* the same before the run */
+    uint64_t root_io[LR_IO_COUNT];  /* of those that the keeper has waited for */
+    uint64_t base_io[LR_IO_COUNT];
+    bool root_io_known;
+    uint64_t lost_user_ns, lost_sys_ns, lost_cpu_ns, lost_io[LR_IO_COUNT];
+    struct lr_sample_tick last;     /* sums never fall below */
+    struct lr_pss_budget pss;
+    struct lr_sampled *slots[LR_SAMPLER_SLOTS];
+    struct lr_sampled **queue;      /* of this tick, parents first */
+    size_t count, room;
+    uint32_t idle_reads;            /* at this tick, */
+    uint32_t reads, running;        /* all reads, and how many had run */
+    uint64_t read_ns;               /* what reading one process costs, */
+    int64_t gap_ns;                 /* and the time from one to the next */
+    int64_t spent_ns;               /* in this call, with reading files */
+    uint32_t unread;                /* are new, and have not had their turn */
+    size_t used;
+    char buffer[LR_SAMPLER_BUFFER];
+};
+
+void lr_sampler_meet_child(void *sampler, int32_t parent, int32_t child);
+void lr_sampler_meet_unmet(struct lr_sampler *s);
+void lr_sampler_forget_dead(struct lr_sampler *s);
 
 #endif

@@ -52,6 +52,8 @@ def _layout() -> Any:
 class ExitCounter:
     """Counts what exits below the process `keeper` until it is closed.
 
+    The kernel takes some 7 ms to check the programs: keep it as long as the keeper.
+
     Raises OSError where it is not allowed (EPERM) or not to be had.
     """
 
@@ -63,6 +65,10 @@ class ExitCounter:
         out = ffi.new("int[3]")
         check(lib.lr_exits_open(_layout(), keeper, out), "bpf")
         self._fds = [OwnedFd(fd) for fd in out]
+
+    def reset(self) -> None:
+        """Count from 0 again, between two trees of the keeper. Raises OSError, ClosedError."""
+        check(lib.lr_exits_reset(self._fds[0].fileno()), "bpf")
 
     def totals(self) -> ExitTotals:
         """Return the sums so far. Raises OSError, ClosedError."""

@@ -12,13 +12,20 @@ import errno
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from lowrun.errors import ClosedError
 
-__all__ = ["OwnedFd", "UnnamedFile", "nearest_directory", "write_whole"]
+__all__ = ["Closable", "OwnedFd", "UnnamedFile", "nearest_directory", "write_whole"]
 
 Owned = TypeVar("Owned", bound="OwnedFd")
+
+
+class Closable(Protocol):
+    """What is closed with its keeper."""
+
+    def close(self) -> None:
+        """Let go of it; the second time does nothing."""
 
 
 class OwnedFd:

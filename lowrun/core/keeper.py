@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from lowrun._native import ffi, lib
 from lowrun.core import kernel
-from lowrun.core.fd import OwnedFd, write_all
+from lowrun.core.fd import Closable, OwnedFd, write_all
 from lowrun.core.launch import Launch
 from lowrun.core.loop import Loop
 from lowrun.core.procfs import effective_capabilities, own_cgroup_v2
@@ -114,6 +114,8 @@ class Keeper:
         self._listener: Listener | None = None
         self._program = ""
         self._last: tuple[Launch, Mapping[int, int], int] | None = None
+        #: What watches this keeper from one tree to the next; closed with it.
+        self.companion: Closable | None = None
         self._source = loop.add_io(self._socket.fileno(), kernel.READ, self._receive)
         _keepers.add(self)
 
@@ -278,6 +280,7 @@ class Keeper:
         if self._socket.closed:
             return
         self.wake()
+        self._part()
         self._listener = None
         self._source.close()
         lib.lr_keeper_hang_up(self._socket.fileno())
@@ -290,8 +293,14 @@ class Keeper:
             lib.lr_keeper_wait(self._pidfd.fileno(), int(self.CLOSE_TIMEOUT * 1000))
             self._pidfd.close()
 
+    def _part(self) -> None:
+        companion, self.companion = self.companion, None
+        if companion is not None:
+            companion.close()
+
     def abandon(self) -> None:
         """In a forked child: close our copies; the parent's keeper goes on."""
+        self._part()
         self._listener = None
         self._socket.close()
         self._pidfd.close()

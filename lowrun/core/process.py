@@ -44,7 +44,7 @@ class Process:
     With `park` or `network` the command waits before its exec: `park(pid, sockets)` is called, and it goes
     on after `go`. With `network` it is in a network of its own then, and `sockets`, which are the callee's, are
     packet sockets in there that get nothing before they are bound.
-    `before_spawn(keeper)` is called before the command exists with the pid of what will be its parent.
+    `before_spawn(keeper)` is called before the command exists with what will be its parent.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Process:
         network: bool = False,
         linger: float | None = LINGER,
         count_io: bool = False,
-        before_spawn: Callable[[int], object] | None = None,
+        before_spawn: Callable[[Keeper], object] | None = None,
     ) -> None:
         self.pid: int | None = None
         self.status: ExitStatus | None = None
@@ -84,7 +84,7 @@ class Process:
         self._keeper: Keeper = keeper
         try:
             if before_spawn is not None:
-                before_spawn(keeper.pid)
+                before_spawn(keeper)
             keeper.spawn(launch, fds, self, park=park is not None, network=network, count_io=count_io)
         except BaseException:
             keepers.give_back(keeper)

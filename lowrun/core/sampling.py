@@ -13,6 +13,16 @@ __all__ = ["NativeSampler", "record_sizes"]
 
 NO_CHILDREN = "this kernel has no /proc/PID/task/TID/children; it would with CONFIG_PROC_CHILDREN"
 
+#: Pids and their clocks are our pid namespace's, files of /proc those of the namespace that it was mounted in.
+OTHER_PROC = "/proc is missing, or shows another pid namespace; mount it anew in this one (mount -t proc proc /proc)"
+
+
+def _proc_is_ours() -> bool:
+    try:
+        return os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        return False
+
 
 def record_sizes() -> dict[str, int]:
     """Return C's size of each record: its name -> bytes."""
@@ -40,17 +50,24 @@ class NativeSampler:
 
     def watch(self, keeper: int) -> None:
         """Look at all that is below `keeper` from now on. Raises UnsupportedError, OSError (ESRCH: it has ended)."""
+        if not _proc_is_ours():
+            raise UnsupportedError(OTHER_PROC)
         result = lib.lr_sampler_watch(self._open(), keeper)
         if result == -errno.ESRCH and os.path.isdir(f"/proc/{keeper}"):
             raise UnsupportedError(NO_CHILDREN)
         check(result, "read of /proc")
 
-    def tick(self, time_ns: int, late_ns: int, missed: int) -> None:
+    def tick(self, time_ns: int, late_ns: int, missed: int) -> bool:
         """Look once: `time_ns` since the run began, `late_ns` after it was due, `missed` looks left out before it.
 
+        True when there are more new processes than could be read in some 10 ms: `go_on`, or wait for the next tick.
         Raises OSError when records cannot be written any more; those that were stay whole.
         """
-        check(lib.lr_sampler_tick(self._open(), time_ns, late_ns, missed), "write")
+        return bool(check(lib.lr_sampler_tick(self._open(), time_ns, late_ns, missed), "write"))
+
+    def go_on(self) -> bool:
+        """Read some more new processes, which the next tick will have; True when there are still more."""
+        return bool(lib.lr_sampler_go_on(self._open()))
 
     def append(self, records: bytes) -> None:
         """Write records of the caller's own. Raises OSError as `tick`."""

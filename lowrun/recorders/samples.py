@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowrun.core.fd import UnnamedFile, write_all
 from lowrun.core.loop import Loop, Timer
 from lowrun.core.sampling import NativeSampler
-from lowrun.errors import UsageError
+from lowrun.errors import UnsupportedError, UsageError
 from lowrun.runs.recorder import RunInfo
 from lowrun.runs.slices import Slices
 from lowrun.values import Artifact, Usage
@@ -95,9 +96,13 @@ class Samples:
         self._sampler.append(self._machine.read(0, whole=True))
 
     def _watch(self, _pid: int, keeper: int) -> None:
-        assert self._sampler is not None
+        assert self._sampler is not None and self._run is not None
         self._executed = True
-        self._sampler.watch(keeper)
+        try:
+            self._sampler.watch(keeper)
+        except (UnsupportedError, OSError) as error:
+            self._end_timer()
+            self._run.fault(f"samples: none between the start and the end: {error}")
 
     # -- ticks
 
@@ -114,16 +119,29 @@ class Samples:
             self._missed += overdue + 1
             return
         began = time.thread_time_ns()
+        more = False
         try:
-            self._sampler.tick(now, max(0, late), self._missed + overdue)
+            more = self._sampler.tick(now, max(0, late), self._missed + overdue)
             if self._machine.is_due(now):
                 self._sampler.append(self._machine.read(now))
         except OSError as error:
             self._break_off(error)
         self._missed = 0
-        took = time.thread_time_ns() - began
-        if took * PAUSE > self._interval_ns:
-            self._rest_until_ns = now + took * PAUSE
+        self._looked(now, time.thread_time_ns() - began, more)
+
+    def _looked(self, at_ns: int, took_ns: int, more: bool) -> None:
+        """Go on at once while there is `more`, as long as the pause it costs ends before the next tick; else pause."""
+        if took_ns * PAUSE > self._interval_ns:
+            self._rest_until_ns = at_ns + took_ns * PAUSE
+        elif more and self._loop is not None and self._sampler is not None:
+            self._loop.call_soon(partial(self._go_on, self._sampler, at_ns, took_ns))
+
+    def _go_on(self, sampler: NativeSampler, at_ns: int, took_ns: int) -> None:
+        if self._timer is None or self._sampler is not sampler or self._now_ns() >= self._due_ns:
+            return  # the run has ended, another has begun, or it is time for the next look
+        began = time.thread_time_ns()
+        more = sampler.go_on()
+        self._looked(at_ns, took_ns + time.thread_time_ns() - began, more)
 
     def _break_off(self, error: OSError) -> None:
         """Record no more: the disk is full, or the like."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lowrun.core.exits import ExitCounter, ExitTotals
-from lowrun.errors import InternalError
+from lowrun.core.keeper import Keeper
+from lowrun.errors import ClosedError, InternalError
 from lowrun.steps import tell
 from lowrun.values import Usage
 
@@ -11,30 +12,35 @@ __all__ = ["ExitAccounts"]
 
 
 class ExitAccounts:
-    """Counts what exits below a keeper from `begin` to `end`; what cannot be counted is not known."""
+    """Counts what exits below a keeper from `begin` to `end`; what cannot be counted is not known.
+
+    The counter stays with the keeper, for its next run.
+    """
 
     def __init__(self) -> None:
         self._counter: ExitCounter | None = None
         self._totals: ExitTotals | None = None
 
-    def begin(self, keeper: int) -> None:
-        """Count what exits below the process `keeper` from now on."""
+    def begin(self, keeper: Keeper) -> None:
+        """Count what exits below `keeper`, which has no tree yet, from now on."""
         try:
-            self._counter = ExitCounter(keeper)
+            if isinstance(keeper.companion, ExitCounter):
+                keeper.companion.reset()
+            else:
+                keeper.companion = ExitCounter(keeper.pid)
+            self._counter = keeper.companion
         except OSError as error:
             tell("exits", "no exit accounting", error=error)
 
     def end(self) -> None:
-        """Take the sums and count no more; the second time does nothing."""
+        """Take the sums ; the second time does nothing."""
         counter, self._counter = self._counter, None
         if counter is None:
             return
         try:
             self._totals = counter.totals()
-        except OSError as error:
+        except (OSError, ClosedError) as error:  # closed: the keeper was lost
             tell("exits", "no sums of the exits", error=error)
-        finally:
-            counter.close()
 
     @property
     def user_share(self) -> float | None:

@@ -28,7 +28,7 @@ NOISE_SHARE = 0.01
 #: Above this, the pid space of a busy machine could have gone round once; seconds.
 PID_ROUND_S = 1.0
 
-UNCOUNTED = "wait4 does not count grandchildren; trace the run (-ct), or sample it as root (-st)"
+UNCOUNTED = "wait4 does not count grandchildren; trace the run (-ct), or sample it as root, outside containers (-st)"
 UNFOLLOWED = "the tracer did not follow every process: one was made with CLONE_UNTRACED, or seizing failed"
 HIDDEN = (
     "a parent that ignores SIGCHLD hid children from wait4; trace the run (-ct), or sample it as root (-st), "

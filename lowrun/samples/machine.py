@@ -1,7 +1,7 @@
 """What the machine's counters say: memory that is available, block devices, network cards, by psutil.
 
 A reading costs some 100 µs, more where there are many devices. So it is made at every tick as long as all readings
-together take no more than a 200th of a core, and else as often as that; the first and the last always. A device
+together take no more than a 400th of a core, and else as often as that; the first and the last always. A device
 is recorded at the first reading, from the first change of its counters on, and at the last.
 """
 
@@ -16,7 +16,7 @@ from lowrun.samples.records import Memory, card_record, disk_record, memory_reco
 __all__ = ["Machine"]
 
 #: One reading in so many times what it costs.
-SHARE = 200
+SHARE = 400
 
 
 class Machine:

@@ -41,13 +41,14 @@ class Counting:
         pass
 
 
-def _refuse(_keeper: int) -> None:
-    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), "bpf")
+class _Refused:
+    def __init__(self, _keeper: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), "bpf")
 
 
 def without_exits(monkeypatch: pytest.MonkeyPatch) -> None:
     """As for a user without privilege."""
-    monkeypatch.setattr(exits_module, "ExitCounter", _refuse)
+    monkeypatch.setattr(exits_module, "ExitCounter", _Refused)
 
 
 def watched(way: str, monkeypatch: pytest.MonkeyPatch) -> list[lr.Recorder]:
@@ -147,6 +148,18 @@ def test_a_killed_daemon_is_counted() -> None:
     assert result.status.code == 3
     assert result.usage.io is not None and result.usage.io.written_bytes == 5000
     assert result.usage.processes == 3
+
+
+@ROOT_ONLY
+def test_runs_of_one_keeper_count_from_zero(tmp_path: Path) -> None:
+    """One run after the other has the same keeper and the same counter: none has what the one before used."""
+    script = 'test -e "$0" || { : > "$0"; head -c 50000000 /dev/zero | tail -c 40000000 > /dev/null; }'
+    first, second = lr.repeat(["sh", "-c", script, str(tmp_path / "ran")], count=2, record=[Counting()], quiet=True)
+    assert first.usage.processes == 3 and second.usage.processes == 1
+    assert first.usage.io is not None and first.usage.io.written_bytes == 90_000_000
+    assert second.usage.io is not None and second.usage.io.written_bytes == 0
+    assert first.usage.max_rss_kib is not None and first.usage.max_rss_kib > 30_000
+    assert second.usage.max_rss_kib is not None and second.usage.max_rss_kib < 10_000
 
 
 @ROOT_ONLY

@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -14,8 +15,8 @@ from pathlib import Path
 import pytest
 
 import lowrun as lr
-from lowrun.core.sampling import record_sizes
-from lowrun.samples.records import LAYOUT
+from lowrun.core.sampling import NativeSampler, record_sizes
+from lowrun.samples.records import LAYOUT, Tick, read
 from tests.programs import LOWRUN
 
 TABLES = ("disk", "memory", "network", "processes")
@@ -153,6 +154,36 @@ def test_more_processes_than_descriptors(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     rows = [row for row in rows_of(tmp_path / "out/run-0001/processes.csv") if row["row"] == "tree"]
     assert max(int(row["processes"]) for row in rows) == 201
+
+
+def test_many_new_processes_are_read_by_and_by(tmp_path: Path) -> None:
+    """A look at 1,500 new processes ends before it has read them all; going on reads the others, each once."""
+    code = (
+        "import os, time\n"
+        "for _ in range(1500):\n"
+        "    if os.fork() == 0: time.sleep(60); os._exit(0)\n"
+        "print('ready', flush=True); time.sleep(60)\n"
+    )
+    with (
+        (tmp_path / "records").open("w+b") as file,
+        subprocess.Popen(python(code), stdout=subprocess.PIPE, start_new_session=True) as tree,
+    ):
+        assert tree.stdout is not None and tree.stdout.readline() == b"ready\n"
+        sampler = NativeSampler(file.fileno())
+        try:
+            sampler.watch(tree.pid)
+            assert sampler.tick(1_000_000, 0, 0)
+            while sampler.go_on():
+                pass
+            assert not sampler.tick(2_000_000, 0, 0)
+            sampler.flush()
+        finally:
+            sampler.close()
+            os.killpg(tree.pid, signal.SIGKILL)
+        file.seek(0)
+        first, second = [record for record in read(memoryview(file.read())) if isinstance(record, Tick)]
+    assert 0 < first.processes < 1500
+    assert second.processes == second.threads == 1500
 
 
 @pytest.mark.parametrize("name", [b"a,b", b'say "hi"', b"two\nlines", b"\xff\xfe) R 1", b"cr\r"])
@@ -356,6 +387,24 @@ def test_as_another_user(tmp_path: Path) -> None:
     assert not done.stderr or "samples" not in done.stderr, done.stderr
     rows = [row for row in rows_of(tmp_path / "out/run-0001/disk.csv") if row["row"] == "tree"]
     assert rows[-2]["call_written_bytes"] == "6"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a pid namespace of its own")
+@pytest.mark.parametrize("proc", [True, False], ids=["own /proc", "the first one's /proc"])
+def test_in_another_pid_namespace(proc: bool, tmp_path: Path) -> None:
+    """With a /proc of its own all is as ever; with one that shows other pids nobody else's processes are sampled."""
+    words = ["unshare", "--pid", "--fork", *(["--mount-proc"] if proc else [])]
+    argv = [*words, LOWRUN, "-q", "-st", "--interval", "0.01", "--keep", "all", "-o", str(tmp_path / "out")]
+    done = subprocess.run([*argv, "sleep", "0.3"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(tmp_path / "out/run-0001/processes.csv")
+    names = {row["name"] for row in rows if row["row"] == "process"}
+    if proc:
+        assert "sleep" in names
+    else:
+        assert [row["row"] for row in rows] == ["tree", "tree"]
+        assert float(rows[-1]["cpu_s"]) > 0
+        assert "shows another pid namespace" in (tmp_path / "out/run-0001/run.json").read_text()
 
 
 @pytest.mark.parametrize("interval", [0, 0.0009, -1, float("nan"), 1e9])
