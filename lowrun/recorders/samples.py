@@ -61,6 +61,7 @@ class Samples:
         self._ending: Ending | None = None
         self._files: SampleFiles | None = None
         self._slices: Slices | None = None
+        self._loop: Loop | None = None
         self._began_ns = self._due_ns = self._rest_until_ns = 0
         self._missed = 0
         self._executed = self._broken = self._drawn = False
@@ -81,7 +82,7 @@ class Samples:
         from lowrun.samples.machine import Machine
         from lowrun.samples.records import file_header
 
-        self._run = run
+        self._run, self._loop = run, loop
         self._slices = Slices(run, loop, self._make_tables)
         self._executed = self._broken = self._drawn = False
         self._machine = Machine()
