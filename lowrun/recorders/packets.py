@@ -211,10 +211,12 @@ class Packets:
             done()
 
     def _put_in_order(self) -> None:
-        """Make the file anew with its packets in order of time, or leave it as it is and say so."""
-        assert self._run is not None and self._record is not None
+        """Put its packets in order of time, in place or in a file made anew, or leave it as it is and say so."""
+        assert self._run is not None and self._record is not None and self._file is not None
         ordered = None
         try:
+            if self._file.put_in_order(self._first):
+                return
             ordered = UnnamedFile(self._run.scratch)
             sort_packets(self._record.fileno(), ordered.fileno(), self._first)
         except OSError as error:
@@ -262,8 +264,9 @@ class Packets:
         try:
             if self._session is None or self._file is None or self._record is None:
                 return []
-            self._join_sorting()
-            if self._sorted is None and not self._file.ordered:
+            if self._sorting is not None:
+                self._join_sorting()
+            elif not self._file.ordered:  # the run was cut short
                 self._put_in_order()
             record = self._sorted or self._record
             os.lseek(record.fileno(), 0, os.SEEK_END)
