@@ -10,11 +10,11 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from captures import Seen, capinfos, fields
+from captures import Seen, capinfos, covered, fields
 from programs import LOWRUN, alive, mock
 
 import lowrun as lr
@@ -342,15 +342,6 @@ with socket.create_connection(("10.99.0.2", 5001)) as client:
     client.recv(1)
 sys.exit(1)
 """
-
-
-def covered(ranges: Iterable[tuple[int, int]]) -> int:
-    """How many bytes are in (first, size) ranges, those sent again counted once; from 0 without a gap."""
-    end = 0
-    for start, size in sorted(ranges):
-        assert start <= end
-        end = max(end, start + size)
-    return end
 
 
 def test_a_transfer_between_two_hosts(pair: tuple[str, str], tmp_path: Path) -> None:
