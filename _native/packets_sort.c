@@ -85,7 +85,7 @@ static void sort(struct place *places, int64_t count)
             places[at] = places[at - 1];
         places[at] = place;
     }
-    if (moves <= 0)
+    if (count > 0 && moves <= 0)
         qsort(places, (size_t) count, sizeof(*places), older);
 }
 
