@@ -78,6 +78,7 @@ uint64_t lr_ring_waiting(const struct lr_ring *ring);
 int lr_processors_visit(void);
 
 /* ---- in order of time: packets_sort.c ---- */
+int lr_packets_mend(int fd, uint64_t first);
 int lr_packets_sort(int from, int to, uint64_t first);
 
 #endif

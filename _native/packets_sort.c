@@ -3,6 +3,11 @@
  * Puts the packets of a capture in order of time: a ring's packets can be
  * stamped on one processor and entered on another, and rings are emptied one
  * after the other. Memory: 16 bytes a packet.
+ *
+ * Mostly a few packets stand some places behind theirs. Then the stretches they
+ * are in are written again where they are (lr_packets_mend); a second file, all
+ * of it, costs more than the whole capture did, since it is the pages of a file
+ * that are dear. Only where a stretch is very long is it made (lr_packets_sort).
  */
 #include "lowrun.h"
 
@@ -12,6 +17,10 @@
 
 #define BUFFER (1 << 20)
 #define EPB_TYPE 6
+#define LONGEST (16 << 20)              /* a stretch that is written again in place */
+#define GATHERED (256 << 10)            /* stretches are written together up to so many bytes, */
+#define NEAR (32 << 10)                 /* when no more than so many are between them */
+#define MOVES 32                        /* for each packet; with more, they are sorted anew */
 
 struct place {
     uint64_t ns;
@@ -63,6 +72,62 @@ static int64_t find(const uint8_t *data, uint64_t size, uint64_t at, struct plac
     return at == size ? count : (free(places), -EINVAL);
 }
 
+/* In order of time. They nearly are, mostly: then moving the few to their places takes no time. */
+static void sort(struct place *places, int64_t count)
+{
+    int64_t moves = count * MOVES;
+
+    for (int64_t i = 1; i < count && moves > 0; i++) {
+        struct place place = places[i];
+        int64_t at = i;
+
+        for (; at > 0 && older(&place, &places[at - 1]) < 0; at--, moves--)
+            places[at] = places[at - 1];
+        places[at] = place;
+    }
+    if (count > 0 && moves <= 0)
+        qsort(places, (size_t) count, sizeof(*places), older);
+}
+
+struct sorted {
+    uint8_t *data;
+    uint64_t size;
+    struct place *places;
+    int64_t count;
+};
+
+/* Maps the file and finds its packets' order. */
+static int open_sorted(int fd, uint64_t first, struct sorted *ret_sorted)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    ret_sorted->size = (uint64_t) status.st_size;
+    ret_sorted->places = NULL;
+    ret_sorted->data = mmap(NULL, ret_sorted->size, PROT_READ, MAP_SHARED, fd, 0);
+    if (ret_sorted->data == MAP_FAILED)
+        return -errno;
+    ret_sorted->count = find(ret_sorted->data, ret_sorted->size, first, &ret_sorted->places);
+    if (ret_sorted->count < 0) {
+        munmap(ret_sorted->data, ret_sorted->size);
+        return (int) ret_sorted->count;
+    }
+    sort(ret_sorted->places, ret_sorted->count);
+    return 0;
+}
+
+static void close_sorted(struct sorted *sorted)
+{
+    free(sorted->places);
+    munmap(sorted->data, sorted->size);
+}
+
+static uint32_t size_of(const struct sorted *sorted, int64_t i)
+{
+    return word(sorted->data + sorted->places[i].offset + 4);
+}
+
 struct out {
     int fd;
     size_t size;
@@ -103,13 +168,13 @@ static int append(struct out *out, const uint8_t *data, size_t size)
     return 0;
 }
 
-static int write_sorted(const uint8_t *data, uint64_t first, const struct place *places, int64_t count, int to)
+static int write_sorted(const struct sorted *sorted, uint64_t first, int to)
 {
     struct out out = { .fd = to, .data = malloc(BUFFER) };
-    int error = out.data == NULL ? -ENOMEM : append(&out, data, first);
+    int error = out.data == NULL ? -ENOMEM : append(&out, sorted->data, first);
 
-    for (int64_t i = 0; i < count && error == 0; i++)
-        error = append(&out, data + places[i].offset, word(data + places[i].offset + 4));
+    for (int64_t i = 0; i < sorted->count && error == 0; i++)
+        error = append(&out, sorted->data + sorted->places[i].offset, size_of(sorted, i));
     if (error == 0)
         error = flush(&out);
     free(out.data);
@@ -119,25 +184,127 @@ static int write_sorted(const uint8_t *data, uint64_t first, const struct place 
 /* Copies `from` to `to`: all before `first` as it is, and the packets from there to the end in order of time. */
 int lr_packets_sort(int from, int to, uint64_t first)
 {
-    struct place *places = NULL;
-    struct stat status;
-    uint8_t *data;
-    int64_t count;
+    struct sorted sorted;
+    int error = open_sorted(from, first, &sorted);
+
+    if (error < 0)
+        return error;
+    error = write_sorted(&sorted, first, to);
+    close_sorted(&sorted);
+    return error;
+}
+
+/* Packets from number `from` to before `to` belong to the bytes from `start` to `end`. */
+struct stretch {
+    int64_t from, to;
+    uint64_t start, end;
+};
+
+/* `stretch->to` and `->end` are where all packets were in place until now and the next one is not: goes on to where
+ * as many bytes have been passed as reach to the end of the hindmost of them, so that they are all there. */
+static void pass_disorder(const struct sorted *sorted, struct stretch *stretch)
+{
+    uint64_t hindmost = stretch->end;
+
+    do {
+        uint32_t size = size_of(sorted, stretch->to);
+        uint64_t end = sorted->places[stretch->to++].offset + size;
+
+        stretch->end += size;
+        if (end > hindmost)
+            hindmost = end;
+    } while (stretch->end < hindmost);
+}
+
+/* Goes on to the next packet that is not in place, or so many bytes, or to the end; returns whether it is the first. */
+static int pass_order(const struct sorted *sorted, struct stretch *stretch, uint64_t most)
+{
+    const uint64_t start = stretch->end;
+
+    for (; stretch->to < sorted->count && stretch->end - start < most; stretch->to++) {
+        if (sorted->places[stretch->to].offset != stretch->end)
+            return 1;
+        stretch->end += size_of(sorted, stretch->to);
+    }
+    return 0;
+}
+
+/* The next stretch out of order behind `stretch`, those near to it included; 0: there is none. */
+static int next_stretch(const struct sorted *sorted, struct stretch *stretch)
+{
+    struct stretch more;
+
+    if (!pass_order(sorted, stretch, UINT64_MAX))
+        return 0;
+    stretch->from = stretch->to;
+    stretch->start = stretch->end;
+    pass_disorder(sorted, stretch);
+    for (more = *stretch; more.end - more.start < GATHERED && pass_order(sorted, &more, NEAR); *stretch = more)
+        pass_disorder(sorted, &more);
+    return 1;
+}
+
+static int write_at(int fd, const uint8_t *data, uint64_t size, uint64_t at)
+{
+    for (uint64_t done = 0; done < size;) {
+        ssize_t n = pwrite(fd, data + done, size - done, (off_t) (at + done));
+
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n > 0)
+            done += (uint64_t) n;
+    }
+    return 0;
+}
+
+/* Writes the stretch in order; where that fails, as it was. */
+static int rewrite(const struct sorted *sorted, const struct stretch *stretch, int fd)
+{
+    uint64_t size = stretch->end - stretch->start;
+    uint8_t *former = malloc(2 * size), *ordered, *to;
     int error;
 
-    if (fstat(from, &status) < 0)
-        return -errno;
-    data = mmap(NULL, (size_t) status.st_size, PROT_READ, MAP_SHARED, from, 0);
-    if (data == MAP_FAILED)
-        return -errno;
-    count = find(data, (uint64_t) status.st_size, first, &places);
-    error = count < 0 ? (int) count : 0;
-    if (count > 0)
-        qsort(places, (size_t) count, sizeof(*places), older);
-    if (count >= 0) {
-        error = write_sorted(data, first, places, count, to);
-        free(places);
+    if (former == NULL)
+        return -ENOMEM;
+    to = ordered = former + size;
+    memcpy(former, sorted->data + stretch->start, size);
+    for (int64_t i = stretch->from; i < stretch->to; i++) {
+        const uint8_t *packet = former + (sorted->places[i].offset - stretch->start);
+
+        memcpy(to, packet, word(packet + 4));
+        to += word(packet + 4);
     }
-    munmap(data, (size_t) status.st_size);
+    error = write_at(fd, ordered, size, stretch->start);
+    if (error < 0)
+        write_at(fd, former, size, stretch->start);
+    free(former);
     return error;
+}
+
+static int mend(const struct sorted *sorted, uint64_t first, int fd)
+{
+    struct stretch stretch = { .end = first };
+    int error = 0;
+
+    while (next_stretch(sorted, &stretch))
+        if (stretch.end - stretch.start > LONGEST)
+            return 1;
+    stretch = (struct stretch) { .end = first };
+    while (error == 0 && next_stretch(sorted, &stretch))
+        error = rewrite(sorted, &stretch, fd);
+    return error;
+}
+
+/* Puts the packets from `first` to the end of the file in order of time, where they are: 0; 1: a stretch that is out of
+ * order is so long that it is not done, see lr_packets_sort. The file is whole in any case. */
+int lr_packets_mend(int fd, uint64_t first)
+{
+    struct sorted sorted;
+    int result = open_sorted(fd, first, &sorted);
+
+    if (result < 0)
+        return result;
+    result = mend(&sorted, first, fd);
+    close_sorted(&sorted);
+    return result;
 }

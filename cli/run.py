@@ -155,6 +155,10 @@ def _refuse_net_options(options: Options) -> None:
             raise UsageError(f"{name} says how -nt captures: give -nt, too")
 
 
+#: Which option an argument of Packets comes from.
+NET_OPTIONS = {"filter": "--net-filter", "ring_size": "--net-ring-size", "snaplen": "--snaplen"}
+
+
 def _packets(options: Options) -> Recorder:
     from lowrun import Packets
 
@@ -166,5 +170,6 @@ def _packets(options: Options) -> Recorder:
             snaplen=options.snaplen,
             network=options.network,
         )
-    except UnsupportedError as error:  # of what the filter needs
-        raise UsageError(f"--net-filter: {error}") from None
+    except (UsageError, UnsupportedError) as error:  # it begins with the argument
+        word, _, rest = str(error).partition(" ")
+        raise UsageError(f"{NET_OPTIONS.get(word, word)} {rest}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +47,12 @@ def capinfos(path: Path) -> dict[str, str]:
         if len(pair) == 2:
             found.setdefault(pair[0].strip(), pair[1].strip())
     return found
+
+
+def covered(ranges: Iterable[tuple[int, int]]) -> int:
+    """How many bytes are in (first, size) ranges, those sent again counted once; from 0 without a gap."""
+    end = 0
+    for start, size in sorted(ranges):
+        assert start <= end
+        end = max(end, start + size)
+    return end

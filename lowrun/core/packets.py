@@ -126,6 +126,16 @@ class CaptureFile:
         """True while no packet is older than one before it."""
         return not self.data.unordered
 
+    def put_in_order(self, first: int) -> bool:
+        """Put its packets, which begin at byte `first`, in order of time; False: too many are out of place for that.
+
+        The file is whole in any case; `sort_packets` makes a second one. Raises OSError.
+        """
+        if check(lib.lr_packets_mend(self.data.fd, first), "pwrite"):
+            return False
+        self.data.unordered = 0
+        return True
+
 
 class Reader(NamedTuple):
     """Who gets a ring's packets."""

@@ -242,6 +242,7 @@ class Capture:
         def take(events: int) -> None:
             assert self._buffer is not None
             ring.take(self._buffer, max(1, BATCH // ring.block_size))
+            ring.count()  # the kernel's have 32 bits
             if events & kernel.ERROR and ring.take_error():
                 ring.gone = interface_at(ring.fileno(), ring.interface.index) is None
 

@@ -5,7 +5,8 @@ ctypes.util.find_library, which runs ldconfig as a child of the host). An expres
 device, so no privilege is needed. One thing cannot be had that way: the kernel takes a VLAN tag off a packet before a
 filter sees it, so `vlan` has to ask for the tag beside the packet (SKF_AD_VLAN_TAG_PRESENT), and libpcap has that
 code for an open packet socket alone. With `vlan` in it an expression is compiled on the loopback interface, opened
-for that moment, and refused where this may not be: it would match nothing, without a word.
+for that moment, and refused where this may not be: it would match nothing, without a word. What asks for a tag's
+number in the frame (`ether proto 0x8100`, `ether[12:2] = 0x8100`) is refused, too: `vlan` is what it means.
 
 libpcap's `struct bpf_insn` is the kernel's `struct sock_filter`: 16 bits of code, two jumps of 8, 32 of operand.
 """
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from ctypes import CDLL, POINTER, Structure, byref, c_char_p, c_int, c_uint, c_void_p, create_string_buffer, string_at
 from functools import cache
+from struct import iter_unpack
 
 from lowrun.errors import UnsupportedError, UsageError
 
@@ -35,6 +37,13 @@ INSTRUCTION_SIZE = 8
 ETHERNET = 1
 #: What capture files and libpcap number differently here (pcap-linktype(7)): raw IP.
 DLT_OF_LINKTYPE = {101: 12}
+#: linux/bpf_common.h: A = a half-word of the frame; where A is compared with a constant.
+LOAD_HALF, JUMP_EQUAL = 0x28, 0x15
+CLASS, JUMPS, ALWAYS = 0x07, 0x05, 0x05
+#: Loads of A, arithmetic, TXA.
+CHANGES = (0x00, 0x04, 0x07)
+#: Where Ethernet has the type of what follows; of VLAN tags (linux/if_ether.h: ETH_P_8021Q, ETH_P_8021AD, ETH_P_QINQ1).
+TYPE_AT, TAGS = 12, (0x8100, 0x88A8, 0x9100)
 #: The word `vlan`, and not a name that has it in it; a backslash makes a name of a word.
 VLAN = re.compile(r"(?<![\w.$\\-])vlan(?![\w.$-])")
 
@@ -58,7 +67,7 @@ def _libpcap() -> CDLL:
         except OSError:
             continue
     else:
-        raise UnsupportedError(f"a packet filter needs libpcap, which is not there; install {PACKAGES}")
+        raise UnsupportedError(f"filter needs libpcap, which is not there; install {PACKAGES}")
     for function, result, *arguments in (
         ("pcap_open_dead", c_void_p, c_int, c_int),
         ("pcap_create", c_void_p, c_char_p, c_char_p),
@@ -85,11 +94,32 @@ def compile_filter(expression: str, linktype: int, snaplen: int) -> bytes:
     """
     title = f"filter {expression!r}"
     if not expression.strip():
-        raise UsageError("the filter is empty; leave it out to capture all packets")
+        raise UsageError(f"{title} is empty; leave it out to capture all packets")
     if "\0" in expression or not expression.isascii():
         raise UsageError(f"{title}: only ASCII characters, and no NUL, can be in it")
     with _lock, _handle(expression, DLT_OF_LINKTYPE.get(linktype, linktype), snaplen) as handle:
-        return _compiled(handle, expression, title)
+        program = _compiled(handle, expression, title)
+    if linktype == ETHERNET and VLAN.search(expression) is None and _asks_for_tags(program):
+        raise UsageError(f"{title}: the kernel keeps VLAN tags beside the packet, not in it; ask with `vlan`")
+    return program
+
+
+def _asks_for_tags(program: bytes) -> bool:
+    """Return whether the type in the Ethernet header can be compared with that of a VLAN tag. Jumps go forward only."""
+    steps = list(iter_unpack("=HBBI", program))
+    #: Instructions that can be come to with the type in A.
+    typed: set[int] = set()
+    for at, (code, equal, other, operand) in enumerate(steps):
+        kind = code & CLASS
+        if code == JUMP_EQUAL and at in typed and operand in TAGS:
+            return True
+        if kind == JUMPS:
+            after = {at + 1 + operand} if code == ALWAYS else {at + 1 + equal, at + 1 + other}
+        else:
+            after = {at + 1}
+        if (code == LOAD_HALF and operand == TYPE_AT) or (at in typed and kind not in CHANGES):
+            typed |= after
+    return False
 
 
 def _compiled(handle: c_void_p, expression: str, title: str) -> bytes:

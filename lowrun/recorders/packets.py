@@ -67,9 +67,9 @@ class Packets:
         if network not in NETWORKS:
             raise UsageError(f"network is {' or '.join(NETWORKS)}, not {network!r}")
         if ring_size is not None and not SMALLEST_RING <= ring_size <= 1 << 30:
-            raise UsageError(f"a ring has from 64 KiB to 1 GiB, not {ring_size} bytes")
+            raise UsageError(f"ring_size {ring_size}: a ring has from 64 KiB to 1 GiB")
         if snaplen is not None and not 1 <= snaplen <= WHOLE_PACKET:
-            raise UsageError(f"from 1 to {WHOLE_PACKET} bytes of a packet can be kept, not {snaplen}")
+            raise UsageError(f"snaplen {snaplen}: from 1 to {WHOLE_PACKET} bytes of a packet can be kept")
         self._names, self._filter, self._ring_size = interfaces, filter, ring_size
         self._snaplen = WHOLE_PACKET if snaplen is None else snaplen
         self._network = network
@@ -121,6 +121,12 @@ class Packets:
             raise UnsupportedError(f"no packets are captured in COMMAND's own network: {error}") from None
         self._capture = self._new_capture()
         self._begin(interfaces[: len(sockets)], sockets)
+        if unseen := interfaces[len(sockets) :]:
+            names = ", ".join(interface.name for interface in unseen)
+            self._fault(
+                f"packets: {names} of COMMAND's own network: not captured, {len(sockets)} interfaces are at most; "
+                "name the ones that matter with -i"
+            )
 
     def _begin(self, interfaces: Sequence[Interface], sockets: Sequence[OwnedFd] | None = None) -> None:
         """Open the rings, write the head of the file, take part."""
@@ -211,10 +217,12 @@ class Packets:
             done()
 
     def _put_in_order(self) -> None:
-        """Make the file anew with its packets in order of time, or leave it as it is and say so."""
-        assert self._run is not None and self._record is not None
+        """Put its packets in order of time, in place or in a file made anew, or leave it as it is and say so."""
+        assert self._run is not None and self._record is not None and self._file is not None
         ordered = None
         try:
+            if self._file.put_in_order(self._first):
+                return
             ordered = UnnamedFile(self._run.scratch)
             sort_packets(self._record.fileno(), ordered.fileno(), self._first)
         except OSError as error:
@@ -262,8 +270,9 @@ class Packets:
         try:
             if self._session is None or self._file is None or self._record is None:
                 return []
-            self._join_sorting()
-            if self._sorted is None and not self._file.ordered:
+            if self._sorting is not None:
+                self._join_sorting()
+            elif not self._file.ordered:  # the run was cut short
                 self._put_in_order()
             record = self._sorted or self._record
             os.lseek(record.fileno(), 0, os.SEEK_END)

@@ -83,8 +83,8 @@ def test_vlan_is_refused_where_it_would_lie() -> None:
         ("ifname lo", "ifname supported only on PF linktype"),
         ("ip and ip6", "expression rejects all packets"),
         ("host", "syntax error"),
-        ("", "the filter is empty"),
-        (" \t", "the filter is empty"),
+        ("", "filter '' is empty"),
+        (" \t", r"filter ' \t' is empty"),
         ("port 9\0", "no NUL"),
         ("host bücher.example", "only ASCII"),
         (" or ".join(f"ether[{i % 900 + 14}] = {i % 251}" for i in range(5000)), "the kernel takes 4096"),
@@ -95,3 +95,19 @@ def test_what_makes_no_sense(expression: str, words: str) -> None:
     with pytest.raises(UsageError) as caught:
         compile_filter(expression, ETHERNET, SNAPLEN)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["ether proto 0x8100", "udp or ether proto 0x88a8", "ether[12:2] = 0x8100", "not ether[12:2] = 0x9100 and len > 9"],
+)
+def test_tags_in_the_frame_are_refused(expression: str) -> None:
+    """They are not there when a filter looks: `vlan` is what asks for them."""
+    with pytest.raises(UsageError, match=r"beside the packet, not in it; ask with `vlan`"):
+        compile_filter(expression, ETHERNET, SNAPLEN)
+
+
+@pytest.mark.parametrize("expression", ["port 33024", "ether proto 0x88b5", "ether[12:2] = 0x800", "ip[2:2] = 0x8100"])
+def test_the_same_number_elsewhere_is_no_tag(expression: str) -> None:
+    """0x8100 as a port or a length says nothing about tags, nor do other protocols of Ethernet."""
+    assert compile_filter(expression, ETHERNET, SNAPLEN)

@@ -10,14 +10,20 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from select import select
 
 import pytest
-from captures import Seen, capinfos, fields
+from captures import Seen, capinfos, covered, fields
 from programs import LOWRUN, alive, mock
 
 import lowrun as lr
+from lowrun.core.fd import UnnamedFile
+from lowrun.core.loop import Loop
+from lowrun.core.packets import CaptureFile
+from lowrun.packets.capture import Capture
+from lowrun.packets.interfaces import chosen, interfaces_here
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="needs root to capture packets")
 
@@ -89,6 +95,22 @@ def test_every_datagram_is_in_each_capture_once(tmp_path: Path) -> None:
         assert int(info["Number of packets"]) == len(seen.packets)
 
 
+def test_a_lowrun_on_one_processor_misses_nothing(tmp_path: Path) -> None:
+    """It may not visit the others, where the command sends: what is being handled there is waited for all the same."""
+    here = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(here)})
+        sender = lr.Command((mock("datagrams"), "300", "64", "1"), affinity=frozenset(here))
+        recorders = [lr.Packets(), lr.Output()]
+        for result in lr.repeat(sender, count=10, record=recorders, output=tmp_path / "out", quiet=True):
+            assert said(result) == []
+            mine = udp(Seen(result.artifacts["packets"]), port_of(result))
+            assert [int.from_bytes(data[:8], "big") for data in mine] == list(range(300))
+        assert os.sched_getaffinity(0) == {min(here)}
+    finally:
+        os.sched_setaffinity(0, here)
+
+
 def test_a_run_that_passes_leaves_no_file(tmp_path: Path) -> None:
     """Nothing is kept of good runs."""
     done = subprocess.run(
@@ -139,6 +161,37 @@ def test_losses_are_counted_and_said(tmp_path: Path) -> None:
     (fault,) = said(result)
     assert fault.startswith(f"packets: {dropped} of {sent} on lo were dropped")
     assert "--net-ring-size" in fault
+
+
+def test_a_full_ring_that_is_emptied_goes_on(tmp_path: Path) -> None:
+    """A ring that nobody empties becomes full; emptying it takes a wake-up a block at most; then it captures again."""
+    sender, interfaces = mock("datagrams"), chosen(["lo"], interfaces_here())
+    capture = Capture("udp", 64 << 10, 262144)
+    sent, wakeups, after_full = 0, 0, []
+    with Loop() as loop, UnnamedFile(tmp_path) as record:
+        capture.open(interfaces)
+        file = CaptureFile(record.fileno())
+        session = capture.join(loop, file, interfaces)
+        for _round in range(4):
+            for count in (500, 1):
+                subprocess.run([sender, str(count), "1200", "0"], stdout=subprocess.DEVNULL, check=True)
+                sent += count
+                before, wakeups = file.packets, 0
+                deadline = time.monotonic() + 1
+                # The kernel hands over what there is after 0.2 s, and again if it has just done so.
+                while file.packets == before and time.monotonic() < deadline:
+                    while select([loop.fileno()], [], [], 0.25)[0]:
+                        loop.dispatch()
+                        wakeups += 1
+                assert 1 <= wakeups <= 6
+            after_full.append(file.packets - before)
+        session.leave()
+        capture.close()
+        (counts,) = session.counts
+    assert after_full == [1] * 4
+    assert counts.packets == file.packets
+    assert counts.packets + counts.drops == sent
+    assert counts.drops > sent // 2
 
 
 def test_a_large_ring_loses_nothing(tmp_path: Path) -> None:
@@ -259,9 +312,11 @@ def test_sockets_are_closed_when_all_runs_are_over(tmp_path: Path) -> None:
     ("words", "message"),
     [
         ("-nt -i nosuch0", 'no such interface: "nosuch0" (there are: lo'),
-        ("-nt --net-ring-size 1K", "a ring has from 64 KiB"),
-        ("-nt --net-filter tcp.prt", "filter 'tcp.prt': "),
-        ("-nt --snaplen 1000000", "from 1 to 262144 bytes"),
+        ("-nt --net-ring-size 1K", "lowrun: --net-ring-size 1024: a ring has from 64 KiB"),
+        ("-nt --net-filter tcp.prt", "lowrun: --net-filter 'tcp.prt': "),
+        ("-nt --net-filter=", "lowrun: --net-filter '' is empty"),
+        ("-nt --net-filter ether[12:2]=0x8100", "ask with `vlan`"),
+        ("-nt --snaplen 1000000", "lowrun: --snaplen 1000000: from 1 to 262144 bytes"),
         ("-i lo", "give -nt, too"),
         ("--net-filter tcp", "give -nt, too"),
         ("--snaplen 96", "give -nt, too"),
@@ -342,15 +397,6 @@ with socket.create_connection(("10.99.0.2", 5001)) as client:
     client.recv(1)
 sys.exit(1)
 """
-
-
-def covered(ranges: Iterable[tuple[int, int]]) -> int:
-    """How many bytes are in (first, size) ranges, those sent again counted once; from 0 without a gap."""
-    end = 0
-    for start, size in sorted(ranges):
-        assert start <= end
-        end = max(end, start + size)
-    return end
 
 
 def test_a_transfer_between_two_hosts(pair: tuple[str, str], tmp_path: Path) -> None:

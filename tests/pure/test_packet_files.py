@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pcapng import FileScanner
 from pcapng.blocks import EnhancedPacket
 
-from lowrun.core.packets import sort_packets
+from lowrun.core.packets import CaptureFile, sort_packets
 from lowrun.packets.capture import ring_layout
 from lowrun.packets.pcapng import interface_block, section_block
 
@@ -26,22 +30,87 @@ def packet(ns: int, data: bytes) -> bytes:
     return head + padded + struct.pack("=I", total)
 
 
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 2**64 - 1) | st.integers(0, 9), st.binary(max_size=3000)), max_size=60))
-def test_packets_are_put_in_order_of_time(packets: list[tuple[int, bytes]]) -> None:
-    """All packets are in the new file once, oldest first; those of the same time in the order they came."""
-    source, target = os.memfd_create("source"), os.memfd_create("target")
+Packets = list[tuple[int, bytes]]
+
+
+@contextmanager
+def file_of(packets: Packets) -> Iterator[int]:
+    source = os.memfd_create("source", os.MFD_ALLOW_SEALING)
     try:
         os.write(source, HEAD + b"".join(packet(ns, data) for ns, data in packets))
-        sort_packets(source, target, len(HEAD))
-        with os.fdopen(os.dup(target), "rb") as file:
-            file.seek(0)
-            blocks = [block for block in FileScanner(file) if isinstance(block, EnhancedPacket)]
+        yield source
     finally:
         os.close(source)
-        os.close(target)
-    seen = [(block.timestamp_high << 32 | block.timestamp_low, block.packet_data) for block in blocks]
-    assert seen == sorted(packets, key=lambda each: each[0])
+
+
+def packets_in(fd: int) -> Packets:
+    with os.fdopen(os.dup(fd), "rb") as file:
+        file.seek(0)
+        blocks = [block for block in FileScanner(file) if isinstance(block, EnhancedPacket)]
+    return [(block.timestamp_high << 32 | block.timestamp_low, block.packet_data) for block in blocks]
+
+
+def in_order(packets: Packets) -> Packets:
+    return sorted(packets, key=lambda each: each[0])
+
+
+any_packets = st.lists(st.tuples(st.integers(0, 2**64 - 1) | st.integers(0, 9), st.binary(max_size=3000)), max_size=60)
+
+
+@settings(max_examples=50, deadline=None)
+@given(any_packets)
+def test_packets_are_put_in_order_of_time(packets: Packets) -> None:
+    """All packets are in the new file once, oldest first; those of the same time in the order they came."""
+    with file_of(packets) as source, file_of([]) as target:
+        os.ftruncate(target, 0)
+        os.lseek(target, 0, os.SEEK_SET)
+        sort_packets(source, target, len(HEAD))
+        assert packets_in(target) == in_order(packets)
+
+
+@settings(max_examples=50, deadline=None)
+@given(any_packets)
+def test_packets_are_put_in_order_in_place(packets: Packets) -> None:
+    """The same in the file itself, whatever is out of order."""
+    with file_of(packets) as source:
+        assert CaptureFile(source).put_in_order(len(HEAD))
+        assert packets_in(source) == in_order(packets)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 30), st.integers(0, 900), st.integers(0, 300)), max_size=40)
+)
+def test_late_packets_far_apart(late: list[tuple[int, int, int, int]]) -> None:
+    """Some of 4,000 packets come some places late: stretches near to each other and far from each other."""
+    packets = [(10 * number, bytes(number % 97)) for number in range(4000)]
+    for number, by, size, ns in late:
+        packets.insert(min(number + by, len(packets)), (10 * number + ns, b"x" * size))
+    with file_of(packets) as source:
+        assert CaptureFile(source).put_in_order(len(HEAD))
+        assert packets_in(source) == in_order(packets)
+
+
+def test_what_is_too_far_apart_is_left_as_it_is() -> None:
+    """The last of 20 MB comes first: the file is not touched, and a second one can be made."""
+    packets = [(1000 - number // 399 * 1000, bytes(50_000)) for number in range(400)]
+    with file_of(packets) as source, file_of([]) as target:
+        assert not CaptureFile(source).put_in_order(len(HEAD))
+        assert packets_in(source) == packets
+        os.ftruncate(target, 0)
+        os.lseek(target, 0, os.SEEK_SET)
+        sort_packets(source, target, len(HEAD))
+        assert packets_in(target) == in_order(packets)
+
+
+def test_a_file_that_cannot_be_written_is_whole() -> None:
+    """Where a stretch cannot be put in order, an error says so and all packets are there."""
+    packets = [(number ^ 1, bytes(100)) for number in range(100)]
+    with file_of(packets) as source:
+        fcntl.fcntl(source, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
+        with pytest.raises(PermissionError):
+            CaptureFile(source).put_in_order(len(HEAD))
+        assert packets_in(source) == packets
 
 
 @given(st.integers(64 << 10, 1 << 30), st.integers(1, 1000))
