@@ -85,5 +85,5 @@ $(VENV)/.tools: $(VENV)/.installed pyproject.toml
 # Benches run lowrun as users have it, not from the source tree.
 $(BENCH)/.installed: $(VENV)/.created $(SOURCES) $(wildcard lowrun/*.py lowrun/*/*.py cli/*.py)
 	$(BIN)/python -m venv --clear $(BENCH)
-	$(BENCH)/bin/pip install -q . psrecord
+	$(BENCH)/bin/pip install -q ".[plot]" psrecord
 	@touch $@

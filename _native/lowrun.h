@@ -42,7 +42,13 @@ int lr_poller_create(void);
 int lr_poller_add(int poller, int fd, uint32_t events, uint64_t token);
 int lr_poller_modify(int poller, int fd, uint32_t events, uint64_t token);
 int lr_poller_remove(int poller, int fd);
-int lr_poller_wait(int poller, struct lr_ready *ret_ready, int count, int timeout_ms);
+struct lr_handler {
+    uint64_t token;
+    uint32_t (*handle)(void *context); /* returns what the loop is to hear as the source's events; 0: nothing */
+    void *context;
+};
+int lr_poller_wait(int poller, const struct lr_handler *handlers, int handler_count, struct lr_ready *ret_ready,
+                   int count, int timeout_ms);
 
 /* ---- what can be waited for: sources.c ---- */
 int lr_timer_create(void);
@@ -191,8 +197,12 @@ void lr_tracer_free(struct lr_tracer *tracer);
 struct lr_sampler;
 int lr_sampler_create(int output, struct lr_sampler **ret_sampler);
 int lr_sampler_watch(struct lr_sampler *sampler, int keeper);
-int lr_sampler_tick(struct lr_sampler *sampler, int64_t time_ns, uint64_t late_ns, uint32_t missed);
+int lr_sampler_start(struct lr_sampler *sampler, int timer, int64_t interval_ns);
+uint32_t lr_sampler_due(void *sampler);
 int lr_sampler_go_on(struct lr_sampler *sampler);
+int64_t lr_sampler_elapsed(const struct lr_sampler *sampler);
+uint32_t lr_sampler_missed(const struct lr_sampler *sampler);
+void lr_sampler_ask(struct lr_sampler *sampler, int64_t time_ns);
 int lr_sampler_append(struct lr_sampler *sampler, const void *data, uint32_t size);
 int lr_sampler_flush(struct lr_sampler *sampler);
 void lr_sampler_last(const struct lr_sampler *sampler, struct lr_sample_tick *ret_tick);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Samples of the tree below a keeper: one call for each tick.
+ * Samples of the tree below a keeper.
  *
  * A tick walks the tree from the keeper down, by each process's list of
  * children. The keeper adopts orphans, so nothing leaves the tree; what moves
@@ -27,11 +27,11 @@
 
 #include <stdlib.h>
 
-#define READ_SHARE 100          /* stat, io and children of those that have run may take this part of one core's time, */
+#define READ_SHARE 200          /* stat, io and children of those that have run may take this part of one core's time, */
 #define READ_NS 25000000        /* but are read as often as this */
 #define READ_ROUND 8            /* as long as that leaves everybody a turn: reading all takes such a part of the time */
 #define READ_FIRST_NS 10000     /* of one process, until it was measured */
-#define STATUS_NS 90000000      /* its status, for peak and swap: as much again */
+#define STATUS_NS 200000000     /* its status, for peak and swap: as much again */
 #define IDLE_NS 1000000000      /* all of one that has not run, */
 #define IDLE_READS 64           /* and so many of these at a tick */
 #define LOOK_NS 4000000         /* for so long files of known processes are read in one call, then as long those of new ones */
@@ -289,6 +289,7 @@ int lr_sampler_watch(struct lr_sampler *s, int keeper)
     return 0;
 }
 
+/* One look. Returns 1 as long as there are new ones that were not read: lr_sampler_read_more. */
 int lr_sampler_tick(struct lr_sampler *s, int64_t time_ns, uint64_t late_ns, uint32_t missed)
 {
     struct lr_sample_tick tick = { .time_ns = time_ns, .late_ns = late_ns, .missed = missed };
@@ -313,7 +314,7 @@ int lr_sampler_tick(struct lr_sampler *s, int64_t time_ns, uint64_t late_ns, uin
 }
 
 /* Goes on with those that are new. Returns 1 as long as there are more, as `lr_sampler_tick`. */
-int lr_sampler_go_on(struct lr_sampler *s)
+int lr_sampler_read_more(struct lr_sampler *s)
 {
     begin_reading(s);
     for (size_t i = 0; i < s->count; i++)

@@ -2,8 +2,8 @@
  *
  * The sampler of a tree of processes: its binary records, which
  * lowrun/samples/records.py reads (every record is a multiple of 8 bytes), and
- * what its C files share. sampler.c walks the tree, sampler_table.c knows its
- * processes, sampler_files.c reads /proc, sampler_pss.c weighs memory.
+ * what its C files share. sampler_due.c knows when to look, sampler.c walks
+ * the tree, sampler_table.c knows its processes, sampler_files.c reads /proc, sampler_pss.c weighs memory.
  */
 #ifndef LR_SAMPLER_H
 #define LR_SAMPLER_H
@@ -107,6 +107,25 @@ int lr_sampled_children(struct lr_sampled *process, lr_child_visitor visit, void
 
 /* ---- the tree, sampler.c and sampler_table.c ---- */
 
+/* When looks are due, and those that were: sampler_due.c. */
+struct lr_sampler_plan {
+    int timer;                      /* a timerfd, the caller's */
+    int64_t began_ns;               /* CLOCK_MONOTONIC; times below are from there on */
+    int64_t interval_ns;
+    int64_t due_ns;                 /* the next one */
+    int64_t rest_until_ns;          /* none before */
+    int64_t at_ns, took_ns;         /* the last one, and its CPU time */
+    int64_t ask_ns;                 /* from then on the loop is to hear of a look */
+    uint32_t missed;                /* since the last one */
+};
+
+/* What the loop hears of a look. */
+enum {
+    LR_SAMPLER_MORE = 1,            /* some that are new were not read: lr_sampler_go_on */
+    LR_SAMPLER_BROKEN = 2,          /* records cannot be written any more: lr_sampler_flush tells why */
+    LR_SAMPLER_ASKED = 4,           /* it is as late as lr_sampler_ask has it */
+};
+
 #define LR_SAMPLER_SLOTS 1024
 #define LR_SAMPLER_BUFFER 65536
 
@@ -121,6 +140,7 @@ struct lr_sampler {
     uint64_t base_io[LR_IO_COUNT];
     bool root_io_known;
     uint64_t lost_user_ns, lost_sys_ns, lost_cpu_ns, lost_io[LR_IO_COUNT];
+    struct lr_sampler_plan plan;
     struct lr_sample_tick last;     /* sums never fall below */
     struct lr_pss_budget pss;
     struct lr_sampled *slots[LR_SAMPLER_SLOTS];
@@ -136,6 +156,8 @@ struct lr_sampler {
     char buffer[LR_SAMPLER_BUFFER];
 };
 
+int lr_sampler_tick(struct lr_sampler *s, int64_t time_ns, uint64_t late_ns, uint32_t missed);
+int lr_sampler_read_more(struct lr_sampler *s);
 void lr_sampler_meet_child(void *sampler, int32_t parent, int32_t child);
 void lr_sampler_meet_unmet(struct lr_sampler *s);
 void lr_sampler_forget_dead(struct lr_sampler *s);

@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 
 #define TEXT_SIZE 4096
+#define WHOLE_LIST (TEXT_SIZE / 2) /* the kernel ends a read at the end of the list, or a page: a short one is all */
 #define KEPT_SHARE 4    /* a fourth of the descriptors that this program may have */
 
 static const char *const names[LR_FILE_COUNT] = { "task/%d/children", "stat", "io", "status" };
@@ -318,9 +319,11 @@ int lr_sampled_children(struct lr_sampled *process, lr_child_visitor visit, void
 
     if (process->threads > 1)
         return visit_threads(process, visit, context);
-    while ((n = read_file(process, LR_FILE_CHILDREN, text, offset)) > 0) {
-        child = visit_text(text, child, process->pid, visit, context);
+    do {
+        n = read_file(process, LR_FILE_CHILDREN, text, offset);
+        if (n > 0)
+            child = visit_text(text, child, process->pid, visit, context);
         offset += n;
-    }
-    return n;
+    } while (n >= WHOLE_LIST);
+    return n < 0 ? n : 0;
 }

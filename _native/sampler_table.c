@@ -61,13 +61,23 @@ void lr_sampler_meet_unmet(struct lr_sampler *s)
             meet(s, process);
 }
 
+/* As its disposition of SIGCHLD is now: it may be another one than when its status was last read. */
+static bool ignores_children(struct lr_sampler *s, struct lr_sampled *parent)
+{
+    if (parent->status_ns != s->now_ns) {
+        parent->status_ns = s->now_ns;
+        lr_sampled_status(parent);
+    }
+    return parent->ignores_children;
+}
+
 /* What it used is its parent's, if its parent waits for its children; if both
  * died, whose it is cannot be told, and it is left to those that waited. */
 static void inherit(struct lr_sampler *s, const struct lr_sampled *dead)
 {
-    const struct lr_sampled *parent = find(s, dead->ppid);
+    struct lr_sampled *parent = find(s, dead->ppid);
 
-    if (parent == NULL || parent->dead || !parent->ignores_children || !dead->is_read)
+    if (!dead->is_read || parent == NULL || parent->dead || !ignores_children(s, parent))
         return;
     s->lost_cpu_ns += dead->cpu_ns + dead->children_user_ns + dead->children_sys_ns;
     s->lost_user_ns += dead->user_ns + dead->children_user_ns;

@@ -12,7 +12,7 @@ import os
 import signal
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lowrun._native import ffi, lib
 
@@ -43,14 +43,23 @@ def mask_of(signals: Iterable[int]) -> int:
     return mask
 
 
+class Handler(NamedTuple):
+    """What C does about a source's events (poller.c): a function of `lib`, and what it is called with."""
+
+    function: object
+    context: object
+
+
 class Poller:
     """An epoll instance: register descriptors with a token, wait for tokens."""
 
-    __slots__ = ("_fd", "_ready")
+    __slots__ = ("_fd", "_handlers", "_ready", "_table")
 
     def __init__(self) -> None:
         self._fd = check(lib.lr_poller_create(), "epoll_create1")
         self._ready = ffi.new("struct lr_ready[]", BATCH)
+        self._handlers: dict[int, Handler] = {}
+        self._table = ffi.new("struct lr_handler[]", 0)
 
     def fileno(self) -> int:
         """Return the epoll descriptor: readable when a source is ready."""
@@ -64,13 +73,25 @@ class Poller:
         """Watch `fd` for other events from now on."""
         check(lib.lr_poller_modify(self._fd, fd, events, token), "epoll_ctl")
 
-    def remove(self, fd: int) -> None:
+    def remove(self, fd: int, token: int) -> None:
         """Watch `fd` no more; call it before the descriptor is closed."""
+        if self._handlers.pop(token, None) is not None:
+            self._write_table()
         check(lib.lr_poller_remove(self._fd, fd), "epoll_ctl")
+
+    def handle(self, token: int, handler: Handler) -> None:
+        """Let C handle the events of the source with `token`: `wait` tells what the handler has to say instead."""
+        self._handlers[token] = handler
+        self._write_table()
+
+    def _write_table(self) -> None:
+        rows = [(token, *handler) for token, handler in self._handlers.items()]
+        self._table = ffi.new("struct lr_handler[]", rows)
 
     def wait(self, timeout_ms: int = -1) -> list[tuple[int, int]]:
         """Return (token, events) of what is ready; [] after a signal or the timeout."""
-        count = lib.lr_poller_wait(self._fd, self._ready, BATCH, timeout_ms)
+        table = self._table
+        count = lib.lr_poller_wait(self._fd, table, len(self._handlers), self._ready, BATCH, timeout_ms)
         if count == -errno.EINTR:  # a Python signal handler is to run
             return []
         check(count, "epoll_wait")

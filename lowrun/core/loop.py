@@ -61,10 +61,12 @@ class Source:
 
     __slots__ = ("__weakref__", "_fd", "_loop", "_token")
 
-    def __init__(self, loop: Loop, fd: int, events: int) -> None:
+    def __init__(self, loop: Loop, fd: int, events: int, handler: kernel.Handler | None = None) -> None:
         self._loop = loop
         self._fd = fd
         self._token = loop._register(self, fd, events)
+        if handler is not None:
+            loop._poller.handle(self._token, handler)
 
     @property
     def closed(self) -> bool:
@@ -316,7 +318,7 @@ class Loop:
         self._generations[slot] = (self._generations[slot] + 1) & 0xFFFFFFFF
         self._free.append(slot)
         if self._poller.fileno() >= 0:
-            self._poller.remove(fd)
+            self._poller.remove(fd, token)
 
     # -- the end
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
+from typing import NamedTuple
 
 from lowrun._native import ffi, lib
+from lowrun.core import kernel
+from lowrun.core.fd import OwnedFd
 from lowrun.core.kernel import check
+from lowrun.core.loop import Loop, Source
 from lowrun.errors import ClosedError, UnsupportedError
 
-__all__ = ["NativeSampler", "record_sizes"]
+__all__ = ["ASKED", "BROKEN", "MORE", "Look", "NativeSampler", "record_sizes"]
+
+#: News of a look.
+MORE, BROKEN, ASKED = int(lib.LR_SAMPLER_MORE), int(lib.LR_SAMPLER_BROKEN), int(lib.LR_SAMPLER_ASKED)
 
 NO_CHILDREN = "this kernel has no /proc/PID/task/TID/children; it would with CONFIG_PROC_CHILDREN"
 
@@ -28,6 +36,32 @@ def record_sizes() -> dict[str, int]:
     """Return C's size of each record: its name -> bytes."""
     names = "lr_sample_record", "lr_sample_tick", "lr_sample_process"
     return {name: ffi.sizeof(f"struct {name}") for name in names}
+
+
+class Look(NamedTuple):
+    """Of one look: when it was (ns since the start), the tree's CPU time and its largest process until then."""
+
+    time_ns: int
+    cpu_ns: int
+    peak_kib: int
+
+
+class Looks(Source):
+    """A sampler's timer: a look at every tick, by C alone; `callback(news)` only when there is something to tell."""
+
+    __slots__ = ("_callback",)
+
+    def __init__(self, loop: Loop, interval_ns: int, sampler: object, callback: Callable[[int], object]) -> None:
+        self._callback = callback
+        interval = interval_ns / 1e9
+        with OwnedFd(kernel.timer_create()) as fd:
+            check(lib.lr_sampler_start(sampler, fd.fileno(), interval_ns), "write")
+            kernel.timer_set(fd.fileno(), interval, interval)
+            super().__init__(loop, fd.fileno(), kernel.READ, kernel.Handler(lib.lr_sampler_due, sampler))
+            fd.release()
+
+    def _ready(self, events: int) -> None:
+        self._callback(events)
 
 
 class NativeSampler:
@@ -57,32 +91,46 @@ class NativeSampler:
             raise UnsupportedError(NO_CHILDREN)
         check(result, "read of /proc")
 
-    def tick(self, time_ns: int, late_ns: int, missed: int) -> bool:
-        """Look once: `time_ns` since the run began, `late_ns` after it was due, `missed` looks left out before it.
+    def start(self, loop: Loop, interval_ns: int, callback: Callable[[int], object]) -> Source:
+        """Look now, and every `interval_ns` nanoseconds until what is returned is closed: before the sampler.
 
-        True when there are more new processes than could be read in some 10 ms: `go_on`, or wait for the next tick.
-        Raises OSError when records cannot be written any more; those that were stay whole.
+        `callback(news)` is called after a look when there are news, ORed: MORE (`go_on` reads more of those that are
+        new), BROKEN (`flush` says why), ASKED (as `ask` wanted). Raises OSError when records cannot be written.
         """
-        return bool(check(lib.lr_sampler_tick(self._open(), time_ns, late_ns, missed), "write"))
+        return Looks(loop, interval_ns, self._open(), callback)
+
+    def ask(self, time_ns: int) -> None:
+        """Have `callback` called after the first look from `time_ns` on (since the start)."""
+        lib.lr_sampler_ask(self._open(), time_ns)
 
     def go_on(self) -> bool:
-        """Read some more new processes, which the next tick will have; True when there are still more."""
+        """Read some more new processes, which the next look will have; True when there are more, and it is not due."""
         return bool(lib.lr_sampler_go_on(self._open()))
 
+    @property
+    def elapsed_ns(self) -> int:
+        """Nanoseconds since the start."""
+        return int(lib.lr_sampler_elapsed(self._open()))
+
+    @property
+    def missed(self) -> int:
+        """Looks left out since the last one."""
+        return int(lib.lr_sampler_missed(self._open()))
+
     def append(self, records: bytes) -> None:
-        """Write records of the caller's own. Raises OSError as `tick`."""
+        """Write records of the caller's own. Raises OSError when that fails; those that were written stay whole."""
         check(lib.lr_sampler_append(self._open(), records, len(records)), "write")
 
     def flush(self) -> None:
-        """Write what is still in memory. Raises OSError as `tick`."""
+        """Write what is still in memory. Raises OSError as `append`."""
         check(lib.lr_sampler_flush(self._open()), "write")
 
     @property
-    def last(self) -> tuple[int, int]:
-        """Of the last tick: the tree's CPU time until then in nanoseconds, KiB of its largest process until then."""
+    def last(self) -> Look:
+        """The last look."""
         out = ffi.new("struct lr_sample_tick *")
         lib.lr_sampler_last(self._open(), out)
-        return out.cpu_ns, out.peak_kib
+        return Look(out.time_ns, out.cpu_ns, out.peak_kib)
 
     def close(self) -> None:
         """Close what it keeps open; the second time does nothing."""

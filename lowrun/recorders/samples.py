@@ -4,9 +4,9 @@
                             |
                             +-- from here on the tree below the run's keeper is looked at
 
-Ticks are due at whole multiples of the interval since the start. One that comes late says by how much, and those that
-would have been due meanwhile are left out; so lateness never adds up. Records go to a file without a name; tables are
-made of them only when the run is kept. The last row's totals are those of the run's usage: exact, or empty.
+Looks at the tree are C's alone (_native/sampler_due.c says when they are due); Python reads the machine's counters
+after some of them. Records go to a file without a name; tables are made of them only when the run is kept. The last
+row's totals are those of the run's usage: exact, or empty.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowrun.core.fd import UnnamedFile, write_all
-from lowrun.core.loop import Loop, Timer
-from lowrun.core.sampling import NativeSampler
+from lowrun.core.loop import Loop, Source
+from lowrun.core.sampling import ASKED, BROKEN, MORE, NativeSampler
 from lowrun.errors import UnsupportedError, UsageError
 from lowrun.runs.recorder import RunInfo
 from lowrun.runs.slices import Slices
@@ -33,8 +33,6 @@ __all__ = ["Samples"]
 
 #: Seconds.
 SHORTEST, LONGEST = 0.001, 86400.0
-#: A look that took more processor time than such a part of the interval is followed by a pause of so many times that.
-PAUSE = 4
 NOTHING_KNOWN = Usage(None, None, None, None)
 
 
@@ -54,7 +52,7 @@ class Samples:
             raise UsageError(f"samples are taken every {SHORTEST:g} to {LONGEST:g} seconds")
         self._interval_ns = int(interval * 1e9)
         self._run: RunInfo | None = None
-        self._timer: Timer | None = None
+        self._looks: Source | None = None
         self._records: UnnamedFile | None = None
         self._sampler: NativeSampler | None = None
         self._machine: Machine | None = None
@@ -62,8 +60,6 @@ class Samples:
         self._files: SampleFiles | None = None
         self._slices: Slices | None = None
         self._loop: Loop | None = None
-        self._began_ns = self._due_ns = self._rest_until_ns = 0
-        self._missed = 0
         self._executed = self._broken = self._drawn = False
 
     def start(self, run: RunInfo, loop: Loop) -> None:
@@ -88,13 +84,9 @@ class Samples:
         self._machine = Machine()
         self._records = UnnamedFile(run.scratch)
         self._sampler = NativeSampler(self._records.fileno())
-        self._began_ns = time.monotonic_ns()
-        self._due_ns, self._rest_until_ns, self._missed = self._interval_ns, 0, 0
-        interval = self._interval_ns / 1e9
-        self._timer = loop.add_timer(interval, self._tick, every=interval)
         write_all(self._records.fileno(), file_header(time.clock_gettime_ns(time.CLOCK_BOOTTIME)))
-        self._sampler.tick(0, 0, 0)
-        self._sampler.append(self._machine.read(0, whole=True))
+        self._looks = self._sampler.start(loop, self._interval_ns, partial(self._looked, self._sampler))
+        self._read_machine(0, whole=True)
 
     def _watch(self, _pid: int, keeper: int) -> None:
         assert self._sampler is not None and self._run is not None
@@ -102,71 +94,59 @@ class Samples:
         try:
             self._sampler.watch(keeper)
         except (UnsupportedError, OSError) as error:
-            self._end_timer()
+            self._end_looks()
             self._run.fault(f"samples: none between the start and the end: {error}")
 
-    # -- ticks
+    # -- looks
 
-    def _now_ns(self) -> int:
-        return time.monotonic_ns() - self._began_ns
-
-    def _tick(self) -> None:
+    def _read_machine(self, at_ns: int, whole: bool = False) -> None:
         assert self._sampler is not None and self._machine is not None
-        now = self._now_ns()
-        late = now - self._due_ns
-        overdue = max(0, late // self._interval_ns)
-        self._due_ns += (overdue + 1) * self._interval_ns
-        if now < self._rest_until_ns:
-            self._missed += overdue + 1
-            return
-        began = time.thread_time_ns()
-        more = False
+        self._sampler.append(self._machine.read(at_ns, whole))
+        self._sampler.ask(self._machine.due_ns)
+
+    def _looked(self, sampler: NativeSampler, news: int) -> None:
+        assert self._loop is not None
         try:
-            more = self._sampler.tick(now, max(0, late), self._missed + overdue)
-            if self._machine.is_due(now):
-                self._sampler.append(self._machine.read(now))
+            if news & BROKEN:
+                sampler.flush()
+            if news & ASKED:
+                self._read_machine(sampler.last.time_ns)
         except OSError as error:
             self._break_off(error)
-        self._missed = 0
-        self._looked(now, time.thread_time_ns() - began, more)
+        if news & MORE:
+            self._loop.call_soon(partial(self._go_on, sampler))
 
-    def _looked(self, at_ns: int, took_ns: int, more: bool) -> None:
-        """Go on at once while there is `more`, as long as the pause it costs ends before the next tick; else pause."""
-        if took_ns * PAUSE > self._interval_ns:
-            self._rest_until_ns = at_ns + took_ns * PAUSE
-        elif more and self._loop is not None and self._sampler is not None:
-            self._loop.call_soon(partial(self._go_on, self._sampler, at_ns, took_ns))
-
-    def _go_on(self, sampler: NativeSampler, at_ns: int, took_ns: int) -> None:
-        if self._timer is None or self._sampler is not sampler or self._now_ns() >= self._due_ns:
-            return  # the run has ended, another has begun, or it is time for the next look
-        began = time.thread_time_ns()
-        more = sampler.go_on()
-        self._looked(at_ns, took_ns + time.thread_time_ns() - began, more)
+    def _go_on(self, sampler: NativeSampler) -> None:
+        if self._looks is None or self._sampler is not sampler:
+            return  # the run has ended, or another has begun
+        if sampler.go_on():
+            assert self._loop is not None
+            self._loop.call_soon(partial(self._go_on, sampler))
 
     def _break_off(self, error: OSError) -> None:
         """Record no more: the disk is full, or the like."""
         assert self._run is not None
-        self._end_timer()
+        self._end_looks()
         if not self._broken:
             self._broken = True
             where = f"in {self._run.scratch}; free some space or choose another --output"
             self._run.fault(f"samples: recorded only in part: {error.strerror} {where}")
 
-    def _end_timer(self) -> None:
-        timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.close()
+    def _end_looks(self) -> None:
+        looks, self._looks = self._looks, None
+        if looks is not None:
+            looks.close()
 
     def _take_ending(self) -> None:
         """Take the last sample: the tree is gone, or its run is cut short."""
         from lowrun.samples.files import Ending
 
         assert self._sampler is not None and self._machine is not None
-        self._end_timer()
+        self._end_looks()
         if self._ending is None:
-            now = self._now_ns()
-            self._ending = Ending(now, self._missed, *self._sampler.last, self._machine.read(now, whole=True))
+            now, last = self._sampler.elapsed_ns, self._sampler.last
+            machine = self._machine.read(now, whole=True)
+            self._ending = Ending(now, self._sampler.missed, last.cpu_ns, last.peak_kib, machine)
             try:
                 self._sampler.flush()
             except OSError as error:
@@ -177,7 +157,7 @@ class Samples:
     def _settle(self, done: Callable[[], None]) -> None:
         """Make the tables in the loop, a slice at a time, if the run is to be kept: others go on meanwhile."""
         assert self._run is not None
-        self._end_timer()
+        self._end_looks()
         if not (self._run.kept and self._executed):
             done()
             return
@@ -201,7 +181,6 @@ class Samples:
         assert self._run is not None and self._ending is not None
         if self._drawn or not chart.is_available():
             return
-
         self._drawn = True
         try:
             self._opened_files().draw(self._ending, join(self._run.command.argv))
@@ -224,7 +203,7 @@ class Samples:
         self._slices.pause()
         if self._run.kept or self._run.interrupted:
             self._take_ending()
-        self._end_timer()
+        self._end_looks()
         for text in self._machine.faults:
             self._run.fault(f"samples: {text}")
 
@@ -245,7 +224,7 @@ class Samples:
 
     def discard(self) -> None:
         """Forget the records."""
-        self._end_timer()
+        self._end_looks()
         if self._slices is not None:
             self._slices.pause()
         for closable in (self._files, self._sampler, self._records):

@@ -26,7 +26,8 @@ class Machine:
         import psutil
 
         self.faults: list[str] = []
-        self._due_ns = 0
+        #: When it is time for the next reading; since the run began.
+        self.due_ns = 0
         self._disks: dict[str, Any] = {}
         self._cards: dict[str, Any] = {}
         self._readers: dict[str, Callable[[], Any]] = {
@@ -35,15 +36,11 @@ class Machine:
             "cards": lambda: psutil.net_io_counters(pernic=True, nowrap=False),
         }
 
-    def is_due(self, time_ns: int) -> bool:
-        """Tell whether it is time for a reading; `time_ns` since the run began."""
-        return time_ns >= self._due_ns
-
     def read(self, time_ns: int, whole: bool = False) -> bytes:
         """Return records of a reading; with those of devices that stand still, too, if it is to be `whole`."""
         began = time.thread_time_ns()
         records = b"".join(self._records(time_ns, whole))
-        self._due_ns = time_ns + SHARE * (time.thread_time_ns() - began)
+        self.due_ns = time_ns + SHARE * (time.thread_time_ns() - began)
         return records
 
     def _read(self, what: str) -> Any:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import lowrun as lr
-from lowrun.core.sampling import NativeSampler, record_sizes
+from lowrun.core.sampling import ASKED, NativeSampler, record_sizes
 from lowrun.samples.records import LAYOUT, Tick, read
 from tests.programs import LOWRUN
 
@@ -170,12 +170,15 @@ def test_many_new_processes_are_read_by_and_by(tmp_path: Path) -> None:
     ):
         assert tree.stdout is not None and tree.stdout.readline() == b"ready\n"
         sampler = NativeSampler(file.fileno())
+        news: list[int] = []
         try:
             sampler.watch(tree.pid)
-            assert sampler.tick(1_000_000, 0, 0)
-            while sampler.go_on():
-                pass
-            assert not sampler.tick(2_000_000, 0, 0)
+            with lr.Loop() as loop, sampler.start(loop, 2_000_000_000, news.append):
+                while sampler.go_on():
+                    pass
+                sampler.ask(0)
+                loop.dispatch(-1)
+            assert news == [ASKED]
             sampler.flush()
         finally:
             sampler.close()
