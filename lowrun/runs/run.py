@@ -17,7 +17,7 @@ from pathlib import Path
 from signal import SIGKILL
 
 from lowrun.core.fd import OwnedFd
-from lowrun.core.keeper import Keepers
+from lowrun.core.keepers import Keepers
 from lowrun.core.launch import Launch, failed_exec_status
 from lowrun.core.loop import Loop, Timer
 from lowrun.core.process import Process

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import lowrun as lr
-import lowrun.core.keeper as keeper_module
+import lowrun.core.keepers as keepers_module
 import lowrun.runs.exits as exits_module
 from lowrun.core.loop import Loop
 from lowrun.runs.recorder import RunInfo
@@ -100,7 +100,7 @@ def test_children_that_nobody_waits_for(
 ) -> None:
     """Their parent ignores SIGCHLD: the same figures by who sees exits; without, null, and the reason."""
     if not cgroup:
-        monkeypatch.setattr(keeper_module, "_writable_cgroup", lambda: None)
+        monkeypatch.setattr(keepers_module, "writable_cgroup", lambda: None)
     result, printed = burn(way, "ignore", tmp_path, monkeypatch)
     usage = result.usage
     if way == "wait4":

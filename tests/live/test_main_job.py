@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import lowrun as lr
-from lowrun.core import keeper as keeper_module
+from lowrun.core import keepers as keepers_module
 from tests.programs import LOWRUN, alive, mock, processes
 
 
@@ -206,7 +206,7 @@ def test_sigkill_of_lowrun_leaves_nothing(options: tuple[str, ...], cgroup: bool
     """lowrun itself is killed with SIGKILL: the whole family is gone soon after, and no file was left."""
     if not cgroup:
         (tmp_path / "sitecustomize.py").write_text(
-            "import lowrun.core.keeper as keeper\nkeeper._writable_cgroup = lambda: None\n"
+            "import lowrun.core.keepers as keepers\nkeepers.writable_cgroup = lambda: None\n"
         )
         os.environ["PYTHONPATH"] = str(tmp_path)
     try:
@@ -263,7 +263,7 @@ def test_hidden_children_are_never_guessed(tmp_path: Path) -> None:
 
 def test_hidden_children_without_a_cgroup(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a cgroup the inherited counter tells that something is hidden: null, and the reason."""
-    monkeypatch.setattr(keeper_module, "_writable_cgroup", lambda: None)
+    monkeypatch.setattr(keepers_module, "writable_cgroup", lambda: None)
     result = lr.run([mock("burners"), "50", "4", "ignore"], quiet=True)
     if Path("/proc/sys/kernel/perf_event_paranoid").exists() and os.getuid() == 0:
         assert result.usage.user_s is None
