@@ -156,8 +156,8 @@ static uint8_t *put_block(uint8_t *to, const struct lr_ring *ring, const struct 
     return put32(put32(to, 0), total);
 }
 
-/* What does not fit wholly is taken back, so that the file ends with a whole block. */
-static void write_out(struct lr_packet_file *file, const uint8_t *data, size_t size)
+/* Returns how many bytes were written: all, or the file's error says why not. */
+static size_t write_out(struct lr_packet_file *file, const uint8_t *data, size_t size)
 {
     size_t done = 0;
 
@@ -169,9 +169,22 @@ static void write_out(struct lr_packet_file *file, const uint8_t *data, size_t s
         else if (errno != EINTR)
             file->error = errno;
     }
-    if (file->error == 0)
-        file->size += size;
-    else if (ftruncate(file->fd, (off_t) file->size) == 0)
+    return done;
+}
+
+/* Of what was written, keeps the blocks that end within the first `room` bytes. */
+static void cut(struct lr_packet_file *file, const uint8_t *data, size_t room)
+{
+    uint32_t total;
+
+    for (size_t at = 0; at + EPB_HEAD <= room; at += total) {
+        memcpy(&total, data + at + sizeof(uint32_t), sizeof(total));
+        if (at + total > room)
+            break;
+        file->size += total;
+        file->packets++;
+    }
+    if (ftruncate(file->fd, (off_t) file->size) == 0)
         lseek(file->fd, (off_t) file->size, SEEK_SET);
 }
 
@@ -190,12 +203,19 @@ struct pending {
     uint32_t size, packets;
 };
 
+/* On a full disk the file ends with the last whole block that fitted, and some of the room is given back:
+ * for the end of the file and what else is kept of the run. */
 static void flush(struct pending *pending)
 {
-    if (pending->size > 0)
-        write_out(pending->file, pending->buffer->data, pending->size);
-    if (pending->file->error == 0)
-        pending->file->packets += pending->packets;
+    struct lr_packet_file *file = pending->file;
+    size_t written = write_out(file, pending->buffer->data, pending->size);
+
+    if (file->error == 0) {
+        file->size += written;
+        file->packets += pending->packets;
+    } else {
+        cut(file, pending->buffer->data, written - written / 8);
+    }
     pending->size = pending->packets = 0;
 }
 

@@ -22,7 +22,7 @@ from lowrun.core.fd import OwnedFd, UnnamedFile, write_all
 from lowrun.core.loop import Loop
 from lowrun.core.packets import CaptureFile, Interface, sort_packets
 from lowrun.core.procfs import dropped_by_interfaces
-from lowrun.errors import ClosedError, DeniedError, UnsupportedError, UsageError
+from lowrun.errors import ClosedError, DeniedError, UnsupportedError, UsageError, explain
 from lowrun.packets.capture import SMALLEST_RING, Capture, Session
 from lowrun.packets.denial import reason
 from lowrun.packets.interfaces import chosen, interfaces_behind, interfaces_here, link_of
@@ -254,16 +254,14 @@ class Packets:
                 total = counts.packets + counts.drops
                 self._fault(
                     f"packets: {counts.drops} of {total} on {name} were dropped by the kernel: its ring was full; "
-                    f"give a larger --net-ring-size (it was {ring.size >> 10}K), or a --net-filter"
+                    f"give a larger --net-ring-size (it was {_as_given(ring.size)}), or a --net-filter"
                 )
             if ring.gone:
                 self._fault(f"packets: the interface {name} went away; start the run when it is there to stay")
         if file.error:
             total = sum(counts.packets for counts in session.counts)
-            self._fault(
-                f"packets: {file.packets} of {total} are kept: {os.strerror(file.error)} in {self._run.scratch}; "
-                "free some space or choose another --output"
-            )
+            cause = explain(OSError(file.error, os.strerror(file.error), self._run.scratch))
+            self._fault(f"packets: the first {file.packets} of {total} are kept: {cause}")
 
     def keep(self, into: Path) -> list[Artifact]:
         """Name `net.pcapng` in `into`. Raises OSError."""
@@ -275,12 +273,20 @@ class Packets:
             elif not self._file.ordered:  # the run was cut short
                 self._put_in_order()
             record = self._sorted or self._record
-            os.lseek(record.fileno(), 0, os.SEEK_END)
-            write_all(record.fileno(), self._tail())
+            self._complete(record.fileno())
             record.link(into / FILE_NAME)
             return [Artifact(self.name, into / FILE_NAME)]
         finally:
             self.discard()
+
+    def _complete(self, fd: int) -> None:
+        """Put the statistics at the end of the file; where there is no room, say so: without them it is whole, too."""
+        end = os.lseek(fd, 0, os.SEEK_END)
+        try:
+            write_all(fd, self._tail())
+        except OSError as error:
+            os.ftruncate(fd, end)
+            self._fault(f"packets: {FILE_NAME} has no statistics at its end: {explain(error)}")
 
     def _tail(self) -> bytes:
         session, file = self._session, self._file
@@ -319,6 +325,12 @@ class Packets:
     def close(self) -> None:
         """Close the rings, unless a copy of this recorder has a run under way."""
         self._capture.close()
+
+
+def _as_given(size: int) -> str:
+    """Return a size of whole KiB as options take it: 64K, 32M, 1G."""
+    unit = min((size & -size).bit_length() - 1, 30) // 10
+    return f"{size >> 10 * unit}{'KMG'[unit - 1]}"
 
 
 def _why(error: OSError) -> str:
