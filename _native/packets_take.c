@@ -172,18 +172,31 @@ static size_t write_out(struct lr_packet_file *file, const uint8_t *data, size_t
     return done;
 }
 
-/* Of what was written, keeps the blocks that end within the first `room` bytes. */
-static void cut(struct lr_packet_file *file, const uint8_t *data, size_t room)
+/* Where blocks begin, for a disk that becomes full: the older mark is at least LR_PACKET_MARKED bytes from the end. */
+static void mark(struct lr_packet_file *file)
 {
+    if (file->size - file->newer.size >= LR_PACKET_MARKED) {
+        file->older = file->newer;
+        file->newer = (struct lr_packet_mark) { .size = file->size, .packets = file->packets };
+    }
+}
+
+/* The disk took all up to `end` and no more: ends the file with a whole block, and gives some room back,
+ * for the end of the file and what else is kept of the run. */
+static void cut(struct lr_packet_file *file, uint64_t end)
+{
+    struct lr_packet_mark kept = file->older;
+    uint64_t back = (end - kept.size) / 4;
     uint32_t total;
 
-    for (size_t at = 0; at + EPB_HEAD <= room; at += total) {
-        memcpy(&total, data + at + sizeof(uint32_t), sizeof(total));
-        if (at + total > room)
-            break;
-        file->size += total;
-        file->packets++;
+    end -= back < LR_PACKET_SPARE ? back : LR_PACKET_SPARE;
+    while (pread(file->fd, &total, sizeof(total), (off_t) (kept.size + sizeof(uint32_t))) == sizeof(total)
+           && kept.size + total <= end) {
+        kept.size += total;
+        kept.packets++;
     }
+    file->size = kept.size;
+    file->packets = kept.packets;
     if (ftruncate(file->fd, (off_t) file->size) == 0)
         lseek(file->fd, (off_t) file->size, SEEK_SET);
 }
@@ -203,8 +216,6 @@ struct pending {
     uint32_t size, packets;
 };
 
-/* On a full disk the file ends with the last whole block that fitted, and some of the room is given back:
- * for the end of the file and what else is kept of the run. */
 static void flush(struct pending *pending)
 {
     struct lr_packet_file *file = pending->file;
@@ -213,8 +224,9 @@ static void flush(struct pending *pending)
     if (file->error == 0) {
         file->size += written;
         file->packets += pending->packets;
+        mark(file);
     } else {
-        cut(file, pending->buffer->data, written - written / 8);
+        cut(file, file->size + written);
     }
     pending->size = pending->packets = 0;
 }
