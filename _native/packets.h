@@ -50,12 +50,18 @@ int lr_ring_error(const struct lr_ring *ring);
 int lr_ring_count(const struct lr_ring *ring, struct lr_ring_counts *ret_counts);
 
 /* ---- from a ring to files: packets_take.c ---- */
+#define LR_PACKET_MARKED (128 << 10)
+#define LR_PACKET_SPARE (32 << 10)      /* so much of a full disk is given back, at most */
+struct lr_packet_mark {
+    uint64_t size, packets;             /* of the file, here a block begins */
+};
 struct lr_packet_file {
     int fd;
     int error;                          /* why nothing more is written: an errno, or 0 */
     uint64_t size;                      /* of the file, whole blocks of it */
     uint64_t packets;                   /* how many are in it */
     uint64_t newest_ns;
+    struct lr_packet_mark older, newer; /* places to cut it from */
     uint32_t unordered;                 /* 1: a packet is older than one before it */
 };
 struct lr_packet_reader {
@@ -78,7 +84,7 @@ uint64_t lr_ring_waiting(const struct lr_ring *ring);
 int lr_processors_visit(void);
 
 /* ---- in order of time: packets_sort.c ---- */
-int lr_packets_mend(int fd, uint64_t first);
-int lr_packets_sort(int from, int to, uint64_t first);
+int lr_packets_mend(int fd, uint64_t first, const uint32_t *stop);
+int lr_packets_sort(int from, int to, uint64_t first, const uint32_t *stop);
 
 #endif

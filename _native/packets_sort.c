@@ -2,12 +2,15 @@
  *
  * Puts the packets of a capture in order of time: a ring's packets can be
  * stamped on one processor and entered on another, and rings are emptied one
- * after the other. Memory: 16 bytes a packet.
+ * after the other. Memory: 16 bytes a packet, twice that where very many are out of place.
  *
  * Mostly a few packets stand some places behind theirs. Then the stretches they
  * are in are written again where they are (lr_packets_mend); a second file, all
  * of it, costs more than the whole capture did, since it is the pages of a file
  * that are dear. Only where a stretch is very long is it made (lr_packets_sort).
+ *
+ * All this gives up soon with -ECANCELED when another thread sets `*stop`; what
+ * was put in order until then stays so.
  */
 #include "lowrun.h"
 
@@ -27,13 +30,14 @@ struct place {
     uint64_t offset;
 };
 
-static int older(const void *left, const void *right)
+static int older(const struct place *a, const struct place *b)
 {
-    const struct place *a = left, *b = right;
+    return a->ns != b->ns ? a->ns < b->ns : a->offset < b->offset;
+}
 
-    if (a->ns != b->ns)
-        return a->ns < b->ns ? -1 : 1;
-    return a->offset < b->offset ? -1 : a->offset > b->offset;
+static int stopped(const uint32_t *stop)
+{
+    return __atomic_load_n(stop, __ATOMIC_RELAXED) != 0;
 }
 
 static uint32_t word(const uint8_t *at)
@@ -44,8 +48,8 @@ static uint32_t word(const uint8_t *at)
     return value;
 }
 
-/* Finds the packets; returns how many, or -errno. */
-static int64_t find(const uint8_t *data, uint64_t size, uint64_t at, struct place **ret_places)
+/* Finds the packets; returns how many, or -errno. The places are the caller's to free in any case. */
+static int64_t find(const uint8_t *data, uint64_t size, uint64_t at, const uint32_t *stop, struct place **ret_places)
 {
     struct place *places = NULL;
     int64_t count = 0, room = 0;
@@ -53,13 +57,13 @@ static int64_t find(const uint8_t *data, uint64_t size, uint64_t at, struct plac
     while (at + 12 <= size) {
         uint32_t total = word(data + at + 4);
 
-        if (word(data + at) != EPB_TYPE || total < 32 || total > size - at)
+        if (word(data + at) != EPB_TYPE || total < 32 || total > size - at || stopped(stop))
             break;
         if (count == room) {
             struct place *more = realloc(places, (size_t) (room = room * 2 + 4096) * sizeof(*places));
 
             if (more == NULL) {
-                free(places);
+                *ret_places = places;
                 return -ENOMEM;
             }
             places = more;
@@ -69,24 +73,70 @@ static int64_t find(const uint8_t *data, uint64_t size, uint64_t at, struct plac
         at += total;
     }
     *ret_places = places;
-    return at == size ? count : (free(places), -EINVAL);
+    if (at == size)
+        return count;
+    return stopped(stop) ? -ECANCELED : -EINVAL;
 }
 
-/* In order of time. They nearly are, mostly: then moving the few to their places takes no time. */
-static void sort(struct place *places, int64_t count)
+/* Moves those that are out of place to where they belong; 0: there are too many. */
+static int move_few(struct place *places, int64_t count, const uint32_t *stop)
 {
     int64_t moves = count * MOVES;
 
-    for (int64_t i = 1; i < count && moves > 0; i++) {
+    for (int64_t i = 1; i < count && !stopped(stop); i++) {
         struct place place = places[i];
         int64_t at = i;
 
-        for (; at > 0 && older(&place, &places[at - 1]) < 0; at--, moves--)
+        for (; at > 0 && older(&place, &places[at - 1]); at--, moves--)
             places[at] = places[at - 1];
         places[at] = place;
+        if (moves < 0)
+            return 0;
     }
-    if (count > 0 && moves <= 0)
-        qsort(places, (size_t) count, sizeof(*places), older);
+    return 1;
+}
+
+/* Both are in order of time; so is `to` then, which has room for both. */
+static void merge(const struct place *left, int64_t lefts, const struct place *right, int64_t rights, struct place *to)
+{
+    while (lefts > 0 && rights > 0) {
+        if (older(right, left)) {
+            *to++ = *right++;
+            rights--;
+        } else {
+            *to++ = *left++;
+            lefts--;
+        }
+    }
+    memcpy(to, left, (size_t) lefts * sizeof(*to));
+    memcpy(to + lefts, right, (size_t) rights * sizeof(*to));
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Merges parts of 1, 2, 4... places between `*places` and as many others; qsort(3) could not be stopped. */
+static int merge_all(struct place **places, int64_t count, const uint32_t *stop)
+{
+    struct place *from = *places, *to = malloc((size_t) count * sizeof(*to)), *other;
+
+    if (to == NULL)
+        return -ENOMEM;
+    for (int64_t part = 1; part < count; part *= 2) {
+        for (int64_t at = 0; at < count && !stopped(stop); at += 2 * part) {
+            int64_t lefts = least(part, count - at), rights = least(part, count - at - lefts);
+
+            merge(from + at, lefts, from + at + lefts, rights, to + at);
+        }
+        other = from;
+        from = to;
+        to = other;
+    }
+    free(to);
+    *places = from;
+    return stopped(stop) ? -ECANCELED : 0;
 }
 
 struct sorted {
@@ -94,33 +144,38 @@ struct sorted {
     uint64_t size;
     struct place *places;
     int64_t count;
+    const uint32_t *stop;
 };
-
-/* Maps the file and finds its packets' order. */
-static int open_sorted(int fd, uint64_t first, struct sorted *ret_sorted)
-{
-    struct stat status;
-
-    if (fstat(fd, &status) < 0)
-        return -errno;
-    ret_sorted->size = (uint64_t) status.st_size;
-    ret_sorted->places = NULL;
-    ret_sorted->data = mmap(NULL, ret_sorted->size, PROT_READ, MAP_SHARED, fd, 0);
-    if (ret_sorted->data == MAP_FAILED)
-        return -errno;
-    ret_sorted->count = find(ret_sorted->data, ret_sorted->size, first, &ret_sorted->places);
-    if (ret_sorted->count < 0) {
-        munmap(ret_sorted->data, ret_sorted->size);
-        return (int) ret_sorted->count;
-    }
-    sort(ret_sorted->places, ret_sorted->count);
-    return 0;
-}
 
 static void close_sorted(struct sorted *sorted)
 {
     free(sorted->places);
     munmap(sorted->data, sorted->size);
+}
+
+/* Maps the file and finds its packets' order. */
+static int open_sorted(int fd, uint64_t first, const uint32_t *stop, struct sorted *ret_sorted)
+{
+    struct stat status;
+    int error;
+
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    ret_sorted->size = (uint64_t) status.st_size;
+    ret_sorted->places = NULL;
+    ret_sorted->stop = stop;
+    ret_sorted->data = mmap(NULL, ret_sorted->size, PROT_READ, MAP_SHARED, fd, 0);
+    if (ret_sorted->data == MAP_FAILED)
+        return -errno;
+    ret_sorted->count = find(ret_sorted->data, ret_sorted->size, first, stop, &ret_sorted->places);
+    error = ret_sorted->count < 0 ? (int) ret_sorted->count : 0;
+    if (error == 0 && !move_few(ret_sorted->places, ret_sorted->count, stop))
+        error = merge_all(&ret_sorted->places, ret_sorted->count, stop);
+    if (error == 0 && stopped(stop))
+        error = -ECANCELED;
+    if (error < 0)
+        close_sorted(ret_sorted);
+    return error;
 }
 
 static uint32_t size_of(const struct sorted *sorted, int64_t i)
@@ -174,7 +229,8 @@ static int write_sorted(const struct sorted *sorted, uint64_t first, int to)
     int error = out.data == NULL ? -ENOMEM : append(&out, sorted->data, first);
 
     for (int64_t i = 0; i < sorted->count && error == 0; i++)
-        error = append(&out, sorted->data + sorted->places[i].offset, size_of(sorted, i));
+        error = stopped(sorted->stop) ? -ECANCELED
+                                      : append(&out, sorted->data + sorted->places[i].offset, size_of(sorted, i));
     if (error == 0)
         error = flush(&out);
     free(out.data);
@@ -182,10 +238,10 @@ static int write_sorted(const struct sorted *sorted, uint64_t first, int to)
 }
 
 /* Copies `from` to `to`: all before `first` as it is, and the packets from there to the end in order of time. */
-int lr_packets_sort(int from, int to, uint64_t first)
+int lr_packets_sort(int from, int to, uint64_t first, const uint32_t *stop)
 {
     struct sorted sorted;
-    int error = open_sorted(from, first, &sorted);
+    int error = open_sorted(from, first, stop, &sorted);
 
     if (error < 0)
         return error;
@@ -216,12 +272,13 @@ static void pass_disorder(const struct sorted *sorted, struct stretch *stretch)
     } while (stretch->end < hindmost);
 }
 
-/* Goes on to the next packet that is not in place, or so many bytes, or to the end; returns whether it is the first. */
+/* Goes on to the next packet that is not in place, or so many bytes, or to the end; returns whether it is the first.
+ * When all is to stop there is none. */
 static int pass_order(const struct sorted *sorted, struct stretch *stretch, uint64_t most)
 {
     const uint64_t start = stretch->end;
 
-    for (; stretch->to < sorted->count && stretch->end - start < most; stretch->to++) {
+    for (; stretch->to < sorted->count && stretch->end - start < most && !stopped(sorted->stop); stretch->to++) {
         if (sorted->places[stretch->to].offset != stretch->end)
             return 1;
         stretch->end += size_of(sorted, stretch->to);
@@ -292,15 +349,15 @@ static int mend(const struct sorted *sorted, uint64_t first, int fd)
     stretch = (struct stretch) { .end = first };
     while (error == 0 && next_stretch(sorted, &stretch))
         error = rewrite(sorted, &stretch, fd);
-    return error;
+    return error == 0 && stopped(sorted->stop) ? -ECANCELED : error;
 }
 
 /* Puts the packets from `first` to the end of the file in order of time, where they are: 0; 1: a stretch that is out of
  * order is so long that it is not done, see lr_packets_sort. The file is whole in any case. */
-int lr_packets_mend(int fd, uint64_t first)
+int lr_packets_mend(int fd, uint64_t first, const uint32_t *stop)
 {
     struct sorted sorted;
-    int result = open_sorted(fd, first, &sorted);
+    int result = open_sorted(fd, first, stop, &sorted);
 
     if (result < 0)
         return result;

@@ -156,8 +156,8 @@ static uint8_t *put_block(uint8_t *to, const struct lr_ring *ring, const struct 
     return put32(put32(to, 0), total);
 }
 
-/* What does not fit wholly is taken back, so that the file ends with a whole block. */
-static void write_out(struct lr_packet_file *file, const uint8_t *data, size_t size)
+/* Returns how many bytes were written: all, or the file's error says why not. */
+static size_t write_out(struct lr_packet_file *file, const uint8_t *data, size_t size)
 {
     size_t done = 0;
 
@@ -169,9 +169,35 @@ static void write_out(struct lr_packet_file *file, const uint8_t *data, size_t s
         else if (errno != EINTR)
             file->error = errno;
     }
-    if (file->error == 0)
-        file->size += size;
-    else if (ftruncate(file->fd, (off_t) file->size) == 0)
+    return done;
+}
+
+/* Where blocks begin, for a disk that becomes full: the older mark is at least LR_PACKET_MARKED bytes from the end. */
+static void mark(struct lr_packet_file *file)
+{
+    if (file->size - file->newer.size >= LR_PACKET_MARKED) {
+        file->older = file->newer;
+        file->newer = (struct lr_packet_mark) { .size = file->size, .packets = file->packets };
+    }
+}
+
+/* The disk took all up to `end` and no more: ends the file with a whole block, and gives some room back,
+ * for the end of the file and what else is kept of the run. */
+static void cut(struct lr_packet_file *file, uint64_t end)
+{
+    struct lr_packet_mark kept = file->older;
+    uint64_t back = (end - kept.size) / 4;
+    uint32_t total;
+
+    end -= back < LR_PACKET_SPARE ? back : LR_PACKET_SPARE;
+    while (pread(file->fd, &total, sizeof(total), (off_t) (kept.size + sizeof(uint32_t))) == sizeof(total)
+           && kept.size + total <= end) {
+        kept.size += total;
+        kept.packets++;
+    }
+    file->size = kept.size;
+    file->packets = kept.packets;
+    if (ftruncate(file->fd, (off_t) file->size) == 0)
         lseek(file->fd, (off_t) file->size, SEEK_SET);
 }
 
@@ -192,10 +218,16 @@ struct pending {
 
 static void flush(struct pending *pending)
 {
-    if (pending->size > 0)
-        write_out(pending->file, pending->buffer->data, pending->size);
-    if (pending->file->error == 0)
-        pending->file->packets += pending->packets;
+    struct lr_packet_file *file = pending->file;
+    size_t written = write_out(file, pending->buffer->data, pending->size);
+
+    if (file->error == 0) {
+        file->size += written;
+        file->packets += pending->packets;
+        mark(file);
+    } else {
+        cut(file, file->size + written);
+    }
     pending->size = pending->packets = 0;
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,15 @@ def everybody_reaches_the_checkout() -> Iterator[None]:
     yield
     for directory, mode in closed.items():
         directory.chmod(mode)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_of_the_keyboard_arrive() -> None:
+    """A shell's background job ignores them, and so would all that the tests start (sh: Asynchronous Lists)."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

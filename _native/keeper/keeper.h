@@ -14,8 +14,8 @@
 #define KEEPER_OWNER 1  /* a pidfd of lowrun's process: readable when it is dead */
 #define KEEPER_SPARE 2  /* keeps the number taken, so that nothing received is 0 to 2 */
 
-/* ---- keeper.c ---- */
-uint64_t now_ns(void);          /* CLOCK_MONOTONIC */
+/* ---- event.c: what lowrun is told ---- */
+uint64_t now_ns(void);          /* CLOCK_MONOTONIC, as events have it */
 /* Sends an event with descriptors; -errno. By a call of sockets, and safe in a child. */
 long event_send(const struct lr_event *event, const int *fds, int nfds);
 

@@ -3,17 +3,14 @@
 A keeper (the program beside the native module; `_native/keeper/`) is the
 parent and subreaper of one command's tree at a time and can run many, one
 after the other. Its protocol is drawn in `_native/keeper/protocol.h`. A
-`Keeper` sends it a `Launch` and hands the events to a `Listener`; `Keepers`
-holds those of one loop.
+`Keeper` sends it a `Launch` and hands the events to a `Listener`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
-import time
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,20 +18,19 @@ from typing import Any, Protocol
 
 from lowrun._native import ffi, lib
 from lowrun.core import kernel
-from lowrun.core.fd import Closable, OwnedFd, write_all
+from lowrun.core.cgroup import end_cgroup
+from lowrun.core.fd import Closable, OwnedFd
 from lowrun.core.launch import Launch
 from lowrun.core.loop import Loop
-from lowrun.core.procfs import effective_capabilities, own_cgroup_v2
-from lowrun.errors import BusyError, ClosedError, SpawnError
+from lowrun.core.procfs import effective_capabilities
+from lowrun.errors import BusyError, SpawnError
 from lowrun.steps import tell
 from lowrun.values import IoUsage
 
 #: What makes a tracer's set-user-ID tracees gain their privilege (ptrace(2), seccomp(2)).
 CAP_SYS_PTRACE, CAP_SYS_ADMIN = 19, 21
-#: How often the removal of a cgroup is tried, a millisecond apart, while its processes die.
-REMOVE_TRIES = 100
 
-__all__ = ["Keeper", "Keepers", "Listener", "TreeUsage"]
+__all__ = ["Keeper", "Listener", "TreeUsage", "io_usage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +255,7 @@ class Keeper:
         listener, self._listener = self._listener, None
         self._source.close()
         if self._cgroup is not None:
-            _end_cgroup(self._cgroup, f"lowrun-{self.pid}")
+            end_cgroup(self._cgroup, f"lowrun-{self.pid}")
         if listener is not None:
             listener.lost()
 
@@ -306,61 +302,6 @@ class Keeper:
         self._pidfd.close()
 
 
-class Keepers:
-    """The keepers of one loop: an idle one is used again, as the next run's.
-
-    In a writable cgroup v2 each keeper makes its tree a cgroup of its own.
-    """
-
-    def __init__(self, loop: Loop) -> None:
-        self._loop = loop
-        self._idle: list[Keeper] = []
-        #: All that was given out and has not come back.
-        self._out: set[Keeper] = set()
-        self._cgroup = _writable_cgroup()
-        self._closed = False
-
-    def take(self) -> Keeper:
-        """Return an idle keeper, or a new one. Raises OSError, ClosedError."""
-        if self._closed:
-            raise ClosedError("the keepers are closed")
-        while self._idle:
-            keeper = self._idle.pop()
-            if keeper.usable:
-                break
-            keeper.close()
-        else:
-            keeper = Keeper(self._loop, self._cgroup)
-        self._out.add(keeper)
-        return keeper
-
-    def give_back(self, keeper: Keeper) -> None:
-        """Take back a keeper; one that is of no more use is closed."""
-        self._out.discard(keeper)
-        if keeper.usable and not self._closed:
-            self._idle.append(keeper)
-        else:
-            keeper.close()
-
-    def dismiss(self, keeper: Keeper) -> None:
-        """Let a keeper go on by itself with a tree that it may not kill."""
-        self._out.discard(keeper)
-        keeper.leave()
-
-    def close(self) -> None:
-        """Close all keepers, those in use with their trees."""
-        self._closed = True
-        keepers = [*self._idle, *self._out]
-        self._idle.clear()
-        self._out.clear()
-        for keeper in keepers:
-            keeper.leave()
-        for keeper in keepers:
-            keeper.close()
-        if self._cgroup is not None:
-            self._cgroup.close()
-
-
 def io_usage(io: Any) -> IoUsage:
     """Return a `struct lr_io` as a value."""
     return IoUsage(
@@ -374,46 +315,13 @@ def io_usage(io: Any) -> IoUsage:
     )
 
 
-def _writable_cgroup() -> OwnedFd | None:
-    """Return the cgroup v2 directory we are in, if a cgroup can be made below it."""
-    try:
-        path = own_cgroup_v2(_text("/proc/self/cgroup"), _text("/proc/self/mountinfo"))
-        if path is None or not os.access(path, os.W_OK) or not os.access(f"{path}/cgroup.procs", os.W_OK):
-            return None
-        return OwnedFd(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-    except OSError:
-        return None
-
-
 def _is_privileged() -> bool:
     try:
-        return bool(effective_capabilities(_text("/proc/self/status")) & (1 << CAP_SYS_PTRACE | 1 << CAP_SYS_ADMIN))
+        with open("/proc/self/status", errors="surrogateescape") as file:
+            held = effective_capabilities(file.read())
+        return bool(held & (1 << CAP_SYS_PTRACE | 1 << CAP_SYS_ADMIN))
     except OSError:
         return True
-
-
-def _text(path: str) -> str:
-    with open(path, errors="surrogateescape") as file:
-        return file.read()
-
-
-def _end_cgroup(parent: OwnedFd, name: str) -> None:
-    """Kill what is left in the cgroup of a keeper that was killed, and remove it."""
-    try:
-        group = OwnedFd(os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=parent.fileno()))
-    except OSError:
-        return  # the tree had none
-    with group, contextlib.suppress(OSError):
-        with OwnedFd(os.open("cgroup.kill", os.O_WRONLY | os.O_CLOEXEC, dir_fd=group.fileno())) as file:
-            write_all(file.fileno(), b"1")
-        for _ in range(REMOVE_TRIES):
-            try:
-                os.rmdir(name, dir_fd=parent.fileno())
-                return
-            except OSError as error:
-                if error.errno != errno.EBUSY:
-                    raise
-                time.sleep(0.001)
 
 
 def _working_directory() -> OwnedFd:

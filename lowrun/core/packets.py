@@ -27,7 +27,6 @@ __all__ = [
     "interface_at",
     "map_rings",
     "packet_socket",
-    "sort_packets",
     "visit_processors",
 ]
 
@@ -106,10 +105,13 @@ class RingBuffer:
 class CaptureFile:
     """The file behind `fd` (the caller's), which packets are appended to at its present end."""
 
-    __slots__ = ("data",)
+    __slots__ = ("_stop", "data")
 
     def __init__(self, fd: int) -> None:
-        self.data = ffi.new("struct lr_packet_file *", {"fd": fd, "size": os.lseek(fd, 0, os.SEEK_END)})
+        self._stop = ffi.new("uint32_t *")
+        size = os.lseek(fd, 0, os.SEEK_END)
+        begin = {"size": size}
+        self.data = ffi.new("struct lr_packet_file *", {"fd": fd, "size": size, "older": begin, "newer": begin})
 
     @property
     def error(self) -> int:
@@ -129,12 +131,23 @@ class CaptureFile:
     def put_in_order(self, first: int) -> bool:
         """Put its packets, which begin at byte `first`, in order of time; False: too many are out of place for that.
 
-        The file is whole in any case; `sort_packets` makes a second one. Raises OSError.
+        The file is whole in any case. Raises OSError: ECANCELED after `give_up`.
         """
-        if check(lib.lr_packets_mend(self.data.fd, first), "pwrite"):
+        if check(lib.lr_packets_mend(self.data.fd, first, self._stop), "pwrite"):
             return False
         self.data.unordered = 0
         return True
+
+    def copy_in_order(self, first: int, target: int) -> None:
+        """Copy the file to `target`, its packets, which begin at byte `first`, in order of time.
+
+        Raises OSError (ENOSPC...; ECANCELED after `give_up`).
+        """
+        check(lib.lr_packets_sort(self.data.fd, target, first, self._stop), "write")
+
+    def give_up(self) -> None:
+        """Let a thread that puts its packets in order end soon."""
+        self._stop[0] = 1
 
 
 class Reader(NamedTuple):
@@ -260,11 +273,3 @@ def close_rings(rings: Sequence[Ring]) -> None:
 def visit_processors() -> None:
     """Come back when all that processors did about packets at the time of the call is done; some 0.05 ms."""
     lib.lr_processors_visit()
-
-
-def sort_packets(source: int, target: int, first: int) -> None:
-    """Copy the pcapng file `source` to `target`, its packets, which begin at `first`, in order of time.
-
-    Raises OSError (ENOSPC...).
-    """
-    check(lib.lr_packets_sort(source, target, first), "write")

@@ -19,7 +19,8 @@ from collections.abc import Callable, Mapping
 
 from lowrun.core import kernel
 from lowrun.core.fd import OwnedFd
-from lowrun.core.keeper import Keeper, Keepers, TreeUsage
+from lowrun.core.keeper import Keeper, TreeUsage
+from lowrun.core.keepers import Keepers
 from lowrun.core.launch import Launch
 from lowrun.core.loop import Loop, Timer
 from lowrun.errors import GoneError, SpawnError

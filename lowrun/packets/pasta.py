@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from lowrun.core import kernel
 from lowrun.core.fd import OwnedFd
-from lowrun.core.keeper import Keepers
+from lowrun.core.keepers import Keepers
 from lowrun.core.launch import Launch
 from lowrun.core.loop import IoSource, Loop, Timer
 from lowrun.core.process import Process

@@ -30,7 +30,7 @@ from lowrun.core import kernel
 from lowrun.core.fd import UnnamedFile
 from lowrun.core.loop import IoSource, Loop
 from lowrun.core.pump import HUNG_UP, PIPE_SIZE, Destination, Moved, Pump, open_pipe, wait_writable
-from lowrun.errors import FULL, DeniedError
+from lowrun.errors import FULL, DeniedError, explain
 from lowrun.runs.recorder import RunInfo
 from lowrun.values import Artifact
 
@@ -133,7 +133,7 @@ class _Stream:
         self._run = run
         self._loop = loop
         self._waiting: IoSource | None = None
-        self._reported: set[int] = set()
+        self._reported: set[str] = set()
         #: What `Pump.taken` is when all that the tree left behind has been taken.
         self._goal = 0
         with ExitStack() as undo:
@@ -175,12 +175,12 @@ class _Stream:
     def _move(self) -> Moved:
         moved = self._pump.move()
         if self._pump.record_error:
-            self._report(self._pump.record_error, f"{self._name} is recorded only in part", f"in {self._run.scratch}")
+            self._report_once("record", self._record_fault)
         error = self._pump.destination_error
         if error in HUNG_UP:
             self._hang_up()
         elif error:
-            self._report(error, f"{self._name} is passed on only in part", "where it goes")
+            self._report_once("destination", self._destination_fault)
         return moved
 
     def _hang_up(self) -> None:
@@ -189,11 +189,20 @@ class _Stream:
         self._wait_no_more()
         self._source.close()
 
-    def _report(self, error: int, what: str, where: str) -> None:
-        if error not in self._reported:
-            self._reported.add(error)
-            remedy = f": make room {where}" if error in FULL else ""
-            self._run.fault(f"{what}: {os.strerror(error)}{remedy}")
+    def _report_once(self, what: str, text: Callable[[], str]) -> None:
+        if what not in self._reported:
+            self._reported.add(what)
+            self._run.fault(text())
+
+    def _record_fault(self) -> str:
+        error, size = self._pump.record_error, os.fstat(self._record.fileno()).st_size
+        what = f"of {self._name} the first {size} bytes are recorded" if size else f"{self._name} is not recorded"
+        return f"{what}: {explain(OSError(error, os.strerror(error), self._run.scratch))}"
+
+    def _destination_fault(self) -> str:
+        error = self._pump.destination_error
+        remedy = ": make room where it goes" if error in FULL else ""
+        return f"{self._name} is passed on only in part: {os.strerror(error)}{remedy}"
 
     def finish(self) -> None:
         """Watch no more; what is in the pipe now is the last that the tree wrote.

@@ -11,6 +11,7 @@ packets that are on their way through the kernel.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -20,9 +21,9 @@ from pathlib import Path
 
 from lowrun.core.fd import OwnedFd, UnnamedFile, write_all
 from lowrun.core.loop import Loop
-from lowrun.core.packets import CaptureFile, Interface, sort_packets
+from lowrun.core.packets import CaptureFile, Interface
 from lowrun.core.procfs import dropped_by_interfaces
-from lowrun.errors import ClosedError, DeniedError, UnsupportedError, UsageError
+from lowrun.errors import ClosedError, DeniedError, UnsupportedError, UsageError, explain
 from lowrun.packets.capture import SMALLEST_RING, Capture, Session
 from lowrun.packets.denial import reason
 from lowrun.packets.interfaces import chosen, interfaces_behind, interfaces_here, link_of
@@ -38,6 +39,8 @@ FILE_NAME = "net.pcapng"
 #: Bytes kept of a packet: all, as tcpdump has it.
 WHOLE_PACKET = 262144
 NETWORKS = ("host", "rootless")
+#: While packets are put in order: how often it is looked at whether the run is to be over; seconds.
+LOOK_EVERY = 0.02
 
 
 class Packets:
@@ -195,12 +198,16 @@ class Packets:
         session.settle(leave)
 
     def _sort(self, done: Callable[[], None]) -> None:
-        assert self._run is not None and self._loop is not None and self._file is not None
+        assert self._run is not None and self._file is not None
         if not self._run.kept or self._file.ordered:
             done()
             return
         self._settled = done
+        self._start_sorting()
+
+    def _start_sorting(self) -> None:
         loop = self._loop
+        assert loop is not None
 
         def work() -> None:
             self._put_in_order()
@@ -224,11 +231,11 @@ class Packets:
             if self._file.put_in_order(self._first):
                 return
             ordered = UnnamedFile(self._run.scratch)
-            sort_packets(self._record.fileno(), ordered.fileno(), self._first)
+            self._file.copy_in_order(self._first, ordered.fileno())
         except OSError as error:
             if ordered is not None:
                 ordered.close()
-            self._fault(f"packets: they are in the order they were taken in, not of time: {error.strerror}")
+            self._fault(f"packets: not all are in order of time: {_why_unordered(error)}")
         else:
             self._sorted = ordered
 
@@ -254,33 +261,38 @@ class Packets:
                 total = counts.packets + counts.drops
                 self._fault(
                     f"packets: {counts.drops} of {total} on {name} were dropped by the kernel: its ring was full; "
-                    f"give a larger --net-ring-size (it was {ring.size >> 10}K), or a --net-filter"
+                    f"give a larger --net-ring-size (it was {_as_given(ring.size)}), or a --net-filter"
                 )
             if ring.gone:
                 self._fault(f"packets: the interface {name} went away; start the run when it is there to stay")
         if file.error:
             total = sum(counts.packets for counts in session.counts)
-            self._fault(
-                f"packets: {file.packets} of {total} are kept: {os.strerror(file.error)} in {self._run.scratch}; "
-                "free some space or choose another --output"
-            )
+            cause = explain(OSError(file.error, os.strerror(file.error), self._run.scratch))
+            self._fault(f"packets: the first {file.packets} of {total} are kept: {cause}")
 
     def keep(self, into: Path) -> list[Artifact]:
         """Name `net.pcapng` in `into`. Raises OSError."""
         try:
             if self._session is None or self._file is None or self._record is None:
                 return []
-            if self._sorting is not None:
-                self._join_sorting()
-            elif not self._file.ordered:  # the run was cut short
-                self._put_in_order()
+            if self._sorting is None and not self._file.ordered:  # the run was cut short
+                self._start_sorting()
+            self._wait_for_order()
             record = self._sorted or self._record
-            os.lseek(record.fileno(), 0, os.SEEK_END)
-            write_all(record.fileno(), self._tail())
+            self._complete(record.fileno())
             record.link(into / FILE_NAME)
             return [Artifact(self.name, into / FILE_NAME)]
         finally:
             self.discard()
+
+    def _complete(self, fd: int) -> None:
+        """Put the statistics at the end of the file; where there is no room, say so: without them it is whole, too."""
+        end = os.lseek(fd, 0, os.SEEK_END)
+        try:
+            write_all(fd, self._tail())
+        except OSError as error:
+            os.ftruncate(fd, end)
+            self._fault(f"packets: {FILE_NAME} has no statistics at its end: {explain(error)}")
 
     def _tail(self) -> bytes:
         session, file = self._session, self._file
@@ -302,14 +314,22 @@ class Packets:
             parts.append(statistics_block(number, statistics))
         return b"".join(parts)
 
-    def _join_sorting(self) -> None:
-        if self._sorting is not None:
+    def _wait_for_order(self) -> None:
+        """Wait until the packets are in order, as long as the run may take."""
+        assert self._run is not None
+        while self._sorting is not None and self._sorting.is_alive() and not self._run.is_late():
+            self._sorting.join(LOOK_EVERY)
+        self._end_sorting()
+
+    def _end_sorting(self) -> None:
+        if self._sorting is not None and self._file is not None:
+            self._file.give_up()
             self._sorting.join()
             self._sorting = None
 
     def discard(self) -> None:
         """Forget what was recorded; the rings stay for the next run."""
-        self._join_sorting()
+        self._end_sorting()
         for file in (self._record, self._sorted):
             if file is not None:
                 file.close()
@@ -319,6 +339,20 @@ class Packets:
     def close(self) -> None:
         """Close the rings, unless a copy of this recorder has a run under way."""
         self._capture.close()
+
+
+def _as_given(size: int) -> str:
+    """Return a size of whole KiB as options take it: 64K, 32M, 1G."""
+    unit = min((size & -size).bit_length() - 1, 30) // 10
+    return f"{size >> 10 * unit}{'KMG'[unit - 1]}"
+
+
+def _why_unordered(error: OSError) -> str:
+    if error.errno == errno.ECANCELED:
+        return (
+            "lowrun was told to end before they were; `reordercap` of Wireshark does it, or let the run come to its end"
+        )
+    return explain(error)
 
 
 def _why(error: OSError) -> str:

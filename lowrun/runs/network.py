@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lowrun.core.fd import OwnedFd
-from lowrun.core.keeper import Keepers
+from lowrun.core.keepers import Keepers
 from lowrun.core.loop import Loop
 from lowrun.errors import DeniedError, LowrunError, SpawnError
 from lowrun.packets.namespaces import STEPS, explain

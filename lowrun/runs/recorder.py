@@ -113,10 +113,7 @@ class RunInfo:
         self.networkers.append(callback)
 
     def count_io(self) -> None:
-        """Ask, in `start`, for `usage.io` and for exit accounting where it is allowed; see lowrun/core/exits.py.
-
-        Without somebody who asks, `usage.io` is None without a fault, and hidden children are found out, not counted.
-        """
+        """Ask, in `start`, for `usage.io`; without somebody who asks it is None without a fault."""
         self.counts_io = True
 
     def when_started(self, callback: Callable[[int, int], None]) -> None:

@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from lowrun.core.fd import OwnedFd
-from lowrun.core.keeper import Keepers
+from lowrun.core.keepers import Keepers
 from lowrun.core.launch import Launch
 from lowrun.core.loop import LONGEST, Loop, Timer
 from lowrun.core.process import open_standard_fds

@@ -17,7 +17,7 @@ from pathlib import Path
 from signal import SIGKILL
 
 from lowrun.core.fd import OwnedFd
-from lowrun.core.keeper import Keepers
+from lowrun.core.keepers import Keepers
 from lowrun.core.launch import Launch, failed_exec_status
 from lowrun.core.loop import Loop, Timer
 from lowrun.core.process import Process
@@ -90,7 +90,7 @@ class Run:
         self._timed_out_ns = 0
         self._recorders: list[Recorder] = []
         self._process: Process | None = None
-        #: Of a run that counts io.
+        #: See `_counts_exits`.
         self._exits = ExitAccounts()
         #: How many recorders are not through yet, when the tree is gone.
         self._settling = 0
@@ -121,8 +121,12 @@ class Run:
             park=self._park if self._info.seizers or self._network.wanted else None,
             network=self._network.wanted,
             count_io=self._info.counts_io,
-            before_spawn=self._exits.begin if self._info.counts_io else None,
+            before_spawn=self._exits.begin if self._counts_exits() else None,
         )
+
+    def _counts_exits(self) -> bool:
+        """Tell whether exits are accounted: for who asks for io, and for what is recorded without another witness."""
+        return self._info.counts_io or (bool(self._recorders) and not self._info.witnesses)
 
     # -- recorders, each one isolated: what it raises is a fault, never the run's end
 
@@ -339,6 +343,7 @@ class Run:
             self._testimonies(),
             wants_io=self._info.counts_io,
             user_share=self._exits.user_share,
+            refusal=self._exits.refusal,
         )
 
     def _testimonies(self) -> list[Usage]:

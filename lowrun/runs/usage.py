@@ -28,12 +28,10 @@ NOISE_SHARE = 0.01
 #: Above this, the pid space of a busy machine could have gone round once; seconds.
 PID_ROUND_S = 1.0
 
-UNCOUNTED = "wait4 does not count grandchildren; trace the run (-ct), or sample it as root, outside containers (-st)"
+UNCOUNTED = "wait4 does not count grandchildren"
 UNFOLLOWED = "the tracer did not follow every process: one was made with CLONE_UNTRACED, or seizing failed"
-HIDDEN = (
-    "a parent that ignores SIGCHLD hid children from wait4; trace the run (-ct), or sample it as root (-st), "
-    "to count them"
-)
+HIDDEN = "a parent that ignores SIGCHLD hid children from wait4"
+REMEDY = "trace the run (-ct), or record it as root, outside containers (-lt, -st, -nt), to count them"
 UNCOUNTED_IO = "this kernel does not count it (CONFIG_TASK_IO_ACCOUNTING), or /proc is not mounted"
 
 
@@ -45,18 +43,23 @@ def account(
     *,
     wants_io: bool = False,
     user_share: float | None = None,
+    refusal: str | None = None,
 ) -> tuple[Usage, list[str]]:
     """Return the usage of a tree and the faults: what is None, and why.
 
     `witnesses` are what a tracer and the exit accounting counted: each figure is exact or a
     lower bound that misses nothing but teardown, or None; so the largest is the truth. `pid` is the command's,
     `wall_s` how long it ran, `wants_io` says whether somebody asked for `io`, `user_share`
-    is the part of the CPU time that was user mode: by it the inherited counter's sum is split.
+    is the part of the CPU time that was user mode: by it the inherited counter's sum is split. `refusal`: why there is
+    no exit accounting, if somebody has tried.
     """
     faults: list[str] = []
     waited = tree.user_us + tree.sys_us
     counted = max(tree.tree_ns / 1000, sum(tree.group_us) if tree.group_us else 0)
     hidden = counted > waited * (1 + NOISE_SHARE) + NOISE_US
+
+    remedy = REMEDY if refusal is None else f"exits could not be counted instead ({refusal}); {REMEDY}"
+    unseen = f"{HIDDEN}; {remedy}"
 
     def miss(what: str, why: str) -> None:
         faults.append(f"usage: {what} not known: {why}")
@@ -71,26 +74,26 @@ def account(
     if times or not hidden:
         user, system = max([(tree.user_us / 1e6, tree.sys_us / 1e6), *times], key=sum)
     else:
-        miss("user_s and sys_s are", HIDDEN)
+        miss("user_s and sys_s are", unseen)
 
     peaks = [seen.max_rss_kib for seen in witnesses if seen.max_rss_kib is not None]
     peak = max([tree.max_rss_kib, *peaks]) if peaks or not hidden else None
     if peak is None:
-        miss("max_rss_kib is", HIDDEN)
+        miss("max_rss_kib is", unseen)
 
     numbers = [seen.processes for seen in witnesses if seen.processes is not None]
     if tree.last_pid == pid and wall_s < PID_ROUND_S:
         numbers.append(1)
     processes = max(numbers, default=None)
     if processes is None:
-        miss("processes is", UNFOLLOWED if witnesses else UNCOUNTED)
+        miss("processes is", UNFOLLOWED if witnesses else f"{UNCOUNTED}; {remedy}")
 
     parts = [seen.io for seen in witnesses if seen.io is not None]
     if tree.io is not None and not (hidden and not parts):
         parts.append(tree.io)
     io = _largest(parts) if wants_io and parts else None
     if wants_io and io is None:
-        miss("io is", HIDDEN if hidden else UNCOUNTED_IO)
+        miss("io is", unseen if hidden else UNCOUNTED_IO)
     return Usage(user, system, peak, processes, io), faults
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from lowrun.core import kernel
 from lowrun.core.fd import OwnedFd
-from lowrun.core.keeper import Keepers
+from lowrun.core.keepers import Keepers
 from lowrun.core.launch import Launch, failed_exec_status
 from lowrun.core.loop import IoSource, Loop, Timer
 from lowrun.core.process import Process, open_standard_fds

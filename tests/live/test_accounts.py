@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import lowrun as lr
-import lowrun.core.keeper as keeper_module
+import lowrun.core.keepers as keepers_module
 import lowrun.runs.exits as exits_module
 from lowrun.core.loop import Loop
 from lowrun.runs.recorder import RunInfo
@@ -100,7 +100,7 @@ def test_children_that_nobody_waits_for(
 ) -> None:
     """Their parent ignores SIGCHLD: the same figures by who sees exits; without, null, and the reason."""
     if not cgroup:
-        monkeypatch.setattr(keeper_module, "_writable_cgroup", lambda: None)
+        monkeypatch.setattr(keepers_module, "writable_cgroup", lambda: None)
     result, printed = burn(way, "ignore", tmp_path, monkeypatch)
     usage = result.usage
     if way == "wait4":
@@ -129,6 +129,31 @@ def test_threads_and_orphans(
     assert result.status.code == 0 and result.usage.io is not None
     assert result.usage.io.written_bytes == 1000 * writers + words * len("ready\n")
     assert result.usage.processes == (None if way == "wait4" else processes)
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("recorder", [lr.Output(), lr.Samples(), lr.Packets("lo")], ids=lambda one: str(one.name))
+def test_every_recorded_run_is_counted(recorder: lr.Recorder, tmp_path: Path) -> None:
+    """Whatever records the run, with children that nobody waits for: its figures are exact, and no fault."""
+    result = lr.run([mock("burners"), "20", "1", "ignore"], record=[recorder], output=tmp_path / "out", quiet=True)
+    assert result.usage.processes == 21
+    assert result.usage.user_s is not None and result.usage.sys_s is not None and result.usage.max_rss_kib is not None
+    assert result.usage.user_s + result.usage.sys_s >= 0.02
+    assert result.faults == ()
+
+
+def test_what_nobody_records_is_not_counted() -> None:
+    """Plain `lowrun COMMAND` waits for no exit accounting: null, and the fault says what to add."""
+    result = lr.run(["sh", "-c", "/bin/true; /bin/true"], quiet=True)
+    assert result.usage.processes is None
+    assert any("processes is not known" in fault and "-ct" in fault and "-lt" in fault for fault in result.faults)
+
+
+def test_why_exits_were_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where accounting was tried and refused, the fault has the cause."""
+    without_exits(monkeypatch)
+    result = lr.run(["sh", "-c", "/bin/true; /bin/true"], record=[Counting()], quiet=True)
+    assert any("processes is not known" in fault and "Operation not permitted" in fault for fault in result.faults)
 
 
 @ROOT_ONLY

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import lowrun as lr
-from lowrun.core import keeper as keeper_module
+from lowrun.core import keepers as keepers_module
 from lowrun.core.fd import OwnedFd
-from lowrun.core.keeper import Keepers
+from lowrun.core.keepers import Keepers
 from lowrun.core.launch import Launch
 from lowrun.core.process import Process
 from tests.programs import LOWRUN, alive, mock
@@ -118,7 +118,7 @@ def test_where_no_cgroup_can_be_entered(monkeypatch: pytest.MonkeyPatch, tmp_pat
     directory = tmp_path / "no-cgroup"
     directory.mkdir()
     monkeypatch.setattr(
-        keeper_module, "_writable_cgroup", lambda: OwnedFd(os.open(directory, os.O_RDONLY | os.O_CLOEXEC))
+        keepers_module, "writable_cgroup", lambda: OwnedFd(os.open(directory, os.O_RDONLY | os.O_CLOEXEC))
     )
     assert lr.run(["sh", "-c", "exit 4"]).status.code == 4
     assert not list(directory.iterdir())

@@ -392,7 +392,10 @@ def test_full_record_is_reported_once(tmp_path: Path, pipe: tuple[int, int], qui
         report = host.report()
     assert report.code == 0
     assert got == (0 if quiet else 400000)
-    assert report.faults == [f"stdout is recorded only in part: File too large: make room in {tmp_path}"]
+    assert report.faults == [
+        f"of stdout the first 100000 bytes are recorded: File too large: {tmp_path}; "
+        "free some space or choose another --output"
+    ]
     assert (tmp_path / "stdout.log").stat().st_size == 100000
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -330,24 +328,6 @@ def test_wrong_words_are_exit_2(words: str, message: str, tmp_path: Path) -> Non
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_full_disk_is_a_fault(tmp_path: Path) -> None:
-    """Where there is no room, what fitted is kept, whole blocks of it, and the run says how much is missing."""
-    mounted = tmp_path / "small"
-    mounted.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "lowrun-test", mounted], check=True)
-    try:
-        result = lr.run(
-            [mock("datagrams"), "3000", "1000", "1"], record=[lr.Packets("lo")], output=mounted / "out", quiet=True
-        )
-        (fault,) = said(result)
-        assert os.strerror(errno.ENOSPC) in fault
-        path = shutil.copy(result.artifacts["packets"], tmp_path / "copy.pcapng")
-        assert f"packets: {len(Seen(path).packets)} of " in fault
-        capinfos(path)
-    finally:
-        subprocess.run(["umount", mounted], check=True)
 
 
 # -- networks of our own

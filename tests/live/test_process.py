@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import lowrun as lr
-from lowrun.core import keeper as keeper_module
-from lowrun.core.keeper import Keepers
+from lowrun.core import keepers as keepers_module
+from lowrun.core.keepers import Keepers
 from lowrun.core.launch import Launch
 from lowrun.core.process import Process
 
@@ -197,7 +197,7 @@ def test_a_closed_keeper_leaves_nothing(cgroup: bool, monkeypatch: pytest.Monkey
     from tests.programs import alive, mock
 
     if not cgroup:
-        monkeypatch.setattr(keeper_module, "_writable_cgroup", lambda: None)
+        monkeypatch.setattr(keepers_module, "writable_cgroup", lambda: None)
     pids = tmp_path / "pids"
     read, write = os.pipe()
     with lr.Loop() as loop:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from pcapng import FileScanner
 from pcapng.blocks import EnhancedPacket
 
-from lowrun.core.packets import CaptureFile, sort_packets
+from lowrun.core.packets import CaptureFile
 from lowrun.packets.capture import ring_layout
 from lowrun.packets.pcapng import interface_block, section_block
 
@@ -64,7 +65,7 @@ def test_packets_are_put_in_order_of_time(packets: Packets) -> None:
     with file_of(packets) as source, file_of([]) as target:
         os.ftruncate(target, 0)
         os.lseek(target, 0, os.SEEK_SET)
-        sort_packets(source, target, len(HEAD))
+        CaptureFile(source).copy_in_order(len(HEAD), target)
         assert packets_in(target) == in_order(packets)
 
 
@@ -99,7 +100,7 @@ def test_what_is_too_far_apart_is_left_as_it_is() -> None:
         assert packets_in(source) == packets
         os.ftruncate(target, 0)
         os.lseek(target, 0, os.SEEK_SET)
-        sort_packets(source, target, len(HEAD))
+        CaptureFile(source).copy_in_order(len(HEAD), target)
         assert packets_in(target) == in_order(packets)
 
 
@@ -110,6 +111,18 @@ def test_a_file_that_cannot_be_written_is_whole() -> None:
         fcntl.fcntl(source, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
         with pytest.raises(PermissionError):
             CaptureFile(source).put_in_order(len(HEAD))
+        assert packets_in(source) == packets
+
+
+def test_who_gives_up_leaves_the_file_whole() -> None:
+    """Told to end, putting in order ends with ECANCELED, in place and in a second file, and no packet is lost."""
+    packets = [(number ^ 1, bytes(100)) for number in range(100)]
+    with file_of(packets) as source, file_of([]) as target:
+        file = CaptureFile(source)
+        file.give_up()
+        for work in (lambda: file.put_in_order(len(HEAD)), lambda: file.copy_in_order(len(HEAD), target)):
+            with pytest.raises(OSError, match=os.strerror(errno.ECANCELED)):
+                work()
         assert packets_in(source) == packets
 
 
