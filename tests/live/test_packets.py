@@ -158,7 +158,24 @@ def test_losses_are_counted_and_said(tmp_path: Path) -> None:
     assert dropped > 0
     (fault,) = said(result)
     assert fault.startswith(f"packets: {dropped} of {sent} on lo were dropped")
-    assert "--net-ring-size" in fault
+    assert "--net-ring-size (it was 64K)" in fault
+
+
+@pytest.mark.parametrize("snaplen", [1, 96, 262144])
+@pytest.mark.parametrize(("size", "sent"), [(60_000, 2_000), (1200, 3_000)])
+def test_all_is_counted_whatever_the_sizes(size: int, sent: int, snaplen: int, tmp_path: Path) -> None:
+    """Rings of 64 KiB, two runs at a time, packets that no block holds: captured + dropped = sent, at true length."""
+    packets = lr.Packets("lo", ring_size=64 << 10, snaplen=snaplen, filter=f"udp and udp[4:2] = {size + 8}")
+    words = [mock("datagrams"), str(sent), str(size), "1"]
+    whole = size + ETHERNET_IP_UDP
+    runs = list(lr.repeat(words, count=4, jobs=2, record=[packets], output=tmp_path / "out", quiet=True))
+    for result in runs:
+        seen = Seen(result.artifacts["packets"])
+        captured, dropped = len(seen.packets), seen.count(0, "isb_osdrop")
+        assert captured + dropped == seen.count(0, "isb_filteraccept") >= sent
+        assert captured == seen.count(0, "isb_usrdeliv")
+        assert {packet.packet_len for packet in seen.packets} <= {whole}
+        assert all(packet.captured_len <= min(snaplen, whole) for packet in seen.packets)
 
 
 def test_a_full_ring_that_is_emptied_goes_on(tmp_path: Path) -> None:
@@ -359,6 +376,14 @@ def within(namespace: str, *words: str) -> list[str]:
     return ["ip", "netns", "exec", namespace, *words]
 
 
+def captured(namespace: str, directory: Path, *words: str) -> tuple[Path, str]:
+    """Run lowrun -nt there, with a command that fails; return its capture and what it said on standard error."""
+    command = within(namespace, LOWRUN, "-nt", "-o", str(directory / "out"), *words)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1, done.stderr
+    return directory / "out" / "run-0001" / "net.pcapng", done.stderr
+
+
 SERVER = """
 import socket
 with socket.create_server(("10.99.0.2", 5001)) as server:
@@ -384,11 +409,10 @@ def test_a_transfer_between_two_hosts(pair: tuple[str, str], tmp_path: Path) -> 
     left, right = pair
     with subprocess.Popen(within(right, "python3", "-c", SERVER), stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None and server.stdout.readline() == "ready\n"
-        words = [LOWRUN, "-nt", "-i", "wire", "--net-ring-size", "128M", "-o", str(tmp_path / "out")]
-        done = subprocess.run(within(left, *words, "python3", "-c", CLIENT), capture_output=True, text=True)
-        assert (done.returncode, server.stdout.read()) == (1, "100000000\n"), done.stderr
-    assert "warning" not in done.stderr
-    path = tmp_path / "out" / "run-0001" / "net.pcapng"
+        words = ["-i", "wire", "--net-ring-size", "128M", "python3", "-c", CLIENT]
+        path, told = captured(left, tmp_path, *words)
+        assert server.stdout.read() == "100000000\n"
+    assert "warning" not in told
     assert capinfos(path)["Strict time order"] == "True"
     seen = Seen(path)
     first = int(fields(path, "tcp.seq_raw", "tcp.flags.syn == 1 && tcp.flags.ack == 0")[0][0]) + 1
@@ -420,20 +444,8 @@ with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
 def test_vlan_tags_are_back_in_place(pair: tuple[str, str], tmp_path: Path) -> None:
     """A frame that comes in with an 802.1Q tag has it in the file where it was; it is a broadcast from outside."""
     left, right = pair
-    words = [
-        LOWRUN,
-        "-nt",
-        "-i",
-        "wire",
-        "-o",
-        str(tmp_path / "out"),
-        "sh",
-        "-c",
-        'ip netns exec "$0" python3 -c "$1"; exit 1',
-    ]
-    done = subprocess.run(within(left, *words, right, TAGGED), capture_output=True, text=True)
-    assert done.returncode == 1, done.stderr
-    path = tmp_path / "out" / "run-0001" / "net.pcapng"
+    script = 'ip netns exec "$0" python3 -c "$1"; exit 1'
+    path, _told = captured(left, tmp_path, "-i", "wire", "sh", "-c", script, right, TAGGED)
     seen = Seen(path)
     (frame,) = [packet for packet in seen.packets if packet.packet_data[6:12] == b"\x02" * 6]
     assert frame.packet_data == b"\xff" * 6 + b"\x02" * 6 + b"\x81\x00\x60\x2a" + b"\x88\xb5" + b"tagged" * 10
@@ -456,21 +468,10 @@ def test_an_interface_that_is_down_is_a_fault(pair: tuple[str, str], tmp_path: P
 def test_an_interface_that_goes_away_is_a_fault(pair: tuple[str, str], tmp_path: Path) -> None:
     """The command deletes the interface: what was seen is kept, and a fault says that there was no more."""
     left, _right = pair
-    words = [
-        LOWRUN,
-        "-nt",
-        "-i",
-        "wire",
-        "-o",
-        str(tmp_path / "out"),
-        "sh",
-        "-c",
-        "ping -c 1 -q 10.99.0.2; ip link delete wire; exit 1",
-    ]
-    done = subprocess.run(within(left, *words), capture_output=True, text=True, timeout=20)
-    assert done.returncode == 1
-    assert "the interface wire went away" in done.stderr
-    assert fields(tmp_path / "out" / "run-0001" / "net.pcapng", "icmp.type", "icmp") == [["8"], ["0"]]
+    script = "ping -c 1 -q 10.99.0.2; ip link delete wire; exit 1"
+    path, told = captured(left, tmp_path, "-i", "wire", "sh", "-c", script)
+    assert "the interface wire went away" in told
+    assert fields(path, "icmp.type", "icmp") == [["8"], ["0"]]
 
 
 def test_a_tunnel_has_packets_of_ip(pair: tuple[str, str], tmp_path: Path) -> None:
@@ -481,10 +482,8 @@ def test_a_tunnel_has_packets_of_ip(pair: tuple[str, str], tmp_path: Path) -> No
         pytest.skip(f"no tun device: {made.stderr.strip()}")
     subprocess.run(["ip", "-n", left, "address", "add", "10.98.0.1/24", "dev", "tun7"], check=True)
     subprocess.run(["ip", "-n", left, "link", "set", "tun7", "up"], check=True)
-    words = [LOWRUN, "-nt", "-o", str(tmp_path / "out"), "sh", "-c", "ping -c 1 -q 10.99.0.2; exit 1"]
-    done = subprocess.run(within(left, *words), capture_output=True, text=True)
-    assert done.returncode == 1
-    seen = Seen(tmp_path / "out" / "run-0001" / "net.pcapng")
+    path, _told = captured(left, tmp_path, "sh", "-c", "ping -c 1 -q 10.99.0.2; exit 1")
+    seen = Seen(path)
     assert {found.options["if_name"]: found.link_type for found in seen.interfaces} == {"lo": 1, "wire": 1, "tun7": 101}
 
 
@@ -493,13 +492,11 @@ def test_many_interfaces_have_small_rings(pair: tuple[str, str], tmp_path: Path)
     left, _right = pair
     batch = "".join(f"link add a{n} type veth peer name b{n}\nlink set a{n} up\nlink set b{n} up\n" for n in range(50))
     subprocess.run(["ip", "-n", left, "-batch", "-"], input=batch, text=True, check=True)
-    words = [LOWRUN, "-nt", "-o", str(tmp_path / "out"), "sh", "-c", "ping -c 1 -q 10.99.0.2; exit 1"]
-    done = subprocess.run(within(left, *words), capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "warning" not in done.stderr
-    seen = Seen(tmp_path / "out" / "run-0001" / "net.pcapng")
+    path, told = captured(left, tmp_path, "sh", "-c", "ping -c 1 -q 10.99.0.2; exit 1")
+    assert "warning" not in told
+    seen = Seen(path)
     assert len(seen.interfaces) == len(seen.statistics) == 102
-    assert len(fields(tmp_path / "out" / "run-0001" / "net.pcapng", "icmp.type", "icmp")) == 2
+    assert len(fields(path, "icmp.type", "icmp")) == 2
 
 
 def test_without_the_right_the_run_goes_on(tmp_path: Path) -> None:
@@ -528,10 +525,7 @@ def test_packets_of_several_interfaces_are_in_order_of_time(pair: tuple[str, str
     """Rings are emptied one after the other, and yet the file is in order of time, each packet at its interface."""
     left, _right = pair
     script = "for i in 1 2 3 4 5; do ping -c 1 -q 10.99.0.2; ping -c 1 -q 127.0.0.1; done; exit 1"
-    words = [LOWRUN, "-nt", "-o", str(tmp_path / "out"), "sh", "-c", script]
-    done = subprocess.run(within(left, *words), capture_output=True, text=True)
-    assert done.returncode == 1, done.stderr
-    path = tmp_path / "out" / "run-0001" / "net.pcapng"
+    path, _told = captured(left, tmp_path, "sh", "-c", script)
     assert capinfos(path)["Strict time order"] == "True"
     assert (
         fields(path, "frame.interface_name ip.dst", "icmp.type == 8")

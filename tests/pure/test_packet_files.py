@@ -8,6 +8,7 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -88,6 +89,22 @@ def test_late_packets_far_apart(late: list[tuple[int, int, int, int]]) -> None:
     for number, by, size, ns in late:
         packets.insert(min(number + by, len(packets)), (10 * number + ns, b"x" * size))
     with file_of(packets) as source:
+        assert CaptureFile(source).put_in_order(len(HEAD))
+        assert packets_in(source) == in_order(packets)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(100, 1500), st.randoms(use_true_random=False), st.booleans())
+def test_nearly_all_are_out_of_order(count: int, random: Random, backwards: bool) -> None:
+    """So many that they are merged, not moved one by one: the last first, or in no order, many at the same time."""
+    packets = [((count - number) // 2, number.to_bytes(2, "big")) for number in range(count)]
+    if not backwards:
+        random.shuffle(packets)
+    with file_of(packets) as source, file_of([]) as target:
+        os.ftruncate(target, 0)
+        os.lseek(target, 0, os.SEEK_SET)
+        CaptureFile(source).copy_in_order(len(HEAD), target)
+        assert packets_in(target) == in_order(packets)
         assert CaptureFile(source).put_in_order(len(HEAD))
         assert packets_in(source) == in_order(packets)
 
