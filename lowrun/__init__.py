@@ -4,13 +4,14 @@
     result = lr.run(["./job"], record=[lr.Output()], timeout=30)
     print(result.status.code, result.usage.max_rss_kib, result.artifacts)
 
-Here are the public names; the wings below hold the code.
+Here are the public names; the wings below hold the code. Recorders and the tracing of calls, which many a program that
+imports lowrun never asks for, are imported when they are first named: they are a third of the time an import takes.
 """
 
 import sys
+from typing import TYPE_CHECKING, Any
 
 from lowrun import embed as aio
-from lowrun import trace
 from lowrun.core.fd import UnnamedFile
 from lowrun.core.kernel import READ, WRITE
 from lowrun.core.loop import ChildSource, IoSource, Loop, SignalInfo, SignalSource, Source, Timer
@@ -26,18 +27,21 @@ from lowrun.errors import (
     UnsupportedError,
     UsageError,
 )
-from lowrun.recorders.calls import Calls
-from lowrun.recorders.output import Output
-from lowrun.recorders.packets import Packets
-from lowrun.recorders.samples import Samples
 from lowrun.runs.recorder import Recorder, RunInfo
 from lowrun.runs.repeat import repeat, run
 from lowrun.runs.repeater import Repeater
 from lowrun.runs.report import result_dict, summary_dict, to_json
-from lowrun.trace.hooks import HookedCall
-from lowrun.trace.inject import Inject
 from lowrun.values import Artifact, Command, ExitStatus, IoUsage, Result, Summary, Usage
 from lowrun.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from lowrun import trace
+    from lowrun.recorders.calls import Calls
+    from lowrun.recorders.output import Output
+    from lowrun.recorders.packets import Packets
+    from lowrun.recorders.samples import Samples
+    from lowrun.trace.hooks import HookedCall
+    from lowrun.trace.inject import Inject
 
 # So that `import lowrun.aio` works as well as `lowrun.aio` does.
 sys.modules[f"{__name__}.aio"] = aio
@@ -88,3 +92,30 @@ __all__ = [
     "to_json",
     "trace",
 ]
+
+#: Names that are imported when they are first used, and the modules that have them.
+LATER = {
+    "Calls": "lowrun.recorders.calls",
+    "HookedCall": "lowrun.trace.hooks",
+    "Inject": "lowrun.trace.inject",
+    "Output": "lowrun.recorders.output",
+    "Packets": "lowrun.recorders.packets",
+    "Samples": "lowrun.recorders.samples",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name that is not there yet (PEP 562). Raises AttributeError."""
+    from importlib import import_module
+
+    if name == "trace":
+        return import_module("lowrun.trace")
+    if name not in LATER:
+        raise AttributeError(f"module 'lowrun' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(LATER[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__
