@@ -1,0 +1,107 @@
+"""What is asked of a supervised program: frozen values, one field for each option of `lowrun start`. Pure.
+
+Times are seconds, sizes bytes. The command line and a TOML file make them; nothing else is known of a program.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from lowrun.errors import UsageError
+from lowrun.values import Command
+
+__all__ = ["NAME_RULE", "Limits", "Program", "Restart", "StartLimit", "check_name"]
+
+#: A name is a directory's: no slash, not hidden, no blanks.
+NAME_RULE = re.compile(r"[A-Za-z0-9_+@:,=%][A-Za-z0-9_+@:,=%.-]{0,127}")
+
+
+def check_name(name: str) -> str:
+    """Return `name`. Raises UsageError when it can be no program's name."""
+    if NAME_RULE.fullmatch(name) is None:
+        raise UsageError(f"{name!r} can be no program's name: letters, digits and _+@:,=%.- are, up to 128 of them")
+    return name
+
+
+class StartLimit(NamedTuple):
+    """At most `starts` starts within `seconds`."""
+
+    starts: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """When a program that has ended is started again.
+
+    `when` is "never", "failure" or "always". `limit` counts respawns in a row, 0 is no limit; a life longer than
+    `stable_after` begins a new row. Each respawn comes `delay` seconds after the end; with `backoff` that time
+    doubles with each one in a row, up to `backoff` seconds. Codes in `success` are a normal end; after one in `prevent`
+    it is not started again. Raises UsageError.
+    """
+
+    when: str = "never"
+    limit: int = 0
+    delay: float = 5.0
+    backoff: float | None = None
+    stable_after: float = 60.0
+    start_limit: StartLimit | None = None
+    success: frozenset[int] = frozenset({0})
+    prevent: frozenset[int] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.when not in ("never", "failure", "always"):
+            raise UsageError(f"a program is respawned never, on failure or always, not {self.when!r}")
+        if self.limit < 0 or self.delay < 0 or self.stable_after < 0 or (self.backoff or 0) < 0:
+            raise UsageError("the limit and the times of a respawn are 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of the whole tree, by a cgroup: bytes of memory, percent of one core; None: none."""
+
+    memory: int | None = None
+    cpu_percent: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One supervised program.
+
+    `pidfile`: it is a daemon that writes its main process's pid there. `ready` says how it tells that it serves:
+    None, "notify", "fd=N", "pidfile", "tcp=HOST:PORT", "log=REGEX"; it and a pidfile may take `start_timeout`.
+    `watchdog`: it has to send WATCHDOG=1 that often. `sockets` ("tcp:HOST:PORT", "unix:PATH", ...) are opened once and
+    handed to each life (LISTEN_FDS). `output` is "file", "syslog" or "pass". `on_lost` is what becomes of it when lowrun
+    is killed: "kill" or "keep". Hooks are argument lists.
+    """
+
+    name: str
+    command: Command
+    restart: Restart = Restart()
+    pidfile: str | None = None
+    ready: str | None = None
+    start_timeout: float = 90.0
+    watchdog: float | None = None
+    stop_signal: int = signal.SIGTERM
+    stop_timeout: float = 10.0
+    reload_signal: int = signal.SIGHUP
+    sockets: tuple[str, ...] = ()
+    pre: tuple[str, ...] | None = None
+    post: tuple[str, ...] | None = None
+    on_exit: tuple[str, ...] | None = None
+    output: str = "file"
+    log_size: int = 10 << 20
+    log_keep: int = 3
+    on_lost: str = "kill"
+    limits: Limits = Limits()
+    oom_score_adj: int | None = None
+    #: Names of programs: started before it, ...
+    after: tuple[str, ...] = ()
+    #: ... and ready before it; without them it is not started.
+    needs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
