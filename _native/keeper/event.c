@@ -31,5 +31,5 @@ long event_send(const struct lr_event *event, const int *fds, int nfds)
         message.msg_control = control;
         message.msg_controllen = CMSG_SPACE((size_t) nfds * sizeof(int));
     }
-    return SYS3(sendmsg, KEEPER_SOCKET, &message, MSG_NOSIGNAL);
+    return SYS3(sendmsg, KEEPER_SOCKET, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }

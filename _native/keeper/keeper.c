@@ -45,9 +45,18 @@ static void leave(void);
 
 /* ---- messages ---- */
 
+/* Waits for an owner that has not read yet: nothing is lost, and nothing is reaped meanwhile. */
 static void send_event(const struct lr_event *event, int descriptor)
 {
-    if (event_send(event, &descriptor, descriptor >= 0) < 0)
+    struct pollfd sources[2] = {
+        { .fd = KEEPER_SOCKET, .events = POLLOUT },
+        { .fd = KEEPER_OWNER, .events = POLLIN },
+    };
+    long result;
+
+    while ((result = event_send(event, &descriptor, descriptor >= 0)) == -EAGAIN && !sources[1].revents)
+        SYS5(ppoll, sources, 2, 0, 0, 0);
+    if (result < 0)
         leave();
 }
 
@@ -156,7 +165,23 @@ static void end_totals(void)
         io_subtract(&totals.io, &io_base);
 }
 
-/* Reaps all there is to reap; sends EXITED, ENDED or both in one. */
+static void tell_exited(void)
+{
+    totals.kind = LR_EVENT_EXITED;
+    send_event(&totals, -1);
+}
+
+static void tell_reaped(long pid, int status)
+{
+    const struct lr_event event = {
+        .kind = LR_EVENT_REAPED, .pid = (int32_t) pid, .status = status, .ended_ns = now_ns(),
+    };
+
+    send_event(&event, -1);
+}
+
+/* Reaps all there is to reap; sends REAPED, then EXITED, ENDED or both in one.
+ * EXITED waits for what may come with it, but not past the next REAPED. */
 static void reap(void)
 {
     struct signalfd_siginfo info;
@@ -172,6 +197,11 @@ static void reap(void)
             command_alive = 0;
             totals.status = status;
             totals.ended_ns = now_ns();
+        } else if (running && spawned.flags & LR_SPAWN_REAPED) {
+            if (exited)
+                tell_exited();
+            exited = 0;
+            tell_reaped(pid, status);
         }
     }
     if (!running)
@@ -183,8 +213,7 @@ static void reap(void)
         send_event(&totals, -1);
         expect_next = totals.ended_ns - totals.started_ns < SHORT_RUN_NS;
     } else if (exited) {
-        totals.kind = LR_EVENT_EXITED;
-        send_event(&totals, -1);
+        tell_exited();
     }
 }
 

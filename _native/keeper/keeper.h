@@ -16,7 +16,7 @@
 
 /* ---- event.c: what lowrun is told ---- */
 uint64_t now_ns(void);          /* CLOCK_MONOTONIC, as events have it */
-/* Sends an event with descriptors; -errno. By a call of sockets, and safe in a child. */
+/* Sends an event with descriptors; -errno, -EAGAIN: there is no room. By a call of sockets, and safe in a child. */
 long event_send(const struct lr_event *event, const int *fds, int nfds);
 
 /* ---- launch.c: from a request to a running command ---- */

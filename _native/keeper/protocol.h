@@ -12,6 +12,7 @@
  *     |    or FAILED(step, errno)  |                          |
  *     | -- SIGNAL ---------------> | -- to each of the tree -> |
  *     | -- END ------------------> | -- SIGKILL, again and again
+ *     | <- REAPED ---------------- | an orphan is reaped (only with LR_SPAWN_REAPED)
  *     | <- EXITED ---------------- | the command is reaped
  *     | <- ENDED ----------------- | wait4 says ECHILD: the tree is gone
  *     | -- SPAWN ... or close      |
@@ -46,6 +47,7 @@ enum lr_spawn_flags {
     LR_SPAWN_DIRECTORY = 1 << 10, /* the caller's working directory comes along; else the keeper's, which began as the caller's */
     LR_SPAWN_IO = 1 << 11,      /* tell what was read and written */
     LR_SPAWN_NETWORK = 1 << 12, /* with PARK: in a network namespace of its own, of which PARKED brings packet sockets */
+    LR_SPAWN_REAPED = 1 << 13,  /* tell of every orphan that is reaped */
 };
 
 /* Of GO. */
@@ -101,6 +103,7 @@ enum lr_event_kind {
     LR_EVENT_ENDED = 5,     /* the sums: the tree is gone */
     LR_EVENT_LAST = 6,      /* EXITED and ENDED in one */
     LR_EVENT_DENIED = 7,    /* pid: may not be killed (it gained privileges) */
+    LR_EVENT_REAPED = 8,    /* pid, status, ended_ns: one of the tree that is not the command; in the order of reaping */
 };
 
 /* What went in and out, as proc_pid_io(5) counts it. */

@@ -73,6 +73,9 @@ class Listener(Protocol):
     def exited(self, status: int, at_ns: int) -> None:
         """The command itself was reaped (raw wait status)."""
 
+    def reaped(self, pid: int, status: int, at_ns: int) -> None:
+        """An orphan of its tree was reaped (raw wait status); with `tell_reaped` only."""
+
     def leftover(self) -> None:
         """After `exited`, when others of its tree are still there."""
 
@@ -129,19 +132,20 @@ class Keeper:
         park: bool = False,
         network: bool = False,
         count_io: bool = False,
+        tell_reaped: bool = False,
     ) -> None:
         """Start `launch` with `fds` (its descriptor -> ours); `listener` is told the rest.
 
         The same `launch` and the same mapping `fds` (the object itself) once more
         mean the same descriptors, which the keeper still has.
         With `park` it waits before its exec until `go`, with `network`, too, in a network of its own.
-        With `count_io` its usage has `io`.
+        With `count_io` its usage has `io`; with `tell_reaped` the listener hears of every orphan's end.
         Raises BusyError while a tree is under way, OSError when the keeper is gone.
         """
         if self.busy:
             raise BusyError("the keeper has a tree under way")
         flags = (lib.LR_SPAWN_PARK if park or network else 0) | (lib.LR_SPAWN_IO if count_io else 0)
-        flags |= lib.LR_SPAWN_NETWORK if network else 0
+        flags |= (lib.LR_SPAWN_NETWORK if network else 0) | (lib.LR_SPAWN_REAPED if tell_reaped else 0)
         last = self._last
         if last is not None and last[0] is launch and last[1] is fds and last[2] == flags:
             self._send(self._fill(lib.LR_REQUEST_SPAWN, flags=lib.LR_SPAWN_AGAIN), [])
@@ -220,6 +224,8 @@ class Keeper:
                 listener.ended(self._usage(event))
         elif kind == lib.LR_EVENT_STARTED:
             listener.started(event.pid, came[0], event.started_ns)
+        elif kind == lib.LR_EVENT_REAPED:
+            listener.reaped(event.pid, event.status, event.ended_ns)
         elif kind == lib.LR_EVENT_EXITED:
             try:
                 listener.exited(event.status, event.ended_ns)

@@ -23,6 +23,8 @@ from lowrun.core.keeper import Keeper, TreeUsage
 from lowrun.core.keepers import Keepers
 from lowrun.core.launch import Launch
 from lowrun.core.loop import Loop, Timer
+from lowrun.core.proc import children_of, is_below, open_process
+from lowrun.core.procfs import Stat
 from lowrun.errors import GoneError, SpawnError
 from lowrun.steps import tell
 from lowrun.values import ExitStatus
@@ -42,7 +44,8 @@ class Process:
     `status` and `usage` are set, or `error` when it could not be executed.
     What the command leaves behind may finish by itself for `linger` seconds
     (None: for ever) before it is ended. With `count_io` its usage has `io`.
-    With `park` or `network` the command waits before its exec: `park(pid, sockets)` is called, and it goes
+    `on_reaped(pid, status)` is called for each orphan of the tree that has ended: whoever lost its parent, as a daemon
+    does. With `park` or `network` the command waits before its exec: `park(pid, sockets)` is called, and it goes
     on after `go`. With `network` it is in a network of its own then, and `sockets`, which are the callee's, are
     packet sockets in there that get nothing before they are bound.
     `before_spawn(keeper)` is called before the command exists with what will be its parent.
@@ -61,6 +64,7 @@ class Process:
         network: bool = False,
         linger: float | None = LINGER,
         count_io: bool = False,
+        on_reaped: Callable[[int, ExitStatus], object] | None = None,
         before_spawn: Callable[[Keeper], object] | None = None,
     ) -> None:
         self.pid: int | None = None
@@ -75,7 +79,7 @@ class Process:
         self._loop = loop
         self._keepers = keepers
         self._linger = linger
-        self._on_end, self._on_start, self._park = on_end, on_start, park
+        self._on_end, self._on_start, self._on_reaped, self._park = on_end, on_start, on_reaped, park
         self._on_exit: Callable[[ExitStatus], object] | None = None
         self._pidfd: OwnedFd | None = None
         self._ladder: Timer | None = None
@@ -86,7 +90,15 @@ class Process:
         try:
             if before_spawn is not None:
                 before_spawn(keeper)
-            keeper.spawn(launch, fds, self, park=park is not None, network=network, count_io=count_io)
+            keeper.spawn(
+                launch,
+                fds,
+                self,
+                park=park is not None,
+                network=network,
+                count_io=count_io,
+                tell_reaped=on_reaped is not None,
+            )
         except BaseException:
             keepers.give_back(keeper)
             raise
@@ -123,6 +135,25 @@ class Process:
             kernel.pidfd_signal(self._pidfd.fileno(), number)
         except ProcessLookupError as error:
             raise GoneError("the process has ended") from error
+
+    def signal_tree(self, number: int) -> None:
+        """Send a signal to every process of the tree; nothing when it is gone."""
+        if not self._gone:
+            self._keeper.signal(number)
+
+    def children(self) -> dict[int, Stat]:
+        """Return the keeper's children that live: the command and the orphans of its tree, by pid."""
+        return children_of(self._keeper.pid)
+
+    def send_signal_to(self, pid: int, number: int) -> None:
+        """Send a signal to one process of the tree. Raises GoneError when `pid` is none of it (any more)."""
+        with open_process(pid) as pidfd:
+            if self._gone or not is_below(pid, self._keeper.pid):
+                raise GoneError(f"pid {pid} is no process of this tree")
+            try:
+                kernel.pidfd_signal(pidfd.fileno(), number)
+            except ProcessLookupError as error:
+                raise GoneError("the process has ended") from error
 
     def terminate(self, kill_after: float) -> None:
         """SIGTERM to every process of the tree, SIGKILL after `kill_after` seconds."""
@@ -187,6 +218,11 @@ class Process:
         self._drop_pidfd()
         if self._on_exit is not None:
             self._on_exit(self.status)
+
+    def reaped(self, pid: int, status: int, at_ns: int) -> None:
+        """See Listener."""
+        if self._on_reaped is not None:
+            self._on_reaped(pid, ExitStatus.from_wait(status))
 
     def leftover(self) -> None:
         """See Listener."""

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["backlogged", "dropped_by_interfaces", "effective_capabilities", "own_cgroup_v2", "unescape"]
+from typing import NamedTuple
+
+__all__ = [
+    "Stat",
+    "backlogged",
+    "dropped_by_interfaces",
+    "effective_capabilities",
+    "own_cgroup_v2",
+    "stat_of",
+    "unescape",
+]
 
 
 def unescape(field: str) -> str:
@@ -10,6 +20,25 @@ def unescape(field: str) -> str:
     for escaped, plain in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
         field = field.replace(escaped, plain)
     return field
+
+
+class Stat(NamedTuple):
+    """What of /proc/PID/stat says which process a pid is: `start_time` is in clock ticks since the boot."""
+
+    name: str
+    #: One letter: Z is a zombie, X one that is being removed.
+    state: str
+    parent: int
+    start_time: int
+    #: Raw wait status of a zombie; 0 where we may not know.
+    exit_code: int
+
+
+def stat_of(text: str) -> Stat:
+    """Return what the text of /proc/PID/stat says. The name in it may hold blanks and brackets."""
+    before, _, after = text.rpartition(")")
+    fields = after.split()
+    return Stat(before.partition("(")[2], fields[0], int(fields[1]), int(fields[19]), int(fields[49]))
 
 
 def effective_capabilities(status: str) -> int:
