@@ -1,0 +1,254 @@
+"""One life of a program: from its spawn until nothing of its tree is left.
+
+    spawn -> executed -> [its starter exits, a main process is found or named] -> ready -> its end -> over
+
+What all lives of a program share (the request, sockets, the pipe of its output) is `Resources`. The keeper tells of every
+end; nothing is waited for here. Events go up by callbacks: executed, main, exit, ready, late, over, in this order, each as
+often as it happens; `over` is the last.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from lowrun.core.fd import Closable
+from lowrun.core.keepers import Keepers
+from lowrun.core.launch import Launch, failed_exec_status
+from lowrun.core.lineage import Held
+from lowrun.core.loop import Loop, Timer
+from lowrun.core.process import Process
+from lowrun.errors import GoneError, LowrunError
+from lowrun.supervise.mainprocess import MainProcess
+from lowrun.supervise.pidfile import PidFile, check
+from lowrun.supervise.settings import Program
+from lowrun.values import ExitStatus
+
+__all__ = ["Life", "Over", "Resources"]
+
+#: What is left of a program that has failed gets its stop signal, and SIGKILL this much later at most; seconds.
+CLEAR_AFTER = 2.0
+
+
+class Over(NamedTuple):
+    """How a life ended."""
+
+    #: Of its main process; None when none was executed.
+    pid: int | None
+    #: None: it is not known.
+    status: ExitStatus | None
+    #: When the main process ended, on CLOCK_MONOTONIC; seconds.
+    at: float
+    #: What a status alone does not tell; "".
+    reason: str
+
+
+class Resources:
+    """What all lives of one program share; closed with its supervision."""
+
+    def __init__(self, launch: Launch, fds: dict[int, int], owned: tuple[Closable, ...] = ()) -> None:
+        self.launch = launch
+        #: The program's descriptor -> ours.
+        self.fds = fds
+        self._owned = owned
+
+    def close(self) -> None:
+        """Close the request and all that was given along."""
+        self.launch.close()
+        for owned in self._owned:
+            owned.close()
+
+
+class Life:
+    """One life. `pid` is the main process, None before it is known and after its end."""
+
+    def __init__(
+        self,
+        program: Program,
+        loop: Loop,
+        keepers: Keepers,
+        resources: Resources,
+        *,
+        on_executed: Callable[[int], object],
+        on_main: Callable[[int], object],
+        on_exit: Callable[[int, ExitStatus | None], object],
+        on_ready: Callable[[], object],
+        on_late: Callable[[str], object],
+        on_over: Callable[[Over], object],
+    ) -> None:
+        self.ready = False
+        self._program, self._loop = program, loop
+        self._on_executed, self._on_main, self._on_exit = on_executed, on_main, on_exit
+        self._on_ready, self._on_late, self._on_over = on_ready, on_late, on_over
+        self._pidfile: PidFile | None = None
+        self._timer: Timer | None = None
+        self._over: Over | None = None
+        self._last_pid: int | None = None
+        self._ending = False
+        if program.pidfile is not None:
+            self._pidfile = PidFile(loop, program.pidfile, on_pid=self._named, on_trouble=self._troubled)
+        try:
+            self._process = Process(
+                loop,
+                keepers,
+                resources.launch,
+                resources.fds,
+                on_start=self._started,
+                on_reaped=self._reaped,
+                on_end=self._ended,
+                linger=None,
+            )
+        except BaseException:
+            self._close_pidfile()
+            raise
+        self._process.when_exited(self._exited)
+        self._main = MainProcess(
+            self._process.keeper_pid,
+            awaits_name=self._pidfile is not None,
+            watch=self._watch,
+            on_main=self._found,
+            on_over=self._is_over,
+        )
+        if not self._serves_at_once:
+            self._timer = loop.add_timer(program.start_timeout, self._late)
+
+    # -- what can be asked
+
+    @property
+    def pid(self) -> int | None:
+        """The main process; None before it is known and after its end."""
+        return self._main.pid
+
+    @property
+    def start(self) -> int | None:
+        """When the main process started, in clock ticks since boot; None when it is the command."""
+        return self._main.start
+
+    @property
+    def keeper_pid(self) -> int:
+        """The parent of its tree."""
+        return self._process.keeper_pid
+
+    def send_signal(self, number: int) -> bool:
+        """Send a signal to the main process; False when there is none."""
+        try:
+            self._main.send_signal(number)
+        except GoneError:
+            return False
+        return True
+
+    def end(self, number: int) -> None:
+        """Send the signal `number` to its whole tree, and let what is stopped go on to act on it."""
+        self._ending = True
+        self._process.signal_tree(number)
+        self._process.signal_tree(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """SIGKILL to its whole tree, until nothing is left."""
+        self._process.kill()
+
+    # -- what happens
+
+    @property
+    def _serves_at_once(self) -> bool:
+        return self._program.ready is None and self._pidfile is None
+
+    def _started(self, process: Process) -> None:
+        assert process.pid is not None
+        self._last_pid = process.pid
+        self._main.started(process.pid, process)
+        self._on_executed(process.pid)
+        if self._serves_at_once:
+            self._serves()
+
+    def _exited(self, status: ExitStatus) -> None:
+        if self._process.pid is not None:
+            self._tell_exit(self._process.pid, status)
+
+    def _reaped(self, pid: int, status: ExitStatus) -> None:
+        if pid == self.pid:
+            self._tell_exit(pid, status)
+
+    def _tell_exit(self, pid: int, status: ExitStatus) -> None:
+        self._last_pid = pid
+        self._on_exit(pid, status)
+        self._main.exited(pid, status)
+
+    def _named(self, pid: int) -> bool:
+        """The pidfile has this pid: believed when it is one of the tree."""
+        try:
+            held = check(pid, self._process.keeper_pid)
+        except LowrunError as error:
+            self._troubled(f"pidfile {self._program.pidfile}: {error}")
+            return False
+        self._main.named(held)
+        if self.pid == pid:
+            self._serves()
+        return True
+
+    def _troubled(self, text: str) -> None:
+        self._trouble = text
+
+    _trouble = ""
+
+    def _found(self, pid: int) -> None:
+        self._last_pid = pid
+        self._on_main(pid)
+
+    def _watch(self, held: Held, on_exit: Callable[[ExitStatus], object]) -> Closable:
+        from lowrun.core.watch import Watch
+
+        return Watch(self._loop, held.pid, held.start, on_exit)
+
+    def _serves(self) -> None:
+        if not self.ready and self._over is None:
+            self.ready = True
+            self._cancel_timer()
+            self._on_ready()
+
+    def _late(self) -> None:
+        self._cancel_timer()
+        seconds = self._program.start_timeout
+        what = f"it was not ready within {seconds:g} s"
+        if self._pidfile is not None:
+            what = f"no pid of it in {self._program.pidfile} within {seconds:g} s"
+        self._on_late(f"{what} ({self._trouble})" if self._trouble else what)
+
+    def _is_over(self, status: ExitStatus | None) -> None:
+        """Its main process has ended: what is left of its tree has to go, too."""
+        self._cancel_timer()
+        self._over = Over(self._last_pid, status, time.monotonic(), "")
+        if self._process.status is not None and not self._ending:
+            self._process.terminate(min(CLEAR_AFTER, self._program.stop_timeout))
+
+    def _ended(self, process: Process) -> None:
+        self._main.ended()
+        self._cancel_timer()
+        if process.error is not None:
+            status, now = failed_exec_status(process.error), time.monotonic()
+            self._on_over(Over(None, status, now, f"{process.error}"))
+        elif process.keeper_lost:
+            self._on_over(Over(self._last_pid, None, time.monotonic(), "its keeper was killed"))
+        else:
+            self._on_over(self._over or Over(self._last_pid, process.status, time.monotonic(), ""))
+
+    # -- its end
+
+    def _cancel_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.close()
+
+    def _close_pidfile(self) -> None:
+        pidfile, self._pidfile = self._pidfile, None
+        if pidfile is not None:
+            pidfile.close()
+
+    def close(self) -> None:
+        """End it at once, if it is not over; nothing is told any more."""
+        self._cancel_timer()
+        self._close_pidfile()
+        self._main.close()
+        self._process.close()
