@@ -2,7 +2,42 @@
 
 from __future__ import annotations
 
-__all__ = ["backlogged", "dropped_by_interfaces", "effective_capabilities", "own_cgroup_v2", "unescape"]
+from typing import NamedTuple
+
+__all__ = [
+    "ProcessStat",
+    "backlogged",
+    "dropped_by_interfaces",
+    "effective_capabilities",
+    "own_cgroup_v2",
+    "process_stat",
+    "unescape",
+]
+
+
+class ProcessStat(NamedTuple):
+    """Some fields of /proc/PID/stat (proc_pid_stat(5))."""
+
+    state: str
+    parent: int
+    #: user and system time of the process and of the children that it has waited for; clock ticks.
+    cpu_ticks: int
+    threads: int
+    #: When it was started, clock ticks since boot.
+    start: int
+    resident_pages: int
+
+    @property
+    def alive(self) -> bool:
+        """False when it has ended; one whose first thread alone has ended is a zombie with threads, and lives."""
+        return self.state not in "ZXx" or self.threads > 1
+
+
+def process_stat(text: bytes) -> ProcessStat:
+    """Return the value of the text of /proc/PID/stat. The program's name, in parentheses, may hold anything."""
+    fields = text[text.rindex(b")") + 2 :].split()
+    cpu_ticks = sum(map(int, fields[11:15]))
+    return ProcessStat(fields[0].decode(), int(fields[1]), cpu_ticks, int(fields[17]), int(fields[19]), int(fields[21]))
 
 
 def unescape(field: str) -> str:
