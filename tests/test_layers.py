@@ -37,7 +37,7 @@ HOUSE: list[tuple[str, str]] = [
     ("packets", "netfilter denial namespaces pasta pcapng interfaces capture"),
     ("runs", "recorder slices report directory usage exits network run repeater repeat"),
     ("recorders", "output calls samples packets"),
-    ("supervise", "settings policy"),
+    ("supervise", "settings policy processes record truth state control"),
     ("", "embed __init__"),
 ]
 #: In these wings no module imports another.
@@ -51,7 +51,8 @@ PURE = (
     "trace.structs trace.messages trace.scalars trace.layout trace.reading trace.sockopts trace.memory_process "
     "trace.memory trace.ioctls trace.special trace.results trace.pointers trace.decode trace.naming trace.descriptors "
     "trace.text trace.inject trace.pycapture samples.records samples.series samples.chart "
-    "supervise.settings supervise.policy samples.tables packets.denial packets.pcapng runs.report runs.usage"
+    "supervise.settings supervise.policy supervise.record supervise.truth "
+    "samples.tables packets.denial packets.pcapng runs.report runs.usage"
 ).split()
 #: A pure module does not import these at all ...
 WAITING = "asyncio multiprocessing pty selectors subprocess threading tty".split()

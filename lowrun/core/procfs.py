@@ -5,14 +5,45 @@ from __future__ import annotations
 from typing import NamedTuple
 
 __all__ = [
-    "Stat",
+    "ProcessStat",
     "backlogged",
     "dropped_by_interfaces",
     "effective_capabilities",
     "own_cgroup_v2",
-    "stat_of",
+    "process_stat",
     "unescape",
 ]
+
+
+class ProcessStat(NamedTuple):
+    """Some fields of /proc/PID/stat (proc_pid_stat(5))."""
+
+    name: str
+    #: One letter: Z is a zombie, X one that is being removed.
+    state: str
+    parent: int
+    #: User and system time of the process and of the children that it has waited for; clock ticks.
+    cpu_ticks: int
+    threads: int
+    #: When it was started, in clock ticks since boot: no other process of its pid has that.
+    start: int
+    resident_pages: int
+    #: Raw wait status of a zombie; 0 where we may not know.
+    exit_code: int
+
+    @property
+    def alive(self) -> bool:
+        """False when it has ended; one whose first thread alone has ended is a zombie with threads, and lives."""
+        return self.state not in "ZXx" or self.threads > 1
+
+
+def process_stat(text: str) -> ProcessStat:
+    """Return what the text of /proc/PID/stat says. The name in it may hold anything, blanks and brackets too."""
+    before, _, after = text.rpartition(")")
+    fields = after.split()
+    cpu_ticks = sum(map(int, fields[11:15]))
+    parent, threads, start, pages, code = (int(fields[place]) for place in (1, 17, 19, 21, 49))
+    return ProcessStat(before.partition("(")[2], fields[0], parent, cpu_ticks, threads, start, pages, code)
 
 
 def unescape(field: str) -> str:
@@ -20,25 +51,6 @@ def unescape(field: str) -> str:
     for escaped, plain in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
         field = field.replace(escaped, plain)
     return field
-
-
-class Stat(NamedTuple):
-    """What of /proc/PID/stat says which process a pid is: `start_time` is in clock ticks since the boot."""
-
-    name: str
-    #: One letter: Z is a zombie, X one that is being removed.
-    state: str
-    parent: int
-    start_time: int
-    #: Raw wait status of a zombie; 0 where we may not know.
-    exit_code: int
-
-
-def stat_of(text: str) -> Stat:
-    """Return what the text of /proc/PID/stat says. The name in it may hold blanks and brackets."""
-    before, _, after = text.rpartition(")")
-    fields = after.split()
-    return Stat(before.partition("(")[2], fields[0], int(fields[1]), int(fields[19]), int(fields[49]))
 
 
 def effective_capabilities(status: str) -> int:

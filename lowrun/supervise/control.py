@@ -1,0 +1,283 @@
+"""The words between a command and the supervisor: a socket STATE/NAME/control and one JSON object a message (unix(7)).
+
+    lowrun stop NAME                                    supervisor
+    ask(state, {"do": "stop"}) --{"do","name"}--> ControlServer --> on_request(request, reply)
+           <---------------------{...}------------------------------ reply({...}), now or later
+
+One SOCK_SEQPACKET socket serves all programs of a process: STATE/NAME/control of each is a hard link to it (link(2) is
+for any file that is no directory, and connect(2) looks for the inode), and a request says whom it is for. So a thousand
+programs take two descriptors: the socket, and one that is kept in reserve, without which a connection that cannot be
+accepted for want of descriptors would keep the loop awake for ever (accept(2)). The name appears by a rename, when the
+socket listens already, and replaces what a killed supervisor left.
+
+Both ends go by /proc/self/fd/DIRECTORY/control: sun_path has room for 107 bytes, a state directory may have a longer
+path. Both ends look who the other one is (SO_PEERCRED): the same user, or root.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from lowrun.core import kernel
+from lowrun.core.fd import OwnedFd
+from lowrun.core.loop import IoSource, Loop
+from lowrun.errors import DeniedError, GoneError, LowrunError, ProtocolError
+from lowrun.steps import tell
+from lowrun.supervise.state import ProgramState
+
+if TYPE_CHECKING:
+    import socket
+
+__all__ = ["ControlPoint", "ControlServer", "Message", "Reply", "Request", "ask"]
+
+Message = dict[str, Any]
+#: Answers a request, once, at any time; does nothing when the client has gone away.
+Reply = Callable[[Message], None]
+Request = Callable[[Message, Reply], object]
+
+NAME, NEW_NAME = "control", ".control"
+#: Bytes of a message, at most; far below what a socket's buffer holds (net.core.wmem_default).
+LARGEST = 64 << 10
+BACKLOG = 64
+
+
+def _encode(message: Message) -> bytes:
+    import json
+
+    data = json.dumps(message, separators=(",", ":")).encode("ascii")
+    if len(data) > LARGEST:
+        raise ProtocolError(f"a message of {len(data)} bytes is too long")
+    return data
+
+
+def _decode(data: bytes) -> Message:
+    import json
+
+    try:
+        message = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError("a message that is no JSON has come") from error
+    if len(data) > LARGEST or not isinstance(message, dict):
+        raise ProtocolError("a message that is no JSON object has come")
+    return message
+
+
+def _is_friend(connection: socket.socket) -> bool:
+    """True when the other end is of our user or root (SO_PEERCRED: struct ucred, pid, uid, gid)."""
+    import socket
+    import struct
+
+    uid = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
+    return uid in (0, os.geteuid())
+
+
+# -- the supervisor's end
+
+
+class ControlServer:
+    """Serves all programs of this process; opens its socket with the first one and closes it after the last."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._points: dict[str, ControlPoint] = {}
+        self._clients: set[_Client] = set()
+        self._listener: socket.socket | None = None
+        self._watch: IoSource | None = None
+        self._reserve = OwnedFd(-1)
+
+    def serve(self, state: ProgramState, on_request: Request) -> ControlPoint:
+        """Call `on_request(request, reply)` for what is asked of the program, whose lock the caller holds.
+
+        What it raises of lowrun's errors is answered as {"error": text}. Raises OSError.
+        """
+        point = ControlPoint(self, state, on_request)
+        _unlink(state, NEW_NAME)
+        former = next(iter(self._points.values()), None)
+        if former is None:
+            self._open(state)
+        else:
+            os.link(NAME, NEW_NAME, src_dir_fd=former.state.fileno(), dst_dir_fd=state.fileno(), follow_symlinks=False)
+        os.rename(NEW_NAME, NAME, src_dir_fd=state.fileno(), dst_dir_fd=state.fileno())
+        _unlink(state, NEW_NAME)  # rename(2) does nothing when both are the same socket
+        self._points[state.name] = point
+        return point
+
+    def _open(self, state: ProgramState) -> None:
+        import socket
+
+        kind = socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        listener = socket.socket(socket.AF_UNIX, kind)
+        try:
+            os.fchmod(listener.fileno(), 0o600)  # bind(2) gives the name the socket's own mode
+            listener.bind(f"/proc/self/fd/{state.fileno()}/{NEW_NAME}")
+            listener.listen(BACKLOG)
+            self._watch = self._loop.add_io(listener.fileno(), kernel.READ, self._accept)
+        except BaseException:
+            listener.close()
+            raise
+        self._listener = listener
+        self._reserve = OwnedFd(os.open("/", os.O_PATH | os.O_CLOEXEC))
+
+    def _accept(self, _events: int) -> None:
+        assert self._listener is not None
+        try:
+            connection, _ = self._listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            self._turn_away(error)
+            return
+        connection.setblocking(False)
+        if not _is_friend(connection):
+            connection.close()
+            return
+        self._clients.add(_Client(self, self._loop, connection))
+
+    def _turn_away(self, error: OSError) -> None:
+        """There is no descriptor left for a client: take the reserve for it, and let it go."""
+        tell("control", "a client is turned away: %s", error)
+        assert self._listener is not None
+        self._reserve.close()
+        try:
+            self._listener.accept()[0].close()
+        except OSError:
+            pass
+        try:
+            self._reserve = OwnedFd(os.open("/", os.O_PATH | os.O_CLOEXEC))
+        except OSError:
+            pass
+
+    def _asked(self, message: Message, reply: Reply) -> None:
+        """Hand a request on to the program that it is for."""
+        point = self._points.get(message.get("name", ""))
+        if point is None:
+            reply({"error": "no such program is supervised here"})
+            return
+        try:
+            point.on_request(message, reply)
+        except LowrunError as error:
+            reply({"error": str(error)})
+
+    def _forget(self, client: _Client) -> None:
+        self._clients.discard(client)
+
+    def _withdraw(self, point: ControlPoint) -> None:
+        if self._points.pop(point.state.name, None) is None:
+            return
+        _unlink(point.state, NAME)
+        if not self._points:
+            self.close()
+
+    def close(self) -> None:
+        """Serve nobody any more; the second time does nothing."""
+        points, self._points = self._points, {}
+        for point in points.values():
+            _unlink(point.state, NAME)
+        for client in list(self._clients):
+            client.close()
+        watch, self._watch = self._watch, None
+        listener, self._listener = self._listener, None
+        if watch is not None and listener is not None:
+            watch.close()
+            listener.close()
+        self._reserve.close()
+
+
+class ControlPoint:
+    """One program's name in a ControlServer."""
+
+    __slots__ = ("_server", "on_request", "state")
+
+    def __init__(self, server: ControlServer, state: ProgramState, on_request: Request) -> None:
+        self._server = server
+        self.state = state
+        self.on_request = on_request
+
+    def close(self) -> None:
+        """Take the program's name away, before its lock is let go; the second time does nothing."""
+        self._server._withdraw(self)
+
+
+def _unlink(state: ProgramState, name: str) -> None:
+    try:
+        os.unlink(name, dir_fd=state.fileno())
+    except OSError:
+        pass
+
+
+class _Client:
+    """One connection: requests come, each is answered when its answer is there."""
+
+    def __init__(self, server: ControlServer, loop: Loop, connection: socket.socket) -> None:
+        self._server = server
+        self._connection = connection
+        self._source = loop.add_io(connection.fileno(), kernel.READ, self._ready)
+
+    def _ready(self, _events: int) -> None:
+        try:
+            data = self._connection.recv(LARGEST + 1)
+            if not data:
+                self.close()
+                return
+            message = _decode(data)
+        except BlockingIOError:
+            return
+        except (OSError, ProtocolError):
+            self.close()
+            return
+        self._server._asked(message, self._reply)
+
+    def _reply(self, message: Message) -> None:
+        if self._source.closed:
+            return
+        try:
+            self._connection.send(_encode(message))
+        except OSError:  # it has gone away, or does not read what it asks for
+            self.close()
+
+    def close(self) -> None:
+        """Forget the client; the second time does nothing."""
+        if not self._source.closed:
+            self._source.close()
+            self._connection.close()
+            self._server._forget(self)
+
+
+# -- the command's end
+
+
+def ask(state: ProgramState, request: Message, timeout: float | None) -> Message:
+    """Ask the supervisor of a program, and wait for the answer; `timeout` seconds, None: for ever.
+
+    Raises GoneError when no supervisor listens or it ends without an answer; DeniedError when it is another user's;
+    TimeoutError; ProtocolError.
+    """
+    import socket
+
+    message = _encode({**request, "name": state.name})
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as connection:
+        connection.settimeout(timeout)
+        try:
+            connection.connect(f"/proc/self/fd/{state.fileno()}/{NAME}")
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise GoneError(f'no supervisor of "{state.name}" is running') from error
+        except TimeoutError as error:
+            raise _silent(state, timeout) from error
+        if not _is_friend(connection):
+            raise DeniedError(f"{state.path}/{NAME} is another user's; remove {state.path}")
+        try:
+            connection.send(message)
+            data = connection.recv(LARGEST + 1)
+        except TimeoutError as error:
+            raise _silent(state, timeout) from error
+        except (BrokenPipeError, ConnectionResetError):
+            data = b""
+    if not data:
+        raise GoneError(f'the supervisor of "{state.name}" has ended without an answer')
+    return _decode(data)
+
+
+def _silent(state: ProgramState, timeout: float | None) -> TimeoutError:
+    return TimeoutError(f'the supervisor of "{state.name}" has not answered within {timeout:g} s')

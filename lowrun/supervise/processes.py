@@ -1,0 +1,117 @@
+"""Which process is meant, long after somebody wrote down its pid, and what a tree of processes uses.
+
+A pid is given out again; a pid with its start time (field 22 of /proc/PID/stat, clock ticks since boot,
+proc_pid_stat(5)) is not, until the next boot. A process whose first thread has called pthread_exit(3) shows as a zombie
+that has threads: it lives on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from lowrun.core.procfs import ProcessStat, process_stat
+
+__all__ = ["ProcessId", "TreeFigures", "children_of", "figures_of_tree", "look_at"]
+
+
+def look_at(pid: int) -> ProcessStat | None:
+    """Return what /proc/PID/stat says of a process that has not ended, None when there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            stat = process_stat(file.read())
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return stat if stat.alive else None
+
+
+class ProcessId(NamedTuple):
+    """A process, by its pid and its start time (clock ticks since boot)."""
+
+    pid: int
+    start: int
+
+    @classmethod
+    def of(cls, pid: int) -> ProcessId | None:
+        """Return the process that has `pid` now, None when there is none or it has ended (a zombie has)."""
+        stat = look_at(pid)
+        return None if stat is None else cls(pid, stat.start)
+
+    @property
+    def alive(self) -> bool:
+        """True while this process, and no other with its pid, has not ended."""
+        return ProcessId.of(self.pid) == self
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the children of all threads of `pid`, zombies too; [] when it has ended.
+
+    By /proc/PID/task/TID/children (CONFIG_PROC_CHILDREN), else by the parent that each process there is has.
+    """
+    if not os.path.exists(f"/proc/self/task/{os.getpid()}/children"):
+        return _children_by_parent(pid)
+    found: list[int] = []
+    for thread in _names(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _children_by_parent(pid: int) -> list[int]:
+    every = (int(name) for name in os.listdir("/proc") if name.isdigit())
+    return [other for other in every if (stat := look_at(other)) is not None and stat.parent == pid]
+
+
+class TreeFigures(NamedTuple):
+    """What the processes of a tree use now."""
+
+    processes: int
+    #: Of those that live, with the children that they have waited for; seconds.
+    cpu_s: float
+    #: Bytes: each page divided by the number of processes that share it (PSS), or resident ones where that is denied.
+    memory: int
+
+
+def figures_of_tree(roots: Iterable[int], *, without: int | None = None) -> TreeFigures:
+    """Return what `roots` and all below them use; `without`, a keeper, is walked through but does not count."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    seen: set[int] = set()
+    waiting = list(roots)
+    count, cpu, memory = 0, 0, 0
+    while waiting:
+        pid = waiting.pop()
+        if pid in seen:
+            continue
+        seen.add(pid)
+        stat = look_at(pid)
+        if stat is None:
+            continue
+        waiting += children_of(pid)
+        if pid != without:
+            count += 1
+            cpu += stat.cpu_ticks
+            memory += _memory(pid, stat)
+    return TreeFigures(count, cpu / ticks, memory)
+
+
+def _memory(pid: int, stat: ProcessStat) -> int:
+    """Memory of one process in bytes (proc_pid_smaps_rollup(5); it takes the right to trace the process)."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+            for line in file:
+                if line.startswith(b"Pss:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:  # denied, ended, or not known to this kernel
+        pass
+    return stat.resident_pages * os.sysconf("SC_PAGE_SIZE")
