@@ -2,7 +2,31 @@
 
 from __future__ import annotations
 
-__all__ = ["backlogged", "dropped_by_interfaces", "effective_capabilities", "own_cgroup_v2", "unescape"]
+from typing import NamedTuple
+
+__all__ = [
+    "ProcessStat",
+    "backlogged",
+    "dropped_by_interfaces",
+    "effective_capabilities",
+    "own_cgroup_v2",
+    "process_stat",
+    "unescape",
+]
+
+
+class ProcessStat(NamedTuple):
+    """Who a process is: `state` is a letter, `start` clock ticks since boot, which no other process of its pid has."""
+
+    state: str
+    parent: int
+    start: int
+
+
+def process_stat(text: str) -> ProcessStat:
+    """Return what the text of /proc/PID/stat says (proc_pid_stat(5)); a name may hold blanks and parentheses."""
+    fields = text.rpartition(")")[2].split()
+    return ProcessStat(fields[0], int(fields[1]), int(fields[19]))
 
 
 def unescape(field: str) -> str:
