@@ -22,9 +22,8 @@ from lowrun.core.fd import OwnedFd
 from lowrun.core.keeper import Keeper, TreeUsage
 from lowrun.core.keepers import Keepers
 from lowrun.core.launch import Launch
+from lowrun.core.lineage import children_of, descends, hold
 from lowrun.core.loop import Loop, Timer
-from lowrun.core.proc import children_of, is_below, open_process
-from lowrun.core.procfs import Stat
 from lowrun.errors import GoneError, SpawnError
 from lowrun.steps import tell
 from lowrun.values import ExitStatus
@@ -141,19 +140,16 @@ class Process:
         if not self._gone:
             self._keeper.signal(number)
 
-    def children(self) -> dict[int, Stat]:
-        """Return the keeper's children that live: the command and the orphans of its tree, by pid."""
+    def children(self) -> list[tuple[int, int]]:
+        """Return (pid, start) of the keeper's children, zombies too: the command, and the orphans of its tree."""
         return children_of(self._keeper.pid)
 
     def send_signal_to(self, pid: int, number: int) -> None:
         """Send a signal to one process of the tree. Raises GoneError when `pid` is none of it (any more)."""
-        with open_process(pid) as pidfd:
-            if self._gone or not is_below(pid, self._keeper.pid):
+        with hold(pid) as held:
+            if self._gone or not descends(pid, self._keeper.pid):
                 raise GoneError(f"pid {pid} is no process of this tree")
-            try:
-                kernel.pidfd_signal(pidfd.fileno(), number)
-            except ProcessLookupError as error:
-                raise GoneError("the process has ended") from error
+            held.send_signal(number)
 
     def terminate(self, kill_after: float) -> None:
         """SIGTERM to every process of the tree, SIGKILL after `kill_after` seconds."""

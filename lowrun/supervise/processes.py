@@ -11,19 +11,16 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from lowrun.core.procfs import ProcessStat, process_stat
+from lowrun.core.lineage import read_stat
+from lowrun.core.procfs import ProcessStat
 
 __all__ = ["ProcessId", "TreeFigures", "children_of", "figures_of_tree", "look_at"]
 
 
 def look_at(pid: int) -> ProcessStat | None:
     """Return what /proc/PID/stat says of a process that has not ended, None when there is none."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            stat = process_stat(file.read())
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return stat if stat.alive else None
+    stat = read_stat(pid)
+    return stat if stat is not None and stat.alive else None
 
 
 class ProcessId(NamedTuple):
