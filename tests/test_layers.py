@@ -43,7 +43,7 @@ HOUSE: list[tuple[str, str]] = [
     ("recorders", "output calls samples packets"),
     (
         "supervise",
-        "settings policy processes record truth state journal control pidfile succession mainprocess hooks life program supervisor",
+        "settings policy processes record truth state journal control pidfile succession mainprocess hooks life program supervisor service",
     ),
     ("", "embed __init__"),
 ]

@@ -21,7 +21,9 @@ from lowrun.supervise.hooks import Hook
 from lowrun.supervise.journal import Journal
 from lowrun.supervise.life import Life, Over, Resources
 from lowrun.supervise.policy import Action, Aim, Event, Phase, State, step
+from lowrun.supervise.record import Moment
 from lowrun.supervise.settings import Program
+from lowrun.supervise.state import now
 from lowrun.values import CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, ExitStatus
 
 __all__ = ["LastExit", "Supervised"]
@@ -68,6 +70,9 @@ class Supervised:
         self._timer: Timer | None = None
         self._hook: Hook | None = None
         self._ended_at = 0.0
+        self._stop_timeout = program.stop_timeout
+        #: When the present life, or the last one, was executed.
+        self.began: Moment | None = None
         #: Signals that this life got through lowrun.
         self._sent: set[int] = set()
         self._when_stopped: list[Callable[[], object]] = []
@@ -94,8 +99,9 @@ class Supervised:
         """Begin its first life, or a new one after its end."""
         self._happened(Event.START)
 
-    def stop(self, done: Callable[[], object] | None = None) -> None:
-        """End it, its whole tree; `done()` when nothing is left."""
+    def stop(self, done: Callable[[], object] | None = None, timeout: float | None = None) -> None:
+        """End it, its whole tree; `done()` when nothing is left. SIGKILL after `timeout` seconds (None: its own)."""
+        self._stop_timeout = self.program.stop_timeout if timeout is None else timeout
         if self.phase in (Phase.IDLE, Phase.DONE):
             if done is not None:
                 done()
@@ -127,13 +133,13 @@ class Supervised:
 
     def _happened(self, event: Event, at: float | None = None) -> None:
         before = self.state
-        now = time.monotonic() if at is None else at
-        self.state, actions = step(self.program.restart, before, event, now)
+        moment = time.monotonic() if at is None else at
+        self.state, actions = step(self.program.restart, before, event, moment)
         for action in actions:
             ACTIONS[action](self)
         if self.state != before or actions:
             self._on_change(self)
-        if Phase.RUNNING in (self.phase,) and before.phase is not Phase.RUNNING:
+        if self.phase is Phase.RUNNING and before.phase is not Phase.RUNNING:
             self._call(self._when_restarted)
         if self.phase is Phase.DONE and before.phase is not Phase.DONE:
             self._finish()
@@ -198,6 +204,7 @@ class Supervised:
         )
 
     def _executed(self, pid: int) -> None:
+        self.began = now()
         if self.state.restarts:
             self.journal.restarted(self.state.restarts, self.program.restart.limit, pid)
         else:
@@ -230,7 +237,7 @@ class Supervised:
         if self.life.pid is not None:
             self.journal.told_to_stop(self.life.pid)
         self.life.end(number)
-        self._arm(self.program.stop_timeout, Event.STUBBORN)
+        self._arm(self._stop_timeout, Event.STUBBORN)
 
     @property
     def _was_ready(self) -> bool:
