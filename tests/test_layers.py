@@ -23,7 +23,7 @@ CLI = ROOT / "cli"
 
 #: The one table: floor -> (wing, its modules, bottom first). The wing "" is lowrun/ itself.
 HOUSE: list[tuple[str, str]] = [
-    ("", "version errors steps values"),
+    ("", "version errors steps values notation"),
     ("core", "kernel fd pump loop procfs launch cgroup keeper keepers exits process tracing sampling packets"),
     (
         "trace",
@@ -37,7 +37,7 @@ HOUSE: list[tuple[str, str]] = [
     ("packets", "netfilter denial namespaces pasta pcapng interfaces capture"),
     ("runs", "recorder slices report directory usage exits network run repeater repeat"),
     ("recorders", "output calls samples packets"),
-    ("supervise", "settings policy"),
+    ("supervise", "settings policy order envfile environment options config"),
     ("", "embed __init__"),
 ]
 #: In these wings no module imports another.
@@ -50,15 +50,23 @@ PURE = (
     "trace.records trace.context trace.signals trace.netlink_route trace.netlink_diag trace.netlink_more trace.sockets "
     "trace.structs trace.messages trace.scalars trace.layout trace.reading trace.sockopts trace.memory_process "
     "trace.memory trace.ioctls trace.special trace.results trace.pointers trace.decode trace.naming trace.descriptors "
-    "trace.text trace.inject trace.pycapture samples.records samples.series samples.chart "
-    "supervise.settings supervise.policy samples.tables packets.denial packets.pcapng runs.report runs.usage"
+    "trace.text trace.inject trace.pycapture samples.records samples.series samples.chart samples.tables "
+    "packets.denial packets.pcapng runs.report runs.usage notation supervise.settings supervise.policy supervise.order "
+    "supervise.envfile"
 ).split()
 #: A pure module does not import these at all ...
 WAITING = "asyncio multiprocessing pty selectors subprocess threading tty".split()
 #: ... and of these reads constants, but calls nothing; nor does it call open().
 CONSTANTS_ONLY = "fcntl open select signal socket time".split()
 #: Calls that only compute from their arguments.
-HARMLESS = {"signal.Signals", "socket.inet_ntoa", "socket.inet_ntop", "time.localtime", "time.strftime"}
+HARMLESS = {
+    "signal.Signals",
+    "signal.Signals.__members__",
+    "socket.inet_ntoa",
+    "socket.inet_ntop",
+    "time.localtime",
+    "time.strftime",
+}
 #: What costs start-up time.
 HEAVY = "asyncio argparse csv duckdb json leather psutil ptrace rich sqlite3 subprocess unittest".split()
 NATIVE = "lowrun._native"
