@@ -137,7 +137,7 @@ VERBS = {
                 "STATE",
                 notation.one_of("running", "ready", "stopped"),
             ),
-            Option("timeout", ("--timeout", "-t"), "give up after SEC seconds", "SEC", notation.seconds),
+            Option("timeout", ("-t", "--timeout"), "give up after SEC seconds", "SEC", notation.seconds),
             *COMMON,
         ),
         "0 it is so, 1 it cannot come to that any more, 124 not in time",

@@ -88,8 +88,8 @@ def make_command(argv: Sequence[str], given: Mapping[str, Any], directory: str) 
 def identity(user: str | None, group: str | None, groups: Iterable[str] | None) -> Identity:
     """Return the ids of a user, a group and more groups, each a name or a number.
 
-    A user without `group` has the group of its own, without `groups` all that it is a member of (initgroups(3)). A group
-    without a user has no others beside. Raises UsageError.
+    A user without `group` has the group of its own, without `groups` all that it is a member of (initgroups(3)).
+    A group without a user has no others beside. Raises UsageError.
     """
     if user is None and group is None and groups is None:
         return Identity()

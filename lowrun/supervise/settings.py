@@ -101,9 +101,9 @@ class Program:
     `pidfile`: it is a daemon that writes its main process's pid there. `ready` says how it tells that it serves:
     None, "notify", "fd=N", "pidfile", "tcp=HOST:PORT", "log=REGEX"; it and a pidfile may take `start_timeout`.
     `watchdog`: it has to send WATCHDOG=1 that often. `sockets` ("tcp:HOST:PORT", "unix:PATH", ...) are opened once and
-    handed to each life (LISTEN_FDS). `output` is "file", "syslog" or "pass". `on_lost` is what becomes of it when lowrun
-    is killed: "kill" or "keep". Hooks are argument lists. `attach` is the pid of a process that runs already and is
-    the first life, whosever child it is.
+    handed to each life (LISTEN_FDS). `output` is "file", "syslog" or "pass". `on_lost` is what becomes of it when
+    lowrun is killed: "kill" or "keep". Hooks are argument lists. `attach` is the pid of a process that runs already
+    and is the first life, whosever child it is.
     """
 
     name: str

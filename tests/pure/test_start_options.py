@@ -221,7 +221,7 @@ def test_wrong_words_are_named(words: str, message: str) -> None:
 
 def test_a_program_that_can_have_no_name_needs_one() -> None:
     """A base name that no directory may have is refused with the remedy."""
-    with pytest.raises(UsageError, match="can be no program's name.*; give one by --name"):
+    with pytest.raises(UsageError, match=r"can be no program's name.*; give one by --name"):
         read_start(["/bin/a b", "c"])
     assert program("--name c [").name == "c"
 
