@@ -25,7 +25,9 @@ EXIT_FAILED = 125
 EXIT_INTERRUPTED = 130
 
 #: Verbs that a later version will have; their names are taken already.
-LATER = frozenset("start stop status restart reload log strace2csv analyze show snoop daemon ctl doctor".split())
+LATER = frozenset("strace2csv analyze show snoop daemon ctl doctor".split())
+#: Verbs about programs that are kept running; each has a module of its name.
+CONTROL = frozenset("stop status restart reload log wait".split())
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -77,6 +79,10 @@ def _dispatch(words: Sequence[str]) -> int:
             raise UsageError(f"{verb} is not in this version yet; for a COMMAND of that name: lowrun -- {verb}")
         if verb == "trace":
             return _trace([*words[:options_end], *parsed.words[1:]])
+        if verb == "start":
+            return _start([*words[:options_end], *parsed.words[1:]])
+        if verb in CONTROL:
+            return _control(verb, [*words[:options_end], *parsed.words[1:]])
         if verb == "run":
             options, parsed = run_options.read([*words[:options_end], *parsed.words[1:]])
     _debug(options.debug)
@@ -110,6 +116,34 @@ def _trace(words: Sequence[str]) -> int:
     from lowrun.cli import trace
 
     return trace.run(options, parsed.words)
+
+
+def _start(words: Sequence[str]) -> int:
+    from lowrun.cli import start_options
+
+    request = start_options.read_start(words)
+    _debug(request.debug)
+    if request.help:
+        show(start_options.help_text())
+        return 0
+    return _run_verb("start", request)
+
+
+def _control(verb: str, words: Sequence[str]) -> int:
+    from lowrun.cli import control_options
+
+    request = control_options.read_control(verb, words)
+    _debug(request.debug)
+    if request.help:
+        show(control_options.help_text(verb))
+        return 0
+    return _run_verb(verb, request)
+
+
+def _run_verb(verb: str, request: object) -> int:
+    from importlib import import_module
+
+    return int(import_module(f"lowrun.cli.{verb}").run(request))
 
 
 def _debug(wanted: bool) -> None:
