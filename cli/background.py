@@ -12,9 +12,8 @@ import signal
 from collections.abc import Callable
 from typing import NamedTuple
 
-__all__ = ["Word", "in_background"]
+__all__ = ["DEAD", "Tell", "Word", "in_background"]
 
-EXIT_FAILED = 125
 #: The pipe's end in the daemon: the first number behind the standard descriptors.
 PIPE = 3
 
@@ -26,6 +25,7 @@ class Word(NamedTuple):
     text: str
 
 
+DEAD = Word(125, "the supervisor has died before it could say how the start went")
 Tell = Callable[[Word], None]
 
 
@@ -44,13 +44,13 @@ def in_background(work: Callable[[Tell], int]) -> Word:
         said = words.readline()
     code, _, text = said.decode(errors="surrogateescape").rstrip("\n").partition(" ")
     if not code:
-        return Word(EXIT_FAILED, "the supervisor has died before it could say how the start went")
+        return DEAD
     return Word(int(code), text.replace("\0", "\n"))
 
 
 def _become_daemon(writer: int, work: Callable[[Tell], int]) -> None:
     """Never comes back."""
-    code = EXIT_FAILED
+    code = DEAD.code
     try:
         os.setsid()
         if os.fork() != 0:
@@ -89,7 +89,9 @@ def _work(work: Callable[[Tell], int]) -> int:
     try:
         return work(tell)
     except Exception as error:
-        from lowrun.cli.main import describe
+        from lowrun import UsageError
+        from lowrun.cli.main import EXIT_FAILED, EXIT_USAGE, describe
 
-        tell(Word(*describe(error)))
-        return EXIT_FAILED
+        code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
+        tell(Word(code, describe(error)))
+        return code

@@ -12,15 +12,26 @@ from typing import NamedTuple
 from lowrun import UsageError, notation, supervise
 from lowrun.cli.parser import Option, parse_mixed
 
-__all__ = ["VERBS", "LogRequest", "Request", "StatusRequest", "WaitRequest", "help_text", "read_control"]
+__all__ = ["VERBS", "LogRequest", "Request", "StatusRequest", "StopRequest", "WaitRequest", "help_text", "read_control"]
 
 
 class Request(NamedTuple):
-    """What the user asked for: of stop, restart and reload."""
+    """What the user asked for: of restart and reload."""
 
     names: tuple[str, ...] = ()
     #: As given by -p; "" without a value.
     pidfile: str | None = None
+    debug: bool = False
+    help: bool = False
+
+
+class StopRequest(NamedTuple):
+    """Of stop."""
+
+    names: tuple[str, ...] = ()
+    pidfile: str | None = None
+    #: Seconds from the stop signal to SIGKILL; None: as `start` was told.
+    stop_timeout: float | None = None
     debug: bool = False
     help: bool = False
 
@@ -62,7 +73,7 @@ class WaitRequest(NamedTuple):
 class Verb(NamedTuple):
     """A verb's table, and what its words make."""
 
-    request: type[Request | StatusRequest | LogRequest | WaitRequest]
+    request: type[Request | StopRequest | StatusRequest | LogRequest | WaitRequest]
     usage: str
     text: str
     table: tuple[Option, ...]
@@ -82,11 +93,16 @@ COMMON = (
 
 VERBS = {
     "stop": Verb(
-        Request,
+        StopRequest,
         "NAME...",
         "End programs and what keeps them running: the stop signal to the whole tree, SIGKILL after\n"
         "--stop-timeout. It comes back when nothing of them is left.",
-        (PIDFILE, *COMMON),
+        (
+            PIDFILE,
+            Option("stop_timeout", ("--stop-timeout",), "SIGKILL that much later (default as started)", "SEC",
+                   notation.seconds),
+            *COMMON,
+        ),
         "0 stopped, or not running",
     ),
     "status": Verb(
@@ -146,7 +162,7 @@ VERBS = {
 }  # fmt: skip
 
 
-def read_control(verb: str, words: Sequence[str]) -> Request | StatusRequest | LogRequest | WaitRequest:
+def read_control(verb: str, words: Sequence[str]) -> Request | StopRequest | StatusRequest | LogRequest | WaitRequest:
     """Return what the words after `verb` ask for. Raises UsageError with one line that says what is wrong."""
     row = VERBS[verb]
     program = f"lowrun {verb}"

@@ -18,7 +18,7 @@ from lowrun import LowrunError, UsageError
 from lowrun.cli import options as run_options
 from lowrun.cli.console import STDOUT, complain, show, write
 
-__all__ = ["main", "program"]
+__all__ = ["describe", "main", "program"]
 
 EXIT_USAGE = 2
 EXIT_FAILED = 125
@@ -160,12 +160,16 @@ def _complain_of(error: Exception) -> None:
         import traceback
 
         show(traceback.format_exc())
+    complain(describe(error))
+
+
+def describe(error: Exception) -> str:
+    """Return the one line that a user is told of `error`."""
     if isinstance(error, LowrunError):
-        complain(str(error))
-    elif not isinstance(error, OSError):
-        complain(f"{type(error).__name__}: {error} (a defect of lowrun; -d shows where)")
-    else:
-        complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None))
+        return str(error)
+    if not isinstance(error, OSError):
+        return f"{type(error).__name__}: {error} (a defect of lowrun; -d shows where)"
+    return ": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None)
 
 
 if __name__ == "__main__":

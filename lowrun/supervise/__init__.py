@@ -12,9 +12,30 @@ if TYPE_CHECKING:
     from lowrun.supervise.environment import running_command, take_descriptors
     from lowrun.supervise.options import SETTINGS, make_program
     from lowrun.supervise.order import start_order
+    from lowrun.supervise.service import Service
+    from lowrun.supervise.state import StateDirectory
+    from lowrun.supervise.state import ProgramState
+    from lowrun.supervise.program import Supervised
+    from lowrun.supervise.supervisor import Supervisor
+    from lowrun.supervise.truth import Truth
+    from lowrun.supervise.control import ask
+    from lowrun.supervise.processes import ProcessId, figures_of_tree
+    from lowrun.supervise.policy import Phase
+    from lowrun.supervise.journal import LOG_NAMES
     from lowrun.supervise.settings import Limits, Program, Recording, Restart, StartLimit, check_name
 
 __all__ = [
+    "ProcessId",
+    "LOG_NAMES",
+    "Phase",
+    "figures_of_tree",
+    "ask",
+    "Truth",
+    "Supervisor",
+    "Supervised",
+    "ProgramState",
+    "StateDirectory",
+    "Service",
     "SETTINGS",
     "Limits",
     "Program",
@@ -31,6 +52,17 @@ __all__ = [
 
 #: Name -> module.
 _HOME = {
+    "ProcessId": "processes",
+    "LOG_NAMES": "journal",
+    "Phase": "policy",
+    "figures_of_tree": "processes",
+    "ask": "control",
+    "Truth": "truth",
+    "Supervisor": "supervisor",
+    "Supervised": "program",
+    "ProgramState": "state",
+    "StateDirectory": "state",
+    "Service": "service",
     "SETTINGS": "options",
     "Limits": "settings",
     "Program": "settings",

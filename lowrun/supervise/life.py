@@ -86,6 +86,7 @@ class Life:
         self._timer: Timer | None = None
         self._over: Over | None = None
         self._last_pid: int | None = None
+        self._unannounced: int | None = None
         self._ending = False
         if program.pidfile is not None:
             self._pidfile = PidFile(loop, program.pidfile, on_pid=self._named, on_trouble=self._troubled)
@@ -164,8 +165,12 @@ class Life:
             self._serves()
 
     def _exited(self, status: ExitStatus) -> None:
-        if self._process.pid is not None:
-            self._tell_exit(self._process.pid, status)
+        if self._process.pid is None:
+            return
+        self._tell_exit(self._process.pid, status)
+        self._announce()
+        if self._pidfile is not None and self.pid is not None:
+            self._serves()
 
     def _reaped(self, pid: int, status: ExitStatus) -> None:
         if pid == self.pid:
@@ -184,7 +189,7 @@ class Life:
             self._troubled(f"pidfile {self._program.pidfile}: {error}")
             return False
         self._main.named(held)
-        if self.pid == pid:
+        if not self._process.alive or pid == self._process.pid:
             self._serves()
         return True
 
@@ -194,8 +199,14 @@ class Life:
     _trouble = ""
 
     def _found(self, pid: int) -> None:
-        self._last_pid = pid
-        self._on_main(pid)
+        self._last_pid = self._unannounced = pid
+        self._announce()
+
+    def _announce(self) -> None:
+        """Tell of a main process that is not the command; of one that is named before the starter exits, after that."""
+        if self._unannounced is not None and not self._process.alive:
+            pid, self._unannounced = self._unannounced, None
+            self._on_main(pid)
 
     def _watch(self, held: Held, on_exit: Callable[[ExitStatus], object]) -> Closable:
         from lowrun.core.watch import Watch

@@ -16,7 +16,7 @@ from lowrun.core.launch import Launch
 from lowrun.core.loop import Loop
 from lowrun.errors import GoneError, UsageError
 from lowrun.supervise.control import ControlServer, Message, Reply
-from lowrun.supervise.journal import Journal
+from lowrun.supervise.journal import Journal, Syslog
 from lowrun.supervise.life import Resources
 from lowrun.supervise.policy import Phase
 from lowrun.supervise.processes import ProcessId
@@ -28,6 +28,8 @@ from lowrun.supervise.supervisor import Supervisor
 
 __all__ = ["Service"]
 
+#: Bytes of output among which the last lines are looked for.
+TAIL = 8192
 #: What `wait` can wait for.
 REACHED: dict[str, Callable[[Supervised], bool]] = {
     "running": lambda program: program.pid is not None and program.phase is not Phase.STOPPING,
@@ -55,14 +57,18 @@ class Service:
     ) -> None:
         self._loop, self._on_change = loop, on_change
         self._me = ProcessId.of(os.getpid())
+        self._syslog = Syslog()
         self._states: dict[str, ProgramState] = {}
         self._journals: dict[str, Journal] = {}
         self._dirty: dict[str, Supervised] = {}
         self._waiting: list[tuple[Supervised, str, Reply]] = []
+        self._is_stopping = False
         with ExitStack() as stack:
+            stack.callback(self._syslog.close)
             for program in programs:
                 self._take(program, directory, stack)
-            control = stack.enter_context(ControlServer(loop))
+            control = ControlServer(loop)
+            stack.callback(control.close)
             self.supervisor = stack.enter_context(
                 Supervisor(loop, programs, self, on_change=self._changed, on_end=lambda _supervisor: on_end(self))
             )
@@ -75,7 +81,7 @@ class Service:
         state = stack.enter_context(directory.program(program.name))
         stack.enter_context(state.lock())
         self._states[program.name] = state
-        self._journals[program.name] = stack.enter_context(Journal(state))
+        self._journals[program.name] = Journal(state, self._syslog)
 
     # -- Place
 
@@ -179,12 +185,37 @@ class Service:
 
     # -- the course of it
 
+    @property
+    def ended(self) -> bool:
+        """True when all programs have come to their end."""
+        return self.supervisor.ended
+
+    @property
+    def exit_code(self) -> int:
+        """See Supervisor."""
+        return self.supervisor.exit_code
+
+    def reload(self) -> None:
+        """Send each program its reload signal."""
+        for supervised in self.supervisor.programs.values():
+            supervised.reload()
+
+    def last_output(self, name: str, lines: int = 10) -> list[str]:
+        """Return the last lines that a program wrote."""
+        with self._states[name].open("output.log", os.O_RDONLY) as file:
+            size = os.fstat(file.fileno()).st_size
+            text = os.pread(file.fileno(), TAIL, max(0, size - TAIL)).decode(errors="backslashreplace")
+        return text.splitlines()[-lines:]
+
     def start(self) -> None:
         """Start all programs, in their order."""
         self.supervisor.start()
 
     def stop(self) -> None:
         """Stop all programs, in reverse order; the second time what is being stopped is killed."""
+        if self._is_stopping:
+            self.supervisor.hurry()
+        self._is_stopping = True
         self.supervisor.stop()
 
     def close(self) -> None:
