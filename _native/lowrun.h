@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -64,6 +65,11 @@ int lr_signals_block(uint64_t mask, uint64_t *ret_former);
 int lr_signals_restore(uint64_t mask);
 int lr_pidfd_open(int pid);
 int lr_pidfd_signal(int pidfd, int signo);
+
+/* ---- changes of directories and files: inotify.c ---- */
+int lr_inotify_create(void);
+int lr_inotify_add(int fd, const char *path, uint32_t mask);
+int lr_inotify_remove(int fd, int watch);
 
 /* ---- the keeper's other end: keeper_end.c ---- */
 #include "keeper/protocol.h"

@@ -24,7 +24,11 @@ CLI = ROOT / "cli"
 #: The one table: floor -> (wing, its modules, bottom first). The wing "" is lowrun/ itself.
 HOUSE: list[tuple[str, str]] = [
     ("", "version errors steps values"),
-    ("core", "kernel fd pump loop procfs launch cgroup keeper keepers exits process tracing sampling packets"),
+    (
+        "core",
+        "kernel fd pump loop inotify procfs lineage launch cgroup keeper keepers exits process tracing sampling "
+        "packets",
+    ),
     (
         "trace",
         "arch layouts grammar sets sizes plan names_process names_files names_net names_netlink names_netfilter "
@@ -37,7 +41,10 @@ HOUSE: list[tuple[str, str]] = [
     ("packets", "netfilter denial namespaces pasta pcapng interfaces capture"),
     ("runs", "recorder slices report directory usage exits network run repeater repeat"),
     ("recorders", "output calls samples packets"),
-    ("supervise", "settings policy processes record truth state control"),
+    (
+        "supervise",
+        "settings policy pidfile succession mainprocess processes record truth state control",
+    ),
     ("", "embed __init__"),
 ]
 #: In these wings no module imports another.
@@ -51,7 +58,7 @@ PURE = (
     "trace.structs trace.messages trace.scalars trace.layout trace.reading trace.sockopts trace.memory_process "
     "trace.memory trace.ioctls trace.special trace.results trace.pointers trace.decode trace.naming trace.descriptors "
     "trace.text trace.inject trace.pycapture samples.records samples.series samples.chart "
-    "supervise.settings supervise.policy supervise.record supervise.truth "
+    "supervise.settings supervise.policy supervise.succession supervise.record supervise.truth "
     "samples.tables packets.denial packets.pcapng runs.report runs.usage"
 ).split()
 #: A pure module does not import these at all ...

@@ -16,15 +16,14 @@ __all__ = [
 
 
 class ProcessStat(NamedTuple):
-    """Some fields of /proc/PID/stat (proc_pid_stat(5))."""
+    """Who a process is: `state` is a letter, `start` clock ticks since boot, which no other process of its pid has."""
 
     state: str
     parent: int
+    start: int
+    threads: int
     #: user and system time of the process and of the children that it has waited for; clock ticks.
     cpu_ticks: int
-    threads: int
-    #: When it was started, clock ticks since boot.
-    start: int
     resident_pages: int
 
     @property
@@ -33,11 +32,11 @@ class ProcessStat(NamedTuple):
         return self.state not in "ZXx" or self.threads > 1
 
 
-def process_stat(text: bytes) -> ProcessStat:
-    """Return the value of the text of /proc/PID/stat. The program's name, in parentheses, may hold anything."""
-    fields = text[text.rindex(b")") + 2 :].split()
-    cpu_ticks = sum(map(int, fields[11:15]))
-    return ProcessStat(fields[0].decode(), int(fields[1]), cpu_ticks, int(fields[17]), int(fields[19]), int(fields[21]))
+def process_stat(text: str) -> ProcessStat:
+    """Return what the text of /proc/PID/stat says (proc_pid_stat(5)); a name may hold blanks and parentheses."""
+    fields = text.rpartition(")")[2].split()
+    parent, start, threads, resident = (int(fields[number]) for number in (1, 19, 17, 21))
+    return ProcessStat(fields[0], parent, start, threads, sum(map(int, fields[11:15])), resident)
 
 
 def unescape(field: str) -> str:
