@@ -43,7 +43,7 @@ HOUSE: list[tuple[str, str]] = [
     ("recorders", "output calls samples packets"),
     (
         "supervise",
-        "settings policy pidfile succession mainprocess processes record truth state control",
+        "settings policy pidfile succession mainprocess processes record truth state journal reading outputlog control",
     ),
     ("", "embed __init__"),
 ]

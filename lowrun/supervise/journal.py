@@ -1,0 +1,154 @@
+"""What happens to a program, a line for each event: in STATE/NAME/log always, in the system's log where there is one.
+
+    2026-11-21T15:31:45.123 lowrun[4242]: proc 4250 exited, status 1
+
+The file is opened for each line: a thousand programs take no descriptor for it. It is renamed to log.1 before it grows
+over 1 MiB. Nothing here fails or waits: on a full disk lines are lost, and whole ones; syslog(3) would wait for a
+daemon that hangs, so lines go to its socket as they would from there (RFC 3164, facility daemon), by a send that never
+waits.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from lowrun.supervise.state import ProgramState
+
+if TYPE_CHECKING:
+    import socket
+
+__all__ = ["LOG", "LOG_NAMES", "Journal", "Syslog"]
+
+LOG, OLDER = "log", "log.1"
+#: Newest first.
+LOG_NAMES = (LOG, OLDER)
+LIMIT = 1 << 20
+#: LOG_DAEMON | LOG_INFO (syslog.h).
+PRIORITY = 3 << 3 | 6
+#: Bytes of a line to the system's log, at most; rsyslog and journald take as much.
+LONGEST = 8 << 10
+#: What a line may not hold: control characters, shown as Python's escapes.
+CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127)} | {ord("\n"): "\\n", ord("\t"): "\t"}
+
+
+class Syslog:
+    """The system's log, if there is one; one of these serves all programs of a process."""
+
+    def __init__(self, path: str = "/dev/log") -> None:
+        self._path = path
+        self._socket: socket.socket | None = None
+
+    def send(self, ident: str, pid: int, text: str) -> bool:
+        """Send a line; False when it is lost: nobody listens, or is too busy to take it."""
+        stamp = time.strftime("%b %e %H:%M:%S")
+        data = f"<{PRIORITY}>{stamp} {ident}[{pid}]: {text}".encode(errors="backslashreplace")[:LONGEST]
+        return self._send(data) or (self._socket is None and self._send(data))
+
+    def _send(self, data: bytes) -> bool:
+        if self._socket is None and not self._connect():
+            return False
+        assert self._socket is not None
+        try:
+            self._socket.send(data)
+        except BlockingIOError:
+            return False
+        except OSError:  # its daemon was started anew
+            self.close()
+            return False
+        return True
+
+    def _connect(self) -> bool:
+        if not os.path.exists(self._path):
+            return False
+        import socket
+
+        end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            end.connect(self._path)
+        except OSError:
+            end.close()
+            return False
+        self._socket = end
+        return True
+
+    def close(self) -> None:
+        """Close the socket; the next line opens another one."""
+        end, self._socket = self._socket, None
+        if end is not None:
+            end.close()
+
+
+class Journal:
+    """Writes the lines of one program; who writes holds its lock."""
+
+    __slots__ = ("_state", "_syslog")
+
+    def __init__(self, state: ProgramState, syslog: Syslog | None = None) -> None:
+        self._state = state
+        self._syslog = syslog
+
+    def say(self, text: str) -> None:
+        """Write a line."""
+        text = text.translate(CONTROL)
+        seconds = time.time()
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds))
+        line = f"{stamp}.{int(seconds % 1 * 1000):03} lowrun[{os.getpid()}]: {text}\n"
+        try:
+            self._append(line.encode(errors="backslashreplace"))
+        except OSError:
+            pass
+        if self._syslog is not None:
+            self._syslog.send("lowrun", os.getpid(), text)
+
+    def _append(self, line: bytes) -> None:
+        with self._state.open(LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size + len(line) <= LIMIT or size == 0:
+                _write_line(file.fileno(), size, line)
+                return
+        directory = self._state.fileno()
+        os.rename(LOG, OLDER, src_dir_fd=directory, dst_dir_fd=directory)
+        with self._state.open(LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT) as file:
+            _write_line(file.fileno(), 0, line)
+
+    # -- the lines that users and their scripts know
+
+    def started(self, pid: int) -> None:
+        """Say that the supervisor, `pid`, begins."""
+        self.say(f"started (pid {pid}), command: start {self._state.name}")
+
+    def program_started(self, pid: int) -> None:
+        """Say that the program's first life has begun."""
+        self.say(f"{self._state.name} started, pid {pid}")
+
+    def exited(self, pid: int, status: int) -> None:
+        """Say that the program has exited with code `status`."""
+        self.say(f"proc {pid} exited, status {status}")
+
+    def killed(self, pid: int, signal: int) -> None:
+        """Say that the program died by `signal`."""
+        self.say(f"proc {pid} killed by signo {signal}")
+
+    def restarted(self, count: int, limit: int, pid: int) -> None:
+        """Say that the program was started again, for the `count`th time of at most `limit` (0: no limit)."""
+        self.say(f"{self._state.name} restarted({count}/{limit}), pid {pid}")
+
+    def traced(self, pid: int) -> None:
+        """Say that the daemon `pid` is watched from now on."""
+        self.say(f"start trace {self._state.name} daemon pid {pid}")
+
+    def told_to_stop(self, pid: int) -> None:
+        """Say that the program was sent its stop signal."""
+        self.say(f"kill(child pid {pid})")
+
+    def stopped(self) -> None:
+        """Say that the supervisor ends."""
+        self.say("stopped")
+
+
+def _write_line(fd: int, size: int, line: bytes) -> None:
+    """Append a line to a file of `size` bytes, whole or not at all."""
+    if os.write(fd, line) < len(line):
+        os.ftruncate(fd, size)
