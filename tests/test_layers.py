@@ -43,8 +43,8 @@ HOUSE: list[tuple[str, str]] = [
     ("recorders", "output calls samples packets"),
     (
         "supervise",
-        "settings policy order envfile environment options config processes record truth state control "
-        "pidfile succession mainprocess hooks life program supervisor service",
+        "settings policy order envfile environment options config processes record truth state journal "
+        "reading outputlog control pidfile succession mainprocess hooks life program supervisor service",
     ),
     ("", "embed __init__"),
 ]

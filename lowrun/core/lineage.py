@@ -100,7 +100,7 @@ def _climb(pid: int, ancestor: int) -> bool | None:
         if stat.parent == ancestor:
             return True
         parent, again = read_stat(stat.parent), read_stat(pid)
-        if again is None or again[1:] != stat[1:]:
+        if again is None or (again.parent, again.start) != (stat.parent, stat.start):
             return None
         if parent is None or parent.start > stat.start:
             return None
@@ -111,16 +111,31 @@ def _climb(pid: int, ancestor: int) -> bool | None:
 def children_of(pid: int) -> list[tuple[int, int]]:
     """Return (pid, start) of the children of the process `pid`, zombies too, in the order they became its children.
 
-    A kernel without CONFIG_PROC_CHILDREN makes it look at every process.
+    Those of each thread, in the order of threads. A kernel without CONFIG_PROC_CHILDREN makes it look at every process.
     """
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children") as file:
-            candidates = [int(word) for word in file.read().split()]
-    except FileNotFoundError:
-        candidates = sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
     found = []
-    for candidate in candidates:
+    for candidate in _candidates(pid):
         stat = read_stat(candidate)
         if stat is not None and stat.parent == pid:
             found.append((candidate, stat.start))
     return found
+
+
+def _candidates(pid: int) -> list[int]:
+    if not os.path.exists(f"/proc/self/task/{os.getpid()}/children"):
+        return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
+    found: list[int] = []
+    for thread in _threads(pid):
+        try:
+            with open(f"/proc/{pid}/task/{thread}/children") as file:
+                found += map(int, file.read().split())
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def _threads(pid: int) -> list[str]:
+    try:
+        return os.listdir(f"/proc/{pid}/task")
+    except (FileNotFoundError, ProcessLookupError):
+        return []

@@ -28,7 +28,17 @@ from lowrun._native import ffi, lib
 from lowrun.core import kernel
 from lowrun.core.fd import OwnedFd
 
-__all__ = ["HUNG_UP", "Destination", "Moved", "Pump", "open_pipe", "wait_writable"]
+__all__ = [
+    "BUFFER",
+    "HUNG_UP",
+    "Destination",
+    "Moved",
+    "Pump",
+    "PumpBuffer",
+    "bytes_in",
+    "open_pipe",
+    "wait_writable",
+]
 
 #: Bytes that one move takes at most, but for one read: other sources of the loop have their turn.
 BATCH = 4 << 20
@@ -53,6 +63,14 @@ def open_pipe() -> tuple[OwnedFd, OwnedFd]:
     except OSError:  # the limit of an ordinary user: a pipe of the usual size does as well
         pass
     return source, sink
+
+
+def bytes_in(pipe: int) -> int:
+    """Return the number of bytes in a pipe (FIONREAD, pipe(7))."""
+    import fcntl
+    import termios
+
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 class Destination(OwnedFd):
@@ -93,6 +111,19 @@ class Moved(IntEnum):
     BLOCKED = lib.LR_PUMP_BLOCKED
 
 
+class PumpBuffer:
+    """Where bytes are on their way; many pumps of one thread can share one while they pass nothing on."""
+
+    __slots__ = ("memory",)
+
+    def __init__(self) -> None:
+        self.memory = ffi.new_allocator(should_clear_after_alloc=False)("unsigned char[]", BUFFER)
+
+    def first(self, count: int) -> bytes:
+        """Return its first `count` bytes: all that was moved, when that was not more than BUFFER."""
+        return bytes(ffi.buffer(self.memory, count))
+
+
 class Pump:
     """Moves bytes from `source` into `record` and on to `destination`, all the caller's to close.
 
@@ -102,26 +133,33 @@ class Pump:
 
     __slots__ = ("_buffer", "_pump", "_referents")
 
-    def __init__(self, source: OwnedFd, record: OwnedFd, destination: Destination | None) -> None:
+    def __init__(
+        self,
+        source: OwnedFd,
+        record: OwnedFd | None,
+        destination: Destination | None,
+        buffer: PumpBuffer | None = None,
+    ) -> None:
         self._referents = source, record, destination
-        self._buffer = ffi.new_allocator(should_clear_after_alloc=False)("unsigned char[]", BUFFER)
+        self._buffer = buffer or PumpBuffer()
         self._pump = ffi.new(
             "struct lr_pump *",
             {
                 "source": source.fileno(),
-                "record": record.fileno(),
+                "record": -1 if record is None else record.fileno(),
                 "destination": -1 if destination is None else destination.fileno(),
                 "kind": lib.LR_DESTINATION_OWN if destination is None else destination.kind,
                 "size": BUFFER,
-                "buffer": self._buffer,
+                "buffer": self._buffer.memory,
             },
         )
 
     def move(self, limit: int = BATCH) -> Moved:
-        """Move what there is, some `limit` bytes at most; never waits for a reader.
+        """Move what there is, some `limit` bytes at most, and no more at all when that is up to BUFFER.
 
-        MORE means only that the source was not seen empty. Raises OSError: the source failed.
+        It never waits for a reader. MORE means only that the source was not seen empty. Raises OSError: the source failed.
         """
+        self._pump.size = min(BUFFER, limit)
         return Moved(kernel.check(lib.lr_pump_move(self._pump, limit), "read"))
 
     @property
@@ -140,11 +178,8 @@ class Pump:
         return int(self._pump.taken)
 
     def waiting(self) -> int:
-        """Return the number of bytes in the source (FIONREAD, pipe(7))."""
-        import fcntl
-        import termios
-
-        return int.from_bytes(fcntl.ioctl(self._pump.source, termios.FIONREAD, bytes(4)), sys.byteorder)
+        """Return the number of bytes in the source."""
+        return bytes_in(self._pump.source)
 
     def drop_destination(self) -> None:
         """Pass nothing on from now on."""

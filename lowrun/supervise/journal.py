@@ -3,8 +3,9 @@
     2026-11-21T15:31:45.123 lowrun[4242]: proc 4250 exited, status 1
 
 The file is opened for each line: a thousand programs take no descriptor for it. It is renamed to log.1 before it grows
-over 1 MiB. Nothing here fails or waits: on a full disk lines are lost, and whole ones; syslog(3) would wait for a daemon
-that hangs, so lines go to its socket as they would from there (RFC 3164, facility daemon), but by a send that does not.
+over 1 MiB. Nothing here fails or waits: on a full disk lines are lost, and whole ones; syslog(3) would wait for a
+daemon that hangs, so lines go to its socket as they would from there (RFC 3164, facility daemon), by a send that never
+waits.
 """
 
 from __future__ import annotations

@@ -11,14 +11,14 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from lowrun.core.lineage import read_stat
+from lowrun.core.lineage import children_of, read_stat
 from lowrun.core.procfs import ProcessStat
 
-__all__ = ["ProcessId", "TreeFigures", "children_of", "figures_of_tree", "look_at"]
+__all__ = ["ProcessId", "TreeFigures", "figures_of_tree", "look_at"]
 
 
 def look_at(pid: int) -> ProcessStat | None:
-    """Return what /proc/PID/stat says of a process that has not ended, None when there is none."""
+    """Return what there is to see of a process that has not ended, None when there is none."""
     stat = read_stat(pid)
     return stat if stat is not None and stat.alive else None
 
@@ -39,35 +39,6 @@ class ProcessId(NamedTuple):
     def alive(self) -> bool:
         """True while this process, and no other with its pid, has not ended."""
         return ProcessId.of(self.pid) == self
-
-
-def children_of(pid: int) -> list[int]:
-    """Return the children of all threads of `pid`, zombies too; [] when it has ended.
-
-    By /proc/PID/task/TID/children (CONFIG_PROC_CHILDREN), else by the parent that each process there is has.
-    """
-    if not os.path.exists(f"/proc/self/task/{os.getpid()}/children"):
-        return _children_by_parent(pid)
-    found: list[int] = []
-    for thread in _names(f"/proc/{pid}/task"):
-        try:
-            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
-                found += map(int, file.read().split())
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return found
-
-
-def _names(directory: str) -> list[str]:
-    try:
-        return os.listdir(directory)
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-
-
-def _children_by_parent(pid: int) -> list[int]:
-    every = (int(name) for name in os.listdir("/proc") if name.isdigit())
-    return [other for other in every if (stat := look_at(other)) is not None and stat.parent == pid]
 
 
 class TreeFigures(NamedTuple):
@@ -94,7 +65,7 @@ def figures_of_tree(roots: Iterable[int], *, without: int | None = None) -> Tree
         stat = look_at(pid)
         if stat is None:
             continue
-        waiting += children_of(pid)
+        waiting += (child for child, _ in children_of(pid))
         if pid != without:
             count += 1
             cpu += stat.cpu_ticks

@@ -25,8 +25,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lowrun.core.fd import OwnedFd, write_all
+from lowrun.core.lineage import children_of
 from lowrun.errors import BusyError, DeniedError, UsageError
-from lowrun.supervise.processes import ProcessId, children_of, look_at
+from lowrun.supervise.processes import ProcessId, look_at
 from lowrun.supervise.record import Moment, Record, from_json, to_json
 from lowrun.supervise.settings import NAME_RULE, check_name
 from lowrun.supervise.truth import Seen, Truth, judge
@@ -315,7 +316,7 @@ class ProgramState:
             self.supervisor(),
             boot_id(),
             main is not None and main.alive,
-            keeper is not None and keeper.alive and any(map(look_at, children_of(keeper.pid))),
+            keeper is not None and keeper.alive and any(look_at(pid) for pid, _ in children_of(keeper.pid)),
             now(),
         )
 
