@@ -64,5 +64,5 @@ def test_a_program_is_what_was_asked_for(capfd: pytest.CaptureFixture[str]) -> N
     }  # fmt: skip
     assert lr.run(make_command(["sh", "-c", script], given, "/")).ok
     assert capfd.readouterr().out.split("\n")[:-1] == [
-        "1", "1", "1 8 7", "/usr/sbin daemon daemon", "0027", "5", "100", "200", "/srv",
+        "1", "1", "1 7 8", "/usr/sbin daemon daemon", "0027", "5", "100", "200", "/srv",
     ]  # fmt: skip
