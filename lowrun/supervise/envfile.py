@@ -60,8 +60,9 @@ class _Reader:
         if character in "#;":
             self._state = self._comment
         elif character not in BLANKS + "\n":
-            self._name = character
+            self._name = ""
             self._state = self._in_name
+            self._in_name(character)
 
     def _comment(self, character: str) -> None:
         if character == "\n":

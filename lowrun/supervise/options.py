@@ -79,6 +79,12 @@ def _memory(text: str) -> int:
     return number
 
 
+def _argv(texts: Sequence[str]) -> tuple[str, ...]:
+    if not texts or not texts[0]:
+        raise ValueError("a command is needed")
+    return tuple(texts)
+
+
 READY = "notify, fd=N, pidfile, tcp=HOST:PORT or log=REGEX"
 
 
@@ -94,7 +100,7 @@ def _ready(text: str) -> str:
 SWITCH = Kind("true or false", None, bare=True)
 TEXT = Kind("text", str)
 PATH = Kind("a path", notation.some("a path"))
-COMMAND = Kind("a command", notation.words, join=tuple)
+COMMAND = Kind("a command", notation.words, join=_argv)
 COUNT = Kind("a whole number, at least 1,", notation.count, (int,))
 WHOLE = Kind("a whole number", notation.whole, (int,))
 SECONDS = Kind("a number of seconds", notation.seconds, (int, float))
