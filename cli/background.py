@@ -1,8 +1,8 @@
 """Into the background: a daemon as daemon(7) has it, which says through a pipe how its start went.
 
-    caller --fork--> setsid --fork--> the daemon: cwd /, descriptors 0 to 2 on /dev/null, no others but the pipe
-       |                                  |
-       +<------------ code, text ---------+ (or the pipe's end: it died without a word)
+caller --fork--> setsid --fork--> the daemon: cwd /, descriptors 0 to 2 on /dev/null, no others but the pipe
+   |                                  |
+   +<------------ code, text ---------+ (or the pipe's end: it died without a word)
 """
 
 from __future__ import annotations

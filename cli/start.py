@@ -6,9 +6,7 @@ before that is told with its last lines of output.
 
 from __future__ import annotations
 
-import os
 import signal
-from collections.abc import Callable
 
 from lowrun import Loop, SignalInfo, Timer, supervise
 from lowrun.cli.background import Tell, Word, in_background
@@ -55,7 +53,7 @@ def _supervise(request: StartRequest, tell: Tell) -> int:
 
 
 def _signalled(service: supervise.Service, request: StartRequest, info: SignalInfo) -> None:
-    if info == signal.SIGHUP and not request.foreground:
+    if int(info) == signal.SIGHUP and not request.foreground:
         service.reload()
     else:
         service.stop()
@@ -94,7 +92,9 @@ class _Start:
             assert self.service is not None
             self._failures += [f"  {line}" for line in self.service.last_output(program.name)]
             if program.phase is supervise.Phase.WAITING:
-                self._failures.append(f"{program.name}: respawned in {program.state.delay:g} s; lowrun stop {program.name}")
+                self._failures.append(
+                    f"{program.name}: respawned in {program.state.delay:g} s; lowrun stop {program.name}"
+                )
         self._settle(program.name)
 
     def _settle(self, name: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lowrun import GoneError, supervise
+from lowrun import GoneError
 from lowrun.cli.control import EXIT_UNKNOWN, ask, await_end, known
 from lowrun.cli.control_options import StopRequest
 

@@ -9,22 +9,26 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lowrun.supervise.config import load
+    from lowrun.supervise.control import ask
     from lowrun.supervise.environment import running_command, take_descriptors
+    from lowrun.supervise.journal import LOG_NAMES
     from lowrun.supervise.options import SETTINGS, make_program
     from lowrun.supervise.order import start_order
-    from lowrun.supervise.service import Service
-    from lowrun.supervise.state import StateDirectory
-    from lowrun.supervise.state import ProgramState
+    from lowrun.supervise.outputlog import output_names
+    from lowrun.supervise.policy import Phase
+    from lowrun.supervise.processes import ProcessId, figures_of_tree
     from lowrun.supervise.program import Supervised
+    from lowrun.supervise.reading import Follower, tail
+    from lowrun.supervise.service import Service
+    from lowrun.supervise.settings import Limits, Program, Recording, Restart, StartLimit, check_name
+    from lowrun.supervise.state import ProgramState, StateDirectory
     from lowrun.supervise.supervisor import Supervisor
     from lowrun.supervise.truth import Truth
-    from lowrun.supervise.control import ask
-    from lowrun.supervise.processes import ProcessId, figures_of_tree
-    from lowrun.supervise.policy import Phase
-    from lowrun.supervise.journal import LOG_NAMES
-    from lowrun.supervise.settings import Limits, Program, Recording, Restart, StartLimit, check_name
 
 __all__ = [
+    "output_names",
+    "tail",
+    "Follower",
     "ProcessId",
     "LOG_NAMES",
     "Phase",
@@ -52,6 +56,9 @@ __all__ = [
 
 #: Name -> module.
 _HOME = {
+    "output_names": "outputlog",
+    "tail": "reading",
+    "Follower": "reading",
     "ProcessId": "processes",
     "LOG_NAMES": "journal",
     "Phase": "policy",

@@ -2,16 +2,16 @@
 
     spawn -> executed -> [its starter exits, a main process is found or named] -> ready -> its end -> over
 
-What all lives of a program share (the request, sockets, the pipe of its output) is `Resources`. The keeper tells of every
-end; nothing is waited for here. Events go up by callbacks: executed, main, exit, ready, late, over, in this order, each as
-often as it happens; `over` is the last.
+What all lives of a program share (the request, sockets, the pipe of its output) is `Resources`. The keeper tells of
+every end; nothing is waited for here. Events go up by callbacks: executed, main, exit, ready, late, over; `over` is the
+last.
 """
 
 from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from lowrun.core.fd import Closable
@@ -22,6 +22,7 @@ from lowrun.core.loop import Loop, Timer
 from lowrun.core.process import Process
 from lowrun.errors import GoneError, LowrunError
 from lowrun.supervise.mainprocess import MainProcess
+from lowrun.supervise.outputlog import Output
 from lowrun.supervise.pidfile import PidFile, check
 from lowrun.supervise.settings import Program
 from lowrun.values import ExitStatus
@@ -48,8 +49,11 @@ class Over(NamedTuple):
 class Resources:
     """What all lives of one program share; closed with its supervision."""
 
-    def __init__(self, launch: Launch, fds: dict[int, int], owned: tuple[Closable, ...] = ()) -> None:
+    def __init__(
+        self, launch: Launch, fds: Mapping[int, int], output: Output, owned: tuple[Closable, ...] = ()
+    ) -> None:
         self.launch = launch
+        self.output = output
         #: The program's descriptor -> ours.
         self.fds = fds
         self._owned = owned
@@ -57,6 +61,7 @@ class Resources:
     def close(self) -> None:
         """Close the request and all that was given along."""
         self.launch.close()
+        self.output.close()
         for owned in self._owned:
             owned.close()
 

@@ -65,7 +65,8 @@ class Supervised:
         self.state = State()
         self.life: Life | None = None
         self.last: LastExit | None = None
-        self._loop, self._keepers, self._resources = loop, keepers, resources
+        self.resources = resources
+        self._loop, self._keepers = loop, keepers
         self._on_change, self._on_finish = on_change, on_finish
         self._timer: Timer | None = None
         self._hook: Hook | None = None
@@ -190,11 +191,12 @@ class Supervised:
             self._over(Over(None, status, time.monotonic(), f"its pre hook: {status}"))
 
     def _begin_life(self) -> None:
+        self.resources.output.begin_life()
         self.life = Life(
             self.program,
             self._loop,
             self._keepers,
-            self._resources,
+            self.resources,
             on_executed=self._executed,
             on_main=self._traced,
             on_exit=self._exited,
@@ -254,6 +256,7 @@ class Supervised:
         life, self.life = self.life, None
         if life is not None:
             life.close()
+        self.resources.output.drain()
         self._ended_at = over.at
         self.last = LastExit(over.pid, over.status, time.time(), over.reason)
         if over.reason:

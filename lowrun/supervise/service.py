@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from signal import Signals
 
-from lowrun.core.fd import Closable, OwnedFd
+from lowrun.core.fd import OwnedFd
 from lowrun.core.launch import Launch
 from lowrun.core.loop import Loop
 from lowrun.errors import GoneError, UsageError
 from lowrun.supervise.control import ControlServer, Message, Reply
 from lowrun.supervise.journal import Journal, Syslog
 from lowrun.supervise.life import Resources
+from lowrun.supervise.outputlog import open_output
 from lowrun.supervise.policy import Phase
 from lowrun.supervise.processes import ProcessId
 from lowrun.supervise.program import Supervised
@@ -28,8 +29,6 @@ from lowrun.supervise.supervisor import Supervisor
 
 __all__ = ["Service"]
 
-#: Bytes of output among which the last lines are looked for.
-TAIL = 8192
 #: What `wait` can wait for.
 REACHED: dict[str, Callable[[Supervised], bool]] = {
     "running": lambda program: program.pid is not None and program.phase is not Phase.STOPPING,
@@ -42,8 +41,8 @@ class Service:
     """Keeps `programs` running; their state is in `directory`, which stays the caller's.
 
     `start` begins; `on_change(supervised)` comes after each change, `on_end(service)` when all have come to their end.
-    Close it in the end (a context manager). Raises BusyError: one of them is supervised already; UsageError, DeniedError,
-    OSError.
+    Close it in the end (a context manager). Raises BusyError: one of them is supervised already; UsageError,
+    DeniedError, OSError.
     """
 
     def __init__(
@@ -89,14 +88,12 @@ class Service:
         """See Place."""
         return self._journals[program.name]
 
-    def resources(self, program: Program, _loop: Loop) -> Resources:
+    def resources(self, program: Program) -> Resources:
         """See Place."""
-        owned: list[Closable] = []
-        stdin = OwnedFd(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
-        output = self._states[program.name].open("output.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        owned += [stdin, output]
-        fds = {0: stdin.fileno(), 1: output.fileno(), 2: output.fileno()}
-        return Resources(Launch(program.command), fds, tuple(owned))
+        journal = self._journals[program.name]
+        output = open_output(self._loop, self._states[program.name], program, self._syslog, journal.say)
+        null = OwnedFd(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        return Resources(Launch(program.command), {0: null.fileno(), **output.fds}, output, (null,))
 
     # -- records
 
@@ -202,10 +199,7 @@ class Service:
 
     def last_output(self, name: str, lines: int = 10) -> list[str]:
         """Return the last lines that a program wrote."""
-        with self._states[name].open("output.log", os.O_RDONLY) as file:
-            size = os.fstat(file.fileno()).st_size
-            text = os.pread(file.fileno(), TAIL, max(0, size - TAIL)).decode(errors="backslashreplace")
-        return text.splitlines()[-lines:]
+        return self.supervisor.programs[name].resources.output.last_lines(lines)
 
     def start(self) -> None:
         """Start all programs, in their order."""

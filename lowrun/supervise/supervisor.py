@@ -3,7 +3,7 @@
     after, needs:  idle ... the others are ready --> start         a needed one has failed --> left out
     stop:          those that come after it are gone --> stop it
 
-A program is owned by its supervisor alone; who supervises from outside (the command line, a host) is told by `on_change`.
+A program is owned by its supervisor alone; who looks on from outside (the command line, a host) is told by `on_change`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Place(Protocol):
     def journal(self, program: Program) -> Journal:
         """Where its lines go."""
 
-    def resources(self, program: Program, loop: Loop) -> Resources:
+    def resources(self, program: Program) -> Resources:
         """What all its lives share. Raises OSError, UsageError, DeniedError."""
 
 
@@ -62,7 +62,7 @@ class Supervisor:
         self._due: dict[str, Supervised] = {}
         try:
             for program in programs:
-                resources = place.resources(program, loop)
+                resources = place.resources(program)
                 self._resources.append(resources)
                 self.programs[program.name] = Supervised(
                     program,

@@ -1,8 +1,8 @@
 """What keeping a program running costs: from its death to the next life, and the memory meanwhile.
 
 Against s6-supervise, which has the shortest way from death to exec of Debian's supervisors (runit's runsv and
-supervisord are measured by `python -m tests.bench.bench_supervise`), and against supervisord's memory. s6 leaves a second
-between two starts, so each program lives a little longer than that before it is killed.
+supervisord are measured by `python -m tests.bench.bench_supervise`), and against supervisord's memory. s6 leaves a
+second between two starts, so each program lives a little longer than that before it is killed.
 """
 
 from __future__ import annotations
