@@ -24,7 +24,10 @@ CLI = ROOT / "cli"
 #: The one table: floor -> (wing, its modules, bottom first). The wing "" is lowrun/ itself.
 HOUSE: list[tuple[str, str]] = [
     ("", "version errors steps values"),
-    ("core", "kernel fd pump loop procfs proc launch cgroup keeper keepers exits process tracing sampling packets"),
+    (
+        "core",
+        "kernel fd pump loop procfs proc launch cgroup door keeper keepers exits process tracing sampling packets",
+    ),
     (
         "trace",
         "arch layouts grammar sets sizes plan names_process names_files names_net names_netlink names_netfilter "
