@@ -9,12 +9,14 @@ last.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from lowrun.core.fd import Closable
+from lowrun.core.fd import Closable, OwnedFd
+from lowrun.core.keeper import Keeper
 from lowrun.core.keepers import Keepers
 from lowrun.core.launch import Launch, failed_exec_status
 from lowrun.core.lineage import Held
@@ -24,10 +26,11 @@ from lowrun.errors import GoneError, LowrunError
 from lowrun.supervise.mainprocess import MainProcess
 from lowrun.supervise.outputlog import Output
 from lowrun.supervise.pidfile import PidFile, check
+from lowrun.supervise.record import Record
 from lowrun.supervise.settings import Program
 from lowrun.values import ExitStatus
 
-__all__ = ["Life", "Over", "Resources"]
+__all__ = ["Kept", "Life", "Over", "Resources"]
 
 #: What is left of a program that has failed gets its stop signal, and SIGKILL this much later at most; seconds.
 CLEAR_AFTER = 2.0
@@ -46,14 +49,34 @@ class Over(NamedTuple):
     reason: str
 
 
+class Kept(NamedTuple):
+    """A life that outlived its lowrun."""
+
+    #: An adopted one, which has its tree.
+    keeper: Keeper
+    #: What was written down of it last.
+    record: Record | None
+
+
 class Resources:
-    """What all lives of one program share; closed with its supervision."""
+    """What all lives of one program share; closed with its supervision.
+
+    With `stay`, a listening socket (core/door.py), a life outlives a lowrun that is killed; `kept` is one that has.
+    """
 
     def __init__(
-        self, launch: Launch, fds: Mapping[int, int], output: Output, owned: tuple[Closable, ...] = ()
+        self,
+        launch: Launch,
+        fds: Mapping[int, int],
+        output: Output,
+        owned: tuple[Closable, ...] = (),
+        *,
+        stay: OwnedFd | None = None,
+        kept: Kept | None = None,
     ) -> None:
         self.launch = launch
         self.output = output
+        self.stay, self.kept = stay, kept
         #: The program's descriptor -> ours.
         self.fds = fds
         self._owned = owned
@@ -93,19 +116,11 @@ class Life:
         self._last_pid: int | None = None
         self._unannounced: int | None = None
         self._ending = False
+        kept, resources.kept = resources.kept, None
         if program.pidfile is not None:
             self._pidfile = PidFile(loop, program.pidfile, on_pid=self._named, on_trouble=self._troubled)
         try:
-            self._process = Process(
-                loop,
-                keepers,
-                resources.launch,
-                resources.fds,
-                on_start=self._started,
-                on_reaped=self._reaped,
-                on_end=self._ended,
-                linger=None,
-            )
+            self._process = self._spawn(keepers, resources) if kept is None else self._adopt(keepers, kept.keeper)
         except BaseException:
             self._close_pidfile()
             raise
@@ -117,8 +132,44 @@ class Life:
             on_main=self._found,
             on_over=self._is_over,
         )
-        if not self._serves_at_once:
+        if kept is not None:
+            self._resume(kept)
+        if not self._serves_at_once and not self.ready:
             self._timer = loop.add_timer(program.start_timeout, self._late)
+
+    def _spawn(self, keepers: Keepers, resources: Resources) -> Process:
+        return Process(
+            self._loop,
+            keepers,
+            resources.launch,
+            resources.fds,
+            on_start=self._started,
+            on_reaped=self._reaped,
+            on_end=self._ended,
+            linger=None,
+            stay=resources.stay,
+        )
+
+    def _adopt(self, keepers: Keepers, keeper: Keeper) -> Process:
+        return Process.adopted(self._loop, keepers, keeper, on_reaped=self._reaped, on_end=self._ended, linger=None)
+
+    def _resume(self, kept: Kept) -> None:
+        """Go on where the lowrun that is gone was: what has ended since is told by the keeper, from the loop."""
+        process = self._process
+        assert process.pid is not None
+        self._last_pid = process.pid
+        self._main.started(process.pid, process)
+        self._on_executed(process.pid)
+        main = None if kept.record is None else kept.record.main
+        if main is not None and main.pid != process.pid:
+            with contextlib.suppress(LowrunError):
+                held = check(main.pid, process.keeper_pid)
+                if held.start == main.start:
+                    self._main.named(held)
+                else:
+                    held.close()
+        if self._serves_at_once or main is not None:
+            self._serves()
 
     # -- what can be asked
 

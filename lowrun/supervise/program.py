@@ -13,13 +13,14 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from lowrun.core.keepers import Keepers
 from lowrun.core.loop import Loop, Timer
 from lowrun.supervise.hooks import Hook
 from lowrun.supervise.journal import Journal
-from lowrun.supervise.life import Life, Over, Resources
+from lowrun.supervise.life import Kept, Life, Over, Resources
 from lowrun.supervise.policy import Action, Aim, Event, Phase, State, step
 from lowrun.supervise.record import Moment
 from lowrun.supervise.settings import Program
@@ -74,6 +75,8 @@ class Supervised:
         self._stop_timeout = program.stop_timeout
         #: When the present life, or the last one, was executed.
         self.began: Moment | None = None
+        #: The life that is about to go on.
+        self._resumed: Kept | None = None
         #: Signals that this life got through lowrun.
         self._sent: set[int] = set()
         self._when_stopped: list[Callable[[], object]] = []
@@ -191,7 +194,12 @@ class Supervised:
             self._over(Over(None, status, time.monotonic(), f"its pre hook: {status}"))
 
     def _begin_life(self) -> None:
-        self.resources.output.begin_life()
+        kept = self.resources.kept
+        if kept is None:
+            self.resources.output.begin_life()
+        elif kept.record is not None:
+            self.state = replace(self.state, respawns=kept.record.respawns, restarts=kept.record.restarts)
+        self._resumed = kept
         self.life = Life(
             self.program,
             self._loop,
@@ -206,8 +214,11 @@ class Supervised:
         )
 
     def _executed(self, pid: int) -> None:
-        self.began = now()
-        if self.state.restarts:
+        kept, self._resumed = self._resumed, None
+        self.began = now() if kept is None or kept.record is None else kept.record.began
+        if kept is not None:
+            self.journal.say(f"{self.name} has outlived its supervisor, pid {pid}")
+        elif self.state.restarts:
             self.journal.restarted(self.state.restarts, self.program.restart.limit, pid)
         else:
             self.journal.program_started(pid)

@@ -9,15 +9,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 from signal import Signals
 
+from lowrun.core.door import open_door
 from lowrun.core.fd import OwnedFd
+from lowrun.core.keepers import Keepers
 from lowrun.core.launch import Launch
 from lowrun.core.loop import Loop
 from lowrun.errors import GoneError, UsageError
 from lowrun.supervise.control import ControlServer, Message, Reply
 from lowrun.supervise.journal import Journal, Syslog
-from lowrun.supervise.life import Resources
+from lowrun.supervise.life import Kept, Resources
 from lowrun.supervise.outputlog import open_output
 from lowrun.supervise.policy import Phase
 from lowrun.supervise.processes import ProcessId
@@ -29,6 +33,8 @@ from lowrun.supervise.supervisor import Supervisor
 
 __all__ = ["Service"]
 
+#: The socket in a program's state at which a keeper waits that has outlived its lowrun.
+DOOR = "keeper"
 #: What `wait` can wait for.
 REACHED: dict[str, Callable[[Supervised], bool]] = {
     "running": lambda program: program.pid is not None and program.phase is not Phase.STOPPING,
@@ -88,12 +94,28 @@ class Service:
         """See Place."""
         return self._journals[program.name]
 
-    def resources(self, program: Program) -> Resources:
+    def resources(self, program: Program, keepers: Keepers) -> Resources:
         """See Place."""
         journal = self._journals[program.name]
         output = open_output(self._loop, self._states[program.name], program, self._syslog, journal.say)
         null = OwnedFd(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
-        return Resources(Launch(program.command), {0: null.fileno(), **output.fds}, output, (null,))
+        launch, fds = Launch(replace(program.command, group="session")), {0: null.fileno(), **output.fds}
+        kept = self._find_kept(program.name, keepers)
+        stay = kept.keeper.stay if kept is not None else None
+        if program.on_lost == "keep" and stay is None:
+            stay = open_door(self._door(program.name))
+        return Resources(launch, fds, output, (null,), stay=stay, kept=kept)
+
+    def _door(self, name: str) -> Path:
+        return Path(self._states[name].path, DOOR)
+
+    def _find_kept(self, name: str, keepers: Keepers) -> Kept | None:
+        """Return the life that has outlived the last supervisor of `name`, if one has."""
+        try:
+            keeper = keepers.adopt(self._door(name))
+        except (FileNotFoundError, ConnectionError):
+            return None
+        return Kept(keeper, self._states[name].read())
 
     # -- records
 

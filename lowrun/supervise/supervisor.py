@@ -29,7 +29,7 @@ class Place(Protocol):
     def journal(self, program: Program) -> Journal:
         """Where its lines go."""
 
-    def resources(self, program: Program) -> Resources:
+    def resources(self, program: Program, keepers: Keepers) -> Resources:
         """What all its lives share. Raises OSError, UsageError, DeniedError."""
 
 
@@ -62,7 +62,7 @@ class Supervisor:
         self._due: dict[str, Supervised] = {}
         try:
             for program in programs:
-                resources = place.resources(program)
+                resources = place.resources(program, self._keepers)
                 self._resources.append(resources)
                 self.programs[program.name] = Supervised(
                     program,
