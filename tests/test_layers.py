@@ -44,7 +44,8 @@ HOUSE: list[tuple[str, str]] = [
     (
         "supervise",
         "settings policy order envfile environment options config processes record truth state journal "
-        "reading outputlog control pidfile succession mainprocess hooks life program supervisor service",
+        "reading outputlog control pidfile succession mainprocess readiness notify watchdog "
+        "listening sockets hooks life program supervisor service",
     ),
     ("", "embed __init__"),
 ]
@@ -59,7 +60,8 @@ PURE = (
     "trace.structs trace.messages trace.scalars trace.layout trace.reading trace.sockopts trace.memory_process "
     "trace.memory trace.ioctls trace.special trace.results trace.pointers trace.decode trace.naming trace.descriptors "
     "trace.text trace.inject trace.pycapture samples.records samples.series samples.chart "
-    "supervise.settings supervise.policy supervise.record supervise.truth supervise.succession supervise.order "
+    "supervise.settings supervise.policy supervise.record supervise.truth supervise.succession supervise.listening "
+    "supervise.order "
     "samples.tables packets.denial packets.pcapng runs.report runs.usage notation supervise.envfile"
 ).split()
 #: A pure module does not import these at all ...
