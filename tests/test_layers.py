@@ -44,8 +44,8 @@ HOUSE: list[tuple[str, str]] = [
     (
         "supervise",
         "settings policy order envfile environment options config processes record truth state journal "
-        "reading outputlog control pidfile succession mainprocess readiness notify watchdog "
-        "listening sockets hooks life program supervisor service",
+        "reading outputlog control pidfile succession mainprocess listening sockets notify watchdog readiness "
+        "hooks life program supervisor service",
     ),
     ("", "embed __init__"),
 ]
