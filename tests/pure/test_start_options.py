@@ -10,7 +10,7 @@ import pytest
 
 from lowrun import UsageError, supervise
 from lowrun.cli import control_options
-from lowrun.cli.control_options import LogRequest, Request, StatusRequest, WaitRequest, read_control
+from lowrun.cli.control_options import LogRequest, Request, StatusRequest, StopRequest, WaitRequest, read_control
 from lowrun.cli.main import main
 from lowrun.cli.start_options import START_OPTIONS, StartRequest, help_text, read_start
 
@@ -229,10 +229,11 @@ def test_a_program_that_can_have_no_name_needs_one() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("stop lighttpd", Request(("lighttpd",))),
-        ("stop /usr/sbin/lighttpd", Request(("lighttpd",))),
-        ("stop -p lighttpd", Request(("lighttpd",), pidfile="")),
-        ("stop -p /run/x.pid lighttpd", Request(("lighttpd",), pidfile="/run/x.pid")),
+        ("stop lighttpd", StopRequest(("lighttpd",))),
+        ("stop /usr/sbin/lighttpd", StopRequest(("lighttpd",))),
+        ("stop -p lighttpd", StopRequest(("lighttpd",), pidfile="")),
+        ("stop -p /run/x.pid lighttpd", StopRequest(("lighttpd",), pidfile="/run/x.pid")),
+        ("stop a --stop-timeout 0.5", StopRequest(("a",), stop_timeout=0.5)),
         ("restart a b -d", Request(("a", "b"), debug=True)),
         ("reload a", Request(("a",))),
         ("status", StatusRequest()),
