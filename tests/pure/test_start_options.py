@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lowrun import UsageError, supervise
 from lowrun.cli import control_options
@@ -301,3 +304,15 @@ def test_the_command_line_has_every_setting() -> None:
     rows = {option.field for option in START_OPTIONS}
     assert set(supervise.SETTINGS) - of_files == rows - {"attach", "foreground", "name", "file", "debug", "help"}
     assert "--respawn[=always]" in help_text()
+
+
+NAMES = [name for option in START_OPTIONS for name in option.names]
+WORDS = st.lists(st.one_of(st.sampled_from([*NAMES, "--", "x", "/x", "1", "/", "=", "-", ""]), st.text()), max_size=8)
+
+
+@given(WORDS)
+def test_any_words_are_read_or_refused(words: list[str]) -> None:
+    """Nothing else comes of them."""
+    with suppress(UsageError):
+        request = read_start(words)
+        assert request.help or request.programs
