@@ -13,6 +13,8 @@ CORPUS  := bash:bash busybox:busybox curl:curl ethtool:ethtool git:git ip:iprout
 	wget:wget xz:xz-utils
 # Programs that captures are made by and read with.
 NETWORK := dumpcap:wireshark-common pasta:passt tshark:tshark
+# Programs that are kept running, and what tells lowrun of them.
+KEPT    := systemd-notify:systemd
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
@@ -78,7 +80,7 @@ $(VENV)/.installed: $(VENV)/.created $(SOURCES)
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.installed pyproject.toml
-	@.ci/packages $(PYTHON) strace:strace vi:vim-tiny ps:procps $(CORPUS) $(NETWORK)
+	@.ci/packages $(PYTHON) strace:strace vi:vim-tiny ps:procps $(CORPUS) $(NETWORK) $(KEPT)
 	$(BIN)/pip install -q --no-build-isolation -e '.[test,dev]'
 	@touch $@
 

@@ -76,7 +76,7 @@ int lr_inotify_remove(int fd, int watch);
 
 int lr_keeper_start(const char *path, int *ret_socket, int *ret_pidfd);
 int lr_keeper_send(int socket, const struct lr_request *request, const int *fds, int nfds);
-int lr_keeper_receive(int socket, struct lr_event *ret_event, int ret_fds[LR_EVENT_SOCKETS]);
+int lr_keeper_receive(int socket, struct lr_event *ret_event, int ret_fds[LR_EVENT_MAX_FDS]);
 int lr_keeper_wait(int pidfd, int timeout_ms);
 int lr_keeper_hang_up(int socket);
 const char *lr_step_word(uint32_t step);

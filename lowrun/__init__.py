@@ -35,7 +35,7 @@ from lowrun.values import Artifact, Command, ExitStatus, IoUsage, Result, Summar
 from lowrun.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from lowrun import trace
+    from lowrun import notation, supervise, trace
     from lowrun.recorders.calls import Calls
     from lowrun.recorders.output import Output
     from lowrun.recorders.packets import Packets
@@ -85,10 +85,12 @@ __all__ = [
     "UsageError",
     "__version__",
     "aio",
+    "notation",
     "repeat",
     "result_dict",
     "run",
     "summary_dict",
+    "supervise",
     "to_json",
     "trace",
 ]
@@ -108,8 +110,8 @@ def __getattr__(name: str) -> Any:
     """Import a name that is not there yet (PEP 562). Raises AttributeError."""
     from importlib import import_module
 
-    if name == "trace":
-        return import_module("lowrun.trace")
+    if name in ("notation", "supervise", "trace"):
+        return import_module(f"lowrun.{name}")
     if name not in LATER:
         raise AttributeError(f"module 'lowrun' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(LATER[name]), name)

@@ -23,11 +23,11 @@ CLI = ROOT / "cli"
 
 #: The one table: floor -> (wing, its modules, bottom first). The wing "" is lowrun/ itself.
 HOUSE: list[tuple[str, str]] = [
-    ("", "version errors steps values"),
+    ("", "version errors steps values notation"),
     (
         "core",
-        "kernel fd pump loop inotify procfs lineage launch cgroup keeper keepers exits process tracing sampling "
-        "packets",
+        "kernel fd pump loop inotify procfs lineage launch cgroup door keeper keepers exits process tracing "
+        "sampling packets",
     ),
     (
         "trace",
@@ -43,7 +43,9 @@ HOUSE: list[tuple[str, str]] = [
     ("recorders", "output calls samples packets"),
     (
         "supervise",
-        "settings policy pidfile succession mainprocess processes record truth state journal reading outputlog control",
+        "settings policy order envfile environment options config processes record truth state journal "
+        "reading outputlog control pidfile succession mainprocess listening sockets notify watchdog readiness "
+        "hooks life program supervisor service",
     ),
     ("", "embed __init__"),
 ]
@@ -58,8 +60,9 @@ PURE = (
     "trace.structs trace.messages trace.scalars trace.layout trace.reading trace.sockopts trace.memory_process "
     "trace.memory trace.ioctls trace.special trace.results trace.pointers trace.decode trace.naming trace.descriptors "
     "trace.text trace.inject trace.pycapture samples.records samples.series samples.chart "
-    "supervise.settings supervise.policy supervise.succession supervise.record supervise.truth "
-    "samples.tables packets.denial packets.pcapng runs.report runs.usage"
+    "supervise.settings supervise.policy supervise.record supervise.truth supervise.succession supervise.listening "
+    "supervise.order "
+    "samples.tables packets.denial packets.pcapng runs.report runs.usage notation supervise.envfile"
 ).split()
 #: A pure module does not import these at all ...
 WAITING = "asyncio multiprocessing pty selectors subprocess threading tty".split()

@@ -14,17 +14,22 @@
 #define KEEPER_OWNER 1  /* a pidfd of lowrun's process: readable when it is dead */
 #define KEEPER_SPARE 2  /* keeps the number taken, so that nothing received is 0 to 2 */
 
-/* ---- event.c: what lowrun is told ---- */
+#define MAX_RECEIVED (LR_KEEPER_MAX_FDS + 4)
+
+/* ---- event.c: messages ---- */
 uint64_t now_ns(void);          /* CLOCK_MONOTONIC, as events have it */
-/* Sends an event with descriptors; -errno. By a call of sockets, and safe in a child. */
-long event_send(const struct lr_event *event, const int *fds, int nfds);
+/* Sends an event with descriptors; -errno, -EAGAIN: there is no room. By a call of sockets, and safe in a child. */
+long event_send(int socket, const struct lr_event *event, const int *fds, int nfds);
+/* Takes a request and its descriptors; its bytes, 0 at the socket's end, -EAGAIN when there is none. */
+long message_receive(int socket, struct lr_request *ret_request, int ret_fds[MAX_RECEIVED], int *ret_nfds);
 
 /* ---- launch.c: from a request to a running command ---- */
 struct launch {
     const struct lr_request *request;
     const char *body;
-    int fds[LR_KEEPER_MAX_FDS + 4]; /* body, [working directory], [cgroup], the command's */
+    int fds[MAX_RECEIVED]; /* body, [working directory], [cgroup], [listening socket], the command's */
     int directory, cgroup; /* of fds; -1: did not come along */
+    int listener;         /* the same; whoever takes it over sets it to -1 */
     int nfds;
     int first;            /* index in fds of the command's first descriptor */
     const char **argv;
@@ -39,6 +44,25 @@ int launch_prepare(struct launch *launch, const struct lr_request *request, cons
 /* Returns the pid once the command has been executed (ret_pidfd is its pidfd), or -errno. */
 int launch_run(struct launch *launch, int *ret_pidfd);
 void launch_release(struct launch *launch);
+
+/* ---- stay.c: a door for the next lowrun, when a tree is to outlive the last ---- */
+#define STAY_PEERS 4
+#define STAY_SOURCES (1 + STAY_PEERS) /* to poll */
+struct pollfd;
+void stay_begin(int listener);  /* which becomes ours; -1: none. Who is in stays in. */
+int stay_listener(void);        /* -1: the tree ends with its owner */
+void stay_end(void);
+void stay_watch(struct pollfd *sources);
+void stay_serve(const struct pollfd *sources);
+/* 1 when somebody wants to be the owner; its socket and pidfd become the caller's. */
+int stay_adopter(int *ret_socket, int *ret_owner);
+void ends_forget(void);
+void ends_remember(long pid, int status, uint64_t ended_ns);
+/* The remembered ends, oldest first, as REAPED; 0 when there are no more. */
+int ends_read(uint32_t index, struct lr_event *ret_event);
+
+/* ---- keeper.c: for stay.c ---- */
+void keeper_describe(struct lr_event *ret_event); /* TREE */
 
 /* ---- network.c: a network of the command's own ---- */
 /* The child moves into it; >= 0, or -errno of a step. The sockets are the child's. */
@@ -65,6 +89,12 @@ void group_close(void);
 void count_begin(void);
 uint64_t count_cpu(void);       /* ns; only the difference of two has a meaning; always 0: not known */
 int count_last_pid(void);       /* 0: not known */
+
+/* ---- usage.c: the sums over a tree, of all witnesses ---- */
+struct rusage;
+void usage_begin(struct lr_event *totals, uint32_t io);     /* io: what was read and written, too */
+void usage_add(struct lr_event *totals, const struct rusage *usage);
+void usage_end(struct lr_event *totals);
 
 /* ---- io.c: what the tree read and wrote ---- */
 /* Of all that was waited for, ever; only the difference of two has a meaning. 0, or -errno. */

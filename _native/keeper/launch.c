@@ -67,7 +67,7 @@ static void park(struct launch *launch)
     }
     /* Yama lets only an ancestor attach; EINVAL where there is no Yama. */
     SYS5(prctl, PR_SET_PTRACER, launch->request->tracer, 0, 0, 0);
-    attempt(launch, LR_STEP_PARK, event_send(&event, sockets, nsockets));
+    attempt(launch, LR_STEP_PARK, event_send(KEEPER_SOCKET, &event, sockets, nsockets));
     for (int i = 0; i < nsockets; i++)
         SYS1(close, sockets[i]);
     do
@@ -219,7 +219,7 @@ int launch_prepare(struct launch *launch, const struct lr_request *request, cons
     memset(launch, 0, sizeof *launch);
     launch->request = request;
     launch->nfds = nfds;
-    launch->directory = launch->cgroup = -1;
+    launch->directory = launch->cgroup = launch->listener = -1;
     launch->step = LR_STEP_BODY;
     for (int i = 0; i < nfds; i++)
         launch->fds[i] = fds[i];
@@ -228,6 +228,10 @@ int launch_prepare(struct launch *launch, const struct lr_request *request, cons
         launch->directory = fds[launch->first++];
     if (request->flags & LR_SPAWN_CGROUP)
         launch->cgroup = fds[launch->first++];
+    if (request->flags & LR_SPAWN_STAY) {
+        launch->listener = fds[launch->first];
+        launch->fds[launch->first++] = -1;
+    }
     if (request->nfds > LR_KEEPER_MAX_FDS || request->nrlimits > LR_KEEPER_MAX_RLIMITS
         || (int) request->nfds + launch->first != nfds)
         return launch->error = EINVAL, -EINVAL;

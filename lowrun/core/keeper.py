@@ -14,11 +14,13 @@ import signal
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from lowrun._native import ffi, lib
 from lowrun.core import kernel
 from lowrun.core.cgroup import end_cgroup
+from lowrun.core.door import Ends, KeptTree, ask_for_keeper
 from lowrun.core.fd import Closable, OwnedFd
 from lowrun.core.launch import Launch
 from lowrun.core.loop import Loop
@@ -73,6 +75,9 @@ class Listener(Protocol):
     def exited(self, status: int, at_ns: int) -> None:
         """The command itself was reaped (raw wait status)."""
 
+    def reaped(self, pid: int, status: int, at_ns: int) -> None:
+        """An orphan of its tree was reaped (raw wait status); with `tell_reaped` only."""
+
     def leftover(self) -> None:
         """After `exited`, when others of its tree are still there."""
 
@@ -91,22 +96,34 @@ class Keeper:
 
     `close()` ends whatever is left and waits until the keeper has gone.
     Raises OSError when it cannot be started.
+
+    A tree that was spawned with `stay` outlives its owner, if that is lost without a word: the keeper waits at the
+    listening socket `stay` for the next one, which calls `adopt`. `close()` and `leave()` end it as ever.
     """
 
     #: How long `close()` waits for the keeper, which kills and reaps first; seconds.
     CLOSE_TIMEOUT = 5.0
 
-    def __init__(self, loop: Loop, cgroup: OwnedFd | None = None) -> None:
-        path = os.fsencode(kernel.native_directory() / "lowrun-keeper")
-        out = ffi.new("int[2]")
-        self.pid = kernel.check(lib.lr_keeper_start(path, out, out + 1), "start of the keeper")
-        tell("keeper", "keeper started, pid %d%s", self.pid, "" if cgroup is None else ", with a cgroup of its own")
-        self._socket = OwnedFd(out[0])
-        self._pidfd = OwnedFd(out[1])
+    def __init__(self, loop: Loop, cgroup: OwnedFd | None = None, kept: tuple[KeptTree, Ends] | None = None) -> None:
+        #: What an adopted keeper said of its tree, with the descriptors that came along.
+        self.kept = kept
+        #: The listening socket of a tree that is to outlive us; its program's.
+        self.stay: OwnedFd | None = None
+        if kept is None:
+            path = os.fsencode(kernel.native_directory() / "lowrun-keeper")
+            out = ffi.new("int[2]")
+            self.pid = kernel.check(lib.lr_keeper_start(path, out, out + 1), "start of the keeper")
+            tell("keeper", "keeper started, pid %d%s", self.pid, "" if cgroup is None else ", with a cgroup of its own")
+            self._socket, self._pidfd = OwnedFd(out[0]), OwnedFd(out[1])
+        else:
+            tree, ends = kept
+            self.pid, self.stay = tree.keeper_pid, ends.listening
+            tell("keeper", "keeper %d adopted, with pid %d", self.pid, tree.pid)
+            self._socket, self._pidfd = ends.socket, ends.keeper
         self._cgroup = cgroup
         self._request = ffi.new("struct lr_request *")
         self._event = ffi.new("struct lr_event *")
-        self._fds = ffi.new("int[]", lib.LR_EVENT_SOCKETS)
+        self._fds = ffi.new("int[]", lib.LR_EVENT_MAX_FDS)
         self._listener: Listener | None = None
         self._program = ""
         self._last: tuple[Launch, Mapping[int, int], int] | None = None
@@ -114,6 +131,19 @@ class Keeper:
         self.companion: Closable | None = None
         self._source = loop.add_io(self._socket.fileno(), kernel.READ, self._receive)
         _keepers.add(self)
+
+    @classmethod
+    def adopt(cls, loop: Loop, path: Path, cgroup: OwnedFd | None = None) -> Keeper:
+        """Return the keeper that waits at the socket `path`, ours from now on; `listen` is to follow.
+
+        Its `stay` is the listening socket, the caller's. Raises FileNotFoundError and ConnectionError when there is
+        none, BusyError while it has an owner that lives, OSError.
+        """
+        return cls(loop, cgroup, ask_for_keeper(path))
+
+    def listen(self, listener: Listener) -> None:
+        """Tell `listener` what becomes of the tree of an adopted keeper, what it heard or missed before included."""
+        self._listener = listener
 
     @property
     def busy(self) -> bool:
@@ -129,29 +159,34 @@ class Keeper:
         park: bool = False,
         network: bool = False,
         count_io: bool = False,
+        tell_reaped: bool = False,
+        stay: OwnedFd | None = None,
     ) -> None:
         """Start `launch` with `fds` (its descriptor -> ours); `listener` is told the rest.
 
         The same `launch` and the same mapping `fds` (the object itself) once more
         mean the same descriptors, which the keeper still has.
         With `park` it waits before its exec until `go`, with `network`, too, in a network of its own.
-        With `count_io` its usage has `io`.
+        With `count_io` its usage has `io`; with `tell_reaped` the listener hears of every orphan's end.
+        With `stay`, a listening socket (door.py), the tree outlives us if we are lost.
         Raises BusyError while a tree is under way, OSError when the keeper is gone.
         """
         if self.busy:
             raise BusyError("the keeper has a tree under way")
         flags = (lib.LR_SPAWN_PARK if park or network else 0) | (lib.LR_SPAWN_IO if count_io else 0)
-        flags |= lib.LR_SPAWN_NETWORK if network else 0
+        flags |= (lib.LR_SPAWN_NETWORK if network else 0) | (lib.LR_SPAWN_REAPED if tell_reaped else 0)
+        flags |= lib.LR_SPAWN_STAY if stay is not None else 0
         last = self._last
-        if last is not None and last[0] is launch and last[1] is fds and last[2] == flags:
+        if last is not None and last[0] is launch and last[1] is fds and last[2] == flags and self.stay is stay:
             self._send(self._fill(lib.LR_REQUEST_SPAWN, flags=lib.LR_SPAWN_AGAIN), [])
         else:
-            self._send_launch(launch, fds, flags)
+            self._send_launch(launch, fds, flags, stay)
+        self.stay = stay
         self._last = (launch, fds, flags)
         self._program = launch.command.argv[0]
         self._listener = listener
 
-    def _send_launch(self, launch: Launch, fds: Mapping[int, int], flags: int) -> None:
+    def _send_launch(self, launch: Launch, fds: Mapping[int, int], flags: int, stay: OwnedFd | None) -> None:
         numbers = [launch.body.fileno()]
         with _working_directory() as here:
             if not here.closed:
@@ -160,6 +195,8 @@ class Keeper:
             if self._cgroup is not None:
                 flags |= lib.LR_SPAWN_CGROUP
                 numbers.append(self._cgroup.fileno())
+            if stay is not None:
+                numbers.append(stay.fileno())
             self._send(launch.request(list(fds), flags), [*numbers, *fds.values()])
 
     def signal(self, number: int) -> None:
@@ -169,6 +206,11 @@ class Keeper:
     def end(self) -> None:
         """Kill the tree with SIGKILL, again and again until nothing is left."""
         self._tell(lib.LR_REQUEST_END)
+
+    def forget(self) -> None:
+        """Take note of the end of a tree with `stay`: the keeper does not keep it for the next owner any more."""
+        self.stay = self._last = None
+        self._tell(lib.LR_REQUEST_FORGET)
 
     def _fill(self, kind: int, signo: int = 0, flags: int = 0) -> Any:
         request = self._request
@@ -220,6 +262,8 @@ class Keeper:
                 listener.ended(self._usage(event))
         elif kind == lib.LR_EVENT_STARTED:
             listener.started(event.pid, came[0], event.started_ns)
+        elif kind == lib.LR_EVENT_REAPED:
+            listener.reaped(event.pid, event.status, event.ended_ns)
         elif kind == lib.LR_EVENT_EXITED:
             try:
                 listener.exited(event.status, event.ended_ns)
@@ -278,6 +322,8 @@ class Keeper:
         self.wake()
         self._part()
         self._listener = None
+        if self.stay is not None:
+            self._tell(lib.LR_REQUEST_LEAVE)
         self._source.close()
         lib.lr_keeper_hang_up(self._socket.fileno())
         self._socket.close()

@@ -99,6 +99,8 @@ class Launch:
         self._place(command, body)
         self._limits(command, body)
         self._credentials(command, body)
+        #: Those of every time; each time others come to them.
+        self._flags: int = request.flags
         self.body, request.body_size = body.seal()
 
     def _signals(self, command: Command) -> None:
@@ -155,10 +157,7 @@ class Launch:
         if len(targets) > lib.LR_KEEPER_MAX_FDS or any(target < 0 or target > MAX_TARGET for target in targets):
             raise UsageError(f"at most {lib.LR_KEEPER_MAX_FDS} descriptors, with numbers from 0 to {MAX_TARGET}")
         request = self._request
-        every_time = (
-            lib.LR_SPAWN_PARK | lib.LR_SPAWN_NETWORK | lib.LR_SPAWN_IO | lib.LR_SPAWN_CGROUP | lib.LR_SPAWN_DIRECTORY
-        )
-        request.flags = request.flags & ~every_time | flags
+        request.flags = self._flags | flags
         request.group = os.getpgrp()
         request.nfds = len(targets)
         for index, target in enumerate(targets):

@@ -16,15 +16,20 @@ __all__ = [
 
 
 class ProcessStat(NamedTuple):
-    """Who a process is: `state` is a letter, `start` clock ticks since boot, which no other process of its pid has."""
+    """Some fields of /proc/PID/stat (proc_pid_stat(5))."""
 
+    name: str
+    #: One letter: Z is a zombie, X one that is being removed.
     state: str
     parent: int
-    start: int
-    threads: int
-    #: user and system time of the process and of the children that it has waited for; clock ticks.
+    #: User and system time of the process and of the children that it has waited for; clock ticks.
     cpu_ticks: int
+    threads: int
+    #: When it was started, in clock ticks since boot: no other process of its pid has that.
+    start: int
     resident_pages: int
+    #: Raw wait status of a zombie; 0 where we may not know.
+    exit_code: int
 
     @property
     def alive(self) -> bool:
@@ -33,10 +38,12 @@ class ProcessStat(NamedTuple):
 
 
 def process_stat(text: str) -> ProcessStat:
-    """Return what the text of /proc/PID/stat says (proc_pid_stat(5)); a name may hold blanks and parentheses."""
-    fields = text.rpartition(")")[2].split()
-    parent, start, threads, resident = (int(fields[number]) for number in (1, 19, 17, 21))
-    return ProcessStat(fields[0], parent, start, threads, sum(map(int, fields[11:15])), resident)
+    """Return what the text of /proc/PID/stat says. The name in it may hold anything, blanks and brackets too."""
+    before, _, after = text.rpartition(")")
+    fields = after.split()
+    cpu_ticks = sum(map(int, fields[11:15]))
+    parent, threads, start, pages, code = (int(fields[place]) for place in (1, 17, 19, 21, 49))
+    return ProcessStat(before.partition("(")[2], fields[0], parent, cpu_ticks, threads, start, pages, code)
 
 
 def unescape(field: str) -> str:

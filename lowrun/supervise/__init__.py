@@ -1,1 +1,93 @@
-"""A program kept running: a run times a policy. Policy is a pure table; what waits is one loop's."""
+"""A program kept running: a run times a policy. Policy is a pure table; what waits is one loop's.
+
+The names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lowrun.supervise.config import load
+    from lowrun.supervise.control import ask
+    from lowrun.supervise.environment import running_command, take_descriptors
+    from lowrun.supervise.journal import LOG_NAMES
+    from lowrun.supervise.options import SETTINGS, make_program
+    from lowrun.supervise.order import start_order
+    from lowrun.supervise.outputlog import output_names
+    from lowrun.supervise.policy import Phase
+    from lowrun.supervise.processes import ProcessId, figures_of_tree
+    from lowrun.supervise.program import Supervised
+    from lowrun.supervise.reading import Follower, tail
+    from lowrun.supervise.service import Service
+    from lowrun.supervise.settings import Limits, Program, Recording, Restart, StartLimit, check_name
+    from lowrun.supervise.state import ProgramState, StateDirectory
+    from lowrun.supervise.supervisor import Supervisor
+    from lowrun.supervise.truth import Truth
+
+__all__ = [
+    "output_names",
+    "tail",
+    "Follower",
+    "ProcessId",
+    "LOG_NAMES",
+    "Phase",
+    "figures_of_tree",
+    "ask",
+    "Truth",
+    "Supervisor",
+    "Supervised",
+    "ProgramState",
+    "StateDirectory",
+    "Service",
+    "SETTINGS",
+    "Limits",
+    "Program",
+    "Recording",
+    "Restart",
+    "StartLimit",
+    "check_name",
+    "load",
+    "make_program",
+    "running_command",
+    "start_order",
+    "take_descriptors",
+]
+
+#: Name -> module.
+_HOME = {
+    "output_names": "outputlog",
+    "tail": "reading",
+    "Follower": "reading",
+    "ProcessId": "processes",
+    "LOG_NAMES": "journal",
+    "Phase": "policy",
+    "figures_of_tree": "processes",
+    "ask": "control",
+    "Truth": "truth",
+    "Supervisor": "supervisor",
+    "Supervised": "program",
+    "ProgramState": "state",
+    "StateDirectory": "state",
+    "Service": "service",
+    "SETTINGS": "options",
+    "Limits": "settings",
+    "Program": "settings",
+    "Recording": "settings",
+    "Restart": "settings",
+    "StartLimit": "settings",
+    "check_name": "settings",
+    "load": "config",
+    "make_program": "options",
+    "running_command": "environment",
+    "start_order": "order",
+    "take_descriptors": "environment",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

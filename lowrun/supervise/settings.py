@@ -13,7 +13,7 @@ from typing import NamedTuple
 from lowrun.errors import UsageError
 from lowrun.values import Command
 
-__all__ = ["NAME_RULE", "Limits", "Program", "Restart", "StartLimit", "check_name"]
+__all__ = ["NAME_RULE", "Limits", "Program", "Recording", "Restart", "StartLimit", "check_name"]
 
 #: A name is a directory's: no slash, not hidden, no blanks.
 NAME_RULE = re.compile(r"[A-Za-z0-9_+@:,=%][A-Za-z0-9_+@:,=%.-]{0,127}")
@@ -68,14 +68,42 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Recording:
+    """What is recorded of each life, and kept of those that end in failure: the arguments of a run's recorders.
+
+    Of each artifact the last `last` seconds (None: all) and at most `last_size` bytes are kept, of the last `keep` such
+    lives.
+    """
+
+    calls: bool = False
+    output: bool = False
+    samples: bool = False
+    packets: bool = False
+    #: Of calls: the trace set, and whether the binary records are kept, too.
+    only: str | None = None
+    keep_binary: bool = False
+    #: Of samples: the seconds between two.
+    interval: float = 0.1
+    #: Of packets.
+    interfaces: tuple[str, ...] = ()
+    filter: str | None = None
+    ring_size: int | None = None
+    snaplen: int | None = None
+    last: float | None = None
+    last_size: int = 64 << 20
+    keep: int = 10
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """One supervised program.
 
     `pidfile`: it is a daemon that writes its main process's pid there. `ready` says how it tells that it serves:
     None, "notify", "fd=N", "pidfile", "tcp=HOST:PORT", "log=REGEX"; it and a pidfile may take `start_timeout`.
     `watchdog`: it has to send WATCHDOG=1 that often. `sockets` ("tcp:HOST:PORT", "unix:PATH", ...) are opened once and
-    handed to each life (LISTEN_FDS). `output` is "file", "syslog" or "pass". `on_lost` is what becomes of it when lowrun
-    is killed: "kill" or "keep". Hooks are argument lists.
+    handed to each life (LISTEN_FDS). `output` is "file", "syslog" or "pass". `on_lost` is what becomes of it when
+    lowrun is killed: "kill" or "keep". Hooks are argument lists. `attach` is the pid of a process that runs already
+    and is the first life, whosever child it is.
     """
 
     name: str
@@ -98,6 +126,8 @@ class Program:
     on_lost: str = "kill"
     limits: Limits = Limits()
     oom_score_adj: int | None = None
+    recording: Recording = Recording()
+    attach: int | None = None
     #: Names of programs: started before it, ...
     after: tuple[str, ...] = ()
     #: ... and ready before it; without them it is not started.

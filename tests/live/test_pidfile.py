@@ -13,44 +13,10 @@ import pytest
 
 import lowrun as lr
 from lowrun.core.inotify import Watched, watch_entry
-from lowrun.core.keepers import Keepers
-from lowrun.core.launch import Launch
 from lowrun.core.lineage import children_of, descends, hold, read_stat
 from lowrun.core.process import Process
 from lowrun.supervise.pidfile import NotOursError, PidFile, check
-
-
-class House:
-    """A loop, its keepers, and programs under way."""
-
-    def __init__(self) -> None:
-        self.loop = lr.Loop()
-        self.keepers = Keepers(self.loop)
-        self.processes: list[Process] = []
-
-    def start(self, *argv: str, seen: Told | None = None) -> Process:
-        launch = Launch(lr.Command(argv))
-        process = Process(self.loop, self.keepers, launch, {2: 2}, on_end=lambda _: None, linger=None)
-        self.processes.append(process)
-        if seen is not None:
-            seen.process = process
-        self.wait(lambda: process.pid is not None)
-        launch.close()
-        return process
-
-    def wait(self, condition: Callable[[], object], seconds: float = 20) -> None:
-        """Dispatch until `condition` holds; the timer wakes for what is no event of the loop's."""
-        ticks: list[None] = []
-        with self.loop.add_timer(0.01, lambda: ticks.append(None), every=0.01):
-            while not condition():
-                self.loop.dispatch(-1)
-                assert len(ticks) < seconds * 100, "it did not come"
-
-    def close(self) -> None:
-        for process in self.processes:
-            process.close()
-        self.keepers.close()
-        self.loop.close()
+from tests.trees import House
 
 
 @pytest.fixture
@@ -108,7 +74,7 @@ def test_is_awaited(house: House, told: Callable[..., Told], tmp_path: Path, scr
     if "mkdir" not in script:
         path.parent.mkdir(parents=True, exist_ok=True)
     seen = told(path)
-    process = house.start("sh", "-c", script, str(path), seen=seen)
+    process = seen.process = house.spawn("sh", "-c", script, str(path))
     house.wait(lambda: seen.pids)
     assert seen.pids == [process.pid]
     assert seen.troubles == []

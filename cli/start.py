@@ -1,0 +1,120 @@
+"""The verb `start`: programs kept running, in the background or (-D) here.
+
+`start` comes back when all run: are ready where --ready or a pidfile tells that, else have lived for a second. What fails
+before that is told with its last lines of output.
+"""
+
+from __future__ import annotations
+
+import signal
+
+from lowrun import Loop, SignalInfo, Timer, supervise
+from lowrun.cli.background import Tell, Word, in_background
+from lowrun.cli.console import complain
+from lowrun.cli.start_options import StartRequest
+
+__all__ = ["run"]
+
+EXIT_FAILED_TO_START = 1
+#: A life that has lasted so long has not failed at its start; seconds.
+FIRST = 1.0
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
+
+
+def run(request: StartRequest) -> int:
+    """Start what was asked for; return the exit code."""
+    for hint in request.hints:
+        complain(hint)
+    if request.foreground:
+        return _supervise(request, _say)
+    word = in_background(lambda tell: _supervise(request, tell))
+    _say(word)
+    return word.code
+
+
+def _say(word: Word) -> None:
+    for line in word.text.splitlines():
+        complain(line)
+
+
+def _supervise(request: StartRequest, tell: Tell) -> int:
+    limits = supervise.take_descriptors()
+    del limits
+    with supervise.StateDirectory.open(create=True) as directory, Loop() as loop:
+        start = _Start(loop, tell)
+        with supervise.Service(loop, request.programs, directory, on_change=start.changed) as service:
+            start.service = service
+            with loop.add_signals({*ENDING, signal.SIGHUP}, lambda info: _signalled(service, request, info)):
+                service.start()
+                while not service.ended:
+                    loop.dispatch(-1)
+            start.end()
+            return service.exit_code
+
+
+def _signalled(service: supervise.Service, request: StartRequest, info: SignalInfo) -> None:
+    if int(info) == signal.SIGHUP and not request.foreground:
+        service.reload()
+    else:
+        service.stop()
+
+
+class _Start:
+    """How the start of all programs goes, until it can be told."""
+
+    def __init__(self, loop: Loop, tell: Tell) -> None:
+        self.service: supervise.Service | None = None
+        self._loop, self._tell = loop, tell
+        self._timers: dict[str, Timer] = {}
+        self._settled: set[str] = set()
+        self._failures: list[str] = []
+        self._told = False
+
+    def changed(self, program: supervise.Supervised) -> None:
+        """A program has changed."""
+        if self._told or program.name in self._settled:
+            return
+        phase = program.phase
+        if phase is supervise.Phase.RUNNING:
+            if program.program.ready is not None or program.program.pidfile is not None:
+                self._settle(program.name)
+            elif program.name not in self._timers:
+                self._timers[program.name] = self._loop.add_timer(FIRST, lambda: self._settle(program.name))
+        elif phase in (supervise.Phase.WAITING, supervise.Phase.DONE):
+            self._fail(program)
+
+    def _fail(self, program: supervise.Supervised) -> None:
+        last = program.last
+        ended_well = program.phase is supervise.Phase.DONE and program.state.exit_code == 0
+        if last is not None and not ended_well:
+            what = last.reason or (str(last.status) if last.status is not None else "it ended; its status is not known")
+            self._failures.append(f"{program.name}: {what}")
+            assert self.service is not None
+            self._failures += [f"  {line}" for line in self.service.last_output(program.name)]
+            if program.phase is supervise.Phase.WAITING:
+                self._failures.append(
+                    f"{program.name}: respawned in {program.state.delay:g} s; lowrun stop {program.name}"
+                )
+        self._settle(program.name)
+
+    def _settle(self, name: str) -> None:
+        self._settled.add(name)
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.close()
+        assert self.service is not None
+        if self._settled >= self.service.supervisor.programs.keys():
+            self._finish()
+
+    def _finish(self) -> None:
+        if not self._told:
+            self._told = True
+            assert self.service is not None
+            gave_up = self.service.supervisor.ended and self.service.exit_code != 0
+            self._tell(Word(EXIT_FAILED_TO_START if gave_up else 0, "\n".join(self._failures)))
+
+    def end(self) -> None:
+        """All is over: tell what was not told yet."""
+        for timer in self._timers.values():
+            timer.close()
+        self._finish()

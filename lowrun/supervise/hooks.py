@@ -1,0 +1,49 @@
+"""A command at a moment of a program's life: before it starts, when it is up, when it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from lowrun.core.keepers import Keepers
+from lowrun.core.launch import Launch, failed_exec_status
+from lowrun.core.loop import Loop
+from lowrun.core.process import Process, open_standard_fds
+from lowrun.values import CODE_SIGNAL_BASE, Command, ExitStatus
+
+__all__ = ["Hook"]
+
+LOST = ExitStatus(CODE_SIGNAL_BASE + 9, None, "its keeper was killed")
+
+
+class Hook:
+    """`argv` in the environment, directory and with the rights of `like`, and with `facts` in its environment.
+
+    `on_over(status)` once, when nothing of it is left. Close it to end it before. Raises OSError without a keeper.
+    """
+
+    def __init__(
+        self,
+        argv: tuple[str, ...],
+        like: Command,
+        facts: Mapping[str, str],
+        loop: Loop,
+        keepers: Keepers,
+        on_over: Callable[[ExitStatus], object],
+    ) -> None:
+        import os
+
+        env = os.environ if like.env is None else like.env
+        self._launch = Launch(replace(like, argv=argv, env={**env, **facts}, group="session"))
+        self._on_over = on_over
+        self._process = Process(loop, keepers, self._launch, open_standard_fds(), on_end=self._end)
+
+    def _end(self, process: Process) -> None:
+        self._launch.close()
+        status = failed_exec_status(process.error) if process.error is not None else process.status
+        self._on_over(LOST if status is None else status)
+
+    def close(self) -> None:
+        """End it at once; nobody is told."""
+        self._process.close()
+        self._launch.close()

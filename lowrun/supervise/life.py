@@ -1,0 +1,321 @@
+"""One life of a program: from its spawn until nothing of its tree is left.
+
+    spawn -> executed -> [its starter exits, a main process is found or named] -> ready -> its end -> over
+
+What all lives of a program share (the request, sockets, the pipe of its output) is `Resources`. The keeper tells of
+every end; nothing is waited for here. Events go up by callbacks: executed, main, exit, ready, late, over; `over` is the
+last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from lowrun.core.fd import Closable, OwnedFd
+from lowrun.core.keeper import Keeper
+from lowrun.core.keepers import Keepers
+from lowrun.core.launch import Launch, failed_exec_status
+from lowrun.core.lineage import Held
+from lowrun.core.loop import Loop, Timer
+from lowrun.core.process import Process
+from lowrun.errors import GoneError, LowrunError
+from lowrun.supervise.mainprocess import MainProcess
+from lowrun.supervise.outputlog import Output
+from lowrun.supervise.pidfile import PidFile, check
+from lowrun.supervise.record import Record
+from lowrun.supervise.settings import Program
+from lowrun.values import ExitStatus
+
+__all__ = ["Kept", "Life", "Over", "Resources"]
+
+#: What is left of a program that has failed gets its stop signal, and SIGKILL this much later at most; seconds.
+CLEAR_AFTER = 2.0
+
+
+class Over(NamedTuple):
+    """How a life ended."""
+
+    #: Of its main process; None when none was executed.
+    pid: int | None
+    #: None: it is not known.
+    status: ExitStatus | None
+    #: When the main process ended, on CLOCK_MONOTONIC; seconds.
+    at: float
+    #: What a status alone does not tell; "".
+    reason: str
+
+
+class Kept(NamedTuple):
+    """A life that outlived its lowrun."""
+
+    #: An adopted one, which has its tree.
+    keeper: Keeper
+    #: What was written down of it last.
+    record: Record | None
+
+
+class Resources:
+    """What all lives of one program share; closed with its supervision.
+
+    With `stay`, a listening socket (core/door.py), a life outlives a lowrun that is killed; `kept` is one that has.
+    """
+
+    def __init__(
+        self,
+        launch: Launch,
+        fds: Mapping[int, int],
+        output: Output,
+        owned: tuple[Closable, ...] = (),
+        *,
+        stay: OwnedFd | None = None,
+        kept: Kept | None = None,
+    ) -> None:
+        self.launch = launch
+        self.output = output
+        self.stay, self.kept = stay, kept
+        #: The program's descriptor -> ours.
+        self.fds = fds
+        self._owned = owned
+
+    def close(self) -> None:
+        """Close the request and all that was given along."""
+        self.launch.close()
+        self.output.close()
+        for owned in self._owned:
+            owned.close()
+
+
+class Life:
+    """One life. `pid` is the main process, None before it is known and after its end."""
+
+    def __init__(
+        self,
+        program: Program,
+        loop: Loop,
+        keepers: Keepers,
+        resources: Resources,
+        *,
+        on_executed: Callable[[int], object],
+        on_main: Callable[[int], object],
+        on_exit: Callable[[int, ExitStatus | None], object],
+        on_ready: Callable[[], object],
+        on_late: Callable[[str], object],
+        on_over: Callable[[Over], object],
+    ) -> None:
+        self.ready = False
+        self._program, self._loop = program, loop
+        self._on_executed, self._on_main, self._on_exit = on_executed, on_main, on_exit
+        self._on_ready, self._on_late, self._on_over = on_ready, on_late, on_over
+        self._pidfile: PidFile | None = None
+        self._timer: Timer | None = None
+        self._over: Over | None = None
+        self._last_pid: int | None = None
+        self._unannounced: int | None = None
+        self._ending = False
+        kept, resources.kept = resources.kept, None
+        if program.pidfile is not None:
+            self._pidfile = PidFile(loop, program.pidfile, on_pid=self._named, on_trouble=self._troubled)
+        try:
+            self._process = self._spawn(keepers, resources) if kept is None else self._adopt(keepers, kept.keeper)
+        except BaseException:
+            self._close_pidfile()
+            raise
+        self._process.when_exited(self._exited)
+        self._main = MainProcess(
+            self._process.keeper_pid,
+            awaits_name=self._pidfile is not None,
+            watch=self._watch,
+            on_main=self._found,
+            on_over=self._is_over,
+        )
+        if kept is not None:
+            self._resume(kept)
+        if not self._serves_at_once and not self.ready:
+            self._timer = loop.add_timer(program.start_timeout, self._late)
+
+    def _spawn(self, keepers: Keepers, resources: Resources) -> Process:
+        return Process(
+            self._loop,
+            keepers,
+            resources.launch,
+            resources.fds,
+            on_start=self._started,
+            on_reaped=self._reaped,
+            on_end=self._ended,
+            linger=None,
+            stay=resources.stay,
+        )
+
+    def _adopt(self, keepers: Keepers, keeper: Keeper) -> Process:
+        return Process.adopted(self._loop, keepers, keeper, on_reaped=self._reaped, on_end=self._ended, linger=None)
+
+    def _resume(self, kept: Kept) -> None:
+        """Go on where the lowrun that is gone was: what has ended since is told by the keeper, from the loop."""
+        process = self._process
+        assert process.pid is not None
+        self._last_pid = process.pid
+        self._main.started(process.pid, process)
+        self._on_executed(process.pid)
+        main = None if kept.record is None else kept.record.main
+        if main is not None and main.pid != process.pid:
+            with contextlib.suppress(LowrunError):
+                held = check(main.pid, process.keeper_pid)
+                if held.start == main.start:
+                    self._main.named(held)
+                else:
+                    held.close()
+        if self._serves_at_once or main is not None:
+            self._serves()
+
+    # -- what can be asked
+
+    @property
+    def pid(self) -> int | None:
+        """The main process; None before it is known and after its end."""
+        return self._main.pid
+
+    @property
+    def start(self) -> int | None:
+        """When the main process started, in clock ticks since boot; None when it is the command."""
+        return self._main.start
+
+    @property
+    def keeper_pid(self) -> int:
+        """The parent of its tree."""
+        return self._process.keeper_pid
+
+    def send_signal(self, number: int) -> bool:
+        """Send a signal to the main process; False when there is none."""
+        try:
+            self._main.send_signal(number)
+        except GoneError:
+            return False
+        return True
+
+    def end(self, number: int) -> None:
+        """Send the signal `number` to its whole tree, and let what is stopped go on to act on it."""
+        self._ending = True
+        self._process.signal_tree(number)
+        self._process.signal_tree(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """SIGKILL to its whole tree, until nothing is left."""
+        self._process.kill()
+
+    # -- what happens
+
+    @property
+    def _serves_at_once(self) -> bool:
+        return self._program.ready is None and self._pidfile is None
+
+    def _started(self, process: Process) -> None:
+        assert process.pid is not None
+        self._last_pid = process.pid
+        self._main.started(process.pid, process)
+        self._on_executed(process.pid)
+        if self._serves_at_once:
+            self._serves()
+
+    def _exited(self, status: ExitStatus) -> None:
+        if self._process.pid is None:
+            return
+        self._tell_exit(self._process.pid, status)
+        self._announce()
+        if self._pidfile is not None and self.pid is not None:
+            self._serves()
+
+    def _reaped(self, pid: int, status: ExitStatus) -> None:
+        if pid == self.pid:
+            self._tell_exit(pid, status)
+
+    def _tell_exit(self, pid: int, status: ExitStatus) -> None:
+        self._last_pid = pid
+        self._on_exit(pid, status)
+        self._main.exited(pid, status)
+
+    def _named(self, pid: int) -> bool:
+        """The pidfile has this pid: believed when it is one of the tree."""
+        try:
+            held = check(pid, self._process.keeper_pid)
+        except LowrunError as error:
+            self._troubled(f"pidfile {self._program.pidfile}: {error}")
+            return False
+        self._main.named(held)
+        if not self._process.alive or pid == self._process.pid:
+            self._serves()
+        return True
+
+    def _troubled(self, text: str) -> None:
+        self._trouble = text
+
+    _trouble = ""
+
+    def _found(self, pid: int) -> None:
+        self._last_pid = self._unannounced = pid
+        self._announce()
+
+    def _announce(self) -> None:
+        """Tell of a main process that is not the command; of one that is named before the starter exits, after that."""
+        if self._unannounced is not None and not self._process.alive:
+            pid, self._unannounced = self._unannounced, None
+            self._on_main(pid)
+
+    def _watch(self, held: Held, on_exit: Callable[[ExitStatus], object]) -> Closable:
+        from lowrun.core.watch import Watch
+
+        return Watch(self._loop, held.pid, held.start, on_exit)
+
+    def _serves(self) -> None:
+        if not self.ready and self._over is None:
+            self.ready = True
+            self._cancel_timer()
+            self._on_ready()
+
+    def _late(self) -> None:
+        self._cancel_timer()
+        seconds = self._program.start_timeout
+        what = f"it was not ready within {seconds:g} s"
+        if self._pidfile is not None:
+            what = f"no pid of it in {self._program.pidfile} within {seconds:g} s"
+        self._on_late(f"{what} ({self._trouble})" if self._trouble else what)
+
+    def _is_over(self, status: ExitStatus | None) -> None:
+        """Its main process has ended: what is left of its tree has to go, too."""
+        self._cancel_timer()
+        self._over = Over(self._last_pid, status, time.monotonic(), "")
+        if self._process.status is not None and not self._ending:
+            self._process.terminate(min(CLEAR_AFTER, self._program.stop_timeout))
+
+    def _ended(self, process: Process) -> None:
+        self._main.ended()
+        self._cancel_timer()
+        if process.error is not None:
+            status, now = failed_exec_status(process.error), time.monotonic()
+            self._on_over(Over(None, status, now, f"{process.error}"))
+        elif process.keeper_lost:
+            self._on_over(Over(self._last_pid, None, time.monotonic(), "its keeper was killed"))
+        else:
+            self._on_over(self._over or Over(self._last_pid, process.status, time.monotonic(), ""))
+
+    # -- its end
+
+    def _cancel_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.close()
+
+    def _close_pidfile(self) -> None:
+        pidfile, self._pidfile = self._pidfile, None
+        if pidfile is not None:
+            pidfile.close()
+
+    def close(self) -> None:
+        """End it at once, if it is not over; nothing is told any more."""
+        self._cancel_timer()
+        self._close_pidfile()
+        self._main.close()
+        self._process.close()

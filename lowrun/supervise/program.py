@@ -1,0 +1,329 @@
+"""One program kept running: lives, one after the other, as the policy says.
+
+    policy --SPAWN--> [pre hook] -> Life -> over -> [on-exit hook] --ENDED_WELL, FAILED, BROKEN--> policy
+              ^                                                          |
+              +---- DELAY_OVER (a timerfd) <---------- ARM_DELAY --------+
+
+Every change is told upwards by `on_change(program)`; nothing here knows of files, sockets or the command line. Who asks
+for a stop or a restart is told when it is done.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from lowrun.core.keepers import Keepers
+from lowrun.core.loop import Loop, Timer
+from lowrun.supervise.hooks import Hook
+from lowrun.supervise.journal import Journal
+from lowrun.supervise.life import Kept, Life, Over, Resources
+from lowrun.supervise.policy import Action, Aim, Event, Phase, State, step
+from lowrun.supervise.record import Moment
+from lowrun.supervise.settings import Program
+from lowrun.supervise.state import now
+from lowrun.values import CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, ExitStatus
+
+__all__ = ["LastExit", "Supervised"]
+
+FINAL = frozenset({CODE_NOT_EXECUTABLE, CODE_NOT_FOUND})
+#: Deaths by these are a normal end when lowrun has sent them.
+DELIBERATE = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+ALIVE = frozenset({Phase.STARTING, Phase.RUNNING, Phase.STOPPING})
+
+
+class LastExit(NamedTuple):
+    """How the life before ended."""
+
+    pid: int | None
+    #: None: it is not known.
+    status: ExitStatus | None
+    #: Seconds since the epoch.
+    at: float
+    #: Why it could not be executed, or was given up; "".
+    reason: str
+
+
+class Supervised:
+    """One program under supervision; `start` begins. `on_change` after every change, `on_finish` at its end."""
+
+    def __init__(
+        self,
+        program: Program,
+        loop: Loop,
+        keepers: Keepers,
+        resources: Resources,
+        journal: Journal,
+        *,
+        on_change: Callable[[Supervised], object],
+        on_finish: Callable[[Supervised], object],
+    ) -> None:
+        self.program = program
+        self.journal = journal
+        self.state = State()
+        self.life: Life | None = None
+        self.last: LastExit | None = None
+        self.resources = resources
+        self._loop, self._keepers = loop, keepers
+        self._on_change, self._on_finish = on_change, on_finish
+        self._timer: Timer | None = None
+        self._hook: Hook | None = None
+        self._ended_at = 0.0
+        self._stop_timeout = program.stop_timeout
+        #: When the present life, or the last one, was executed.
+        self.began: Moment | None = None
+        #: The life that is about to go on.
+        self._resumed: Kept | None = None
+        #: Signals that this life got through lowrun.
+        self._sent: set[int] = set()
+        self._when_stopped: list[Callable[[], object]] = []
+        self._when_restarted: list[Callable[[], object]] = []
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.program.name
+
+    @property
+    def phase(self) -> Phase:
+        """Where it is."""
+        return self.state.phase
+
+    @property
+    def pid(self) -> int | None:
+        """The pid of its main process, None without one."""
+        return None if self.life is None else self.life.pid
+
+    # -- what can be asked
+
+    def start(self) -> None:
+        """Begin its first life, or a new one after its end."""
+        self._happened(Event.START)
+
+    def stop(self, done: Callable[[], object] | None = None, timeout: float | None = None) -> None:
+        """End it, its whole tree; `done()` when nothing is left. SIGKILL after `timeout` seconds (None: its own)."""
+        self._stop_timeout = self.program.stop_timeout if timeout is None else timeout
+        if self.phase in (Phase.IDLE, Phase.DONE):
+            if done is not None:
+                done()
+            return
+        if done is not None:
+            self._when_stopped.append(done)
+        self._happened(Event.STOP)
+
+    def restart(self, done: Callable[[], object] | None = None) -> None:
+        """End it and start it anew; `done()` when the new life is ready, or has failed to become so."""
+        if done is not None:
+            self._when_restarted.append(done)
+        self._happened(Event.START if self.phase in (Phase.IDLE, Phase.DONE) else Event.RESTART)
+
+    def reload(self) -> bool:
+        """Send the reload signal to its main process; False without one."""
+        number = self.program.reload_signal
+        if self.life is None or self.phase is Phase.STOPPING or not self.life.send_signal(number):
+            return False
+        self._sent.add(number)
+        self.journal.say(f"reload: {signal.Signals(number).name} to pid {self.life.pid}")
+        return True
+
+    def hurry(self) -> None:
+        """Kill what is being stopped."""
+        self._happened(Event.STUBBORN)
+
+    # -- policy
+
+    def _happened(self, event: Event, at: float | None = None) -> None:
+        before = self.state
+        moment = time.monotonic() if at is None else at
+        self.state, actions = step(self.program.restart, before, event, moment)
+        for action in actions:
+            ACTIONS[action](self)
+        if self.state != before or actions:
+            self._on_change(self)
+        if self.phase is Phase.RUNNING and before.phase is not Phase.RUNNING:
+            self._call(self._when_restarted)
+        if self.phase is Phase.DONE and before.phase is not Phase.DONE:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._call(self._when_stopped)
+        self._call(self._when_restarted)
+        self._on_finish(self)
+
+    @staticmethod
+    def _call(callbacks: list[Callable[[], object]]) -> None:
+        waiting, callbacks[:] = list(callbacks), []
+        for callback in waiting:
+            callback()
+
+    def _arm(self, after: float, event: Event) -> None:
+        self._disarm()
+        self._timer = self._loop.add_timer(max(0.0, after), lambda: self._fire(event))
+
+    def _fire(self, event: Event) -> None:
+        self._disarm()
+        self._happened(event)
+
+    def _disarm(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.close()
+
+    def _arm_delay(self) -> None:
+        self._arm(self._ended_at + self.state.delay - time.monotonic(), Event.DELAY_OVER)
+
+    # -- a life
+
+    def _spawn(self) -> None:
+        self._disarm()
+        self._sent.clear()
+        if self.program.pre is None:
+            self._begin_life()
+        else:
+            self._run_hook(self.program.pre, self._pre_over)
+
+    def _pre_over(self, status: ExitStatus) -> None:
+        if self.phase is Phase.STOPPING:
+            self._over(Over(None, None, time.monotonic(), ""))
+        elif status.code == 0:
+            self._begin_life()
+        else:
+            self._over(Over(None, status, time.monotonic(), f"its pre hook: {status}"))
+
+    def _begin_life(self) -> None:
+        kept = self.resources.kept
+        if kept is None:
+            self.resources.output.begin_life()
+        elif kept.record is not None:
+            self.state = replace(self.state, respawns=kept.record.respawns, restarts=kept.record.restarts)
+        self._resumed = kept
+        self.life = Life(
+            self.program,
+            self._loop,
+            self._keepers,
+            self.resources,
+            on_executed=self._executed,
+            on_main=self._traced,
+            on_exit=self._exited,
+            on_ready=lambda: self._happened(Event.READY),
+            on_late=self._late,
+            on_over=self._over,
+        )
+
+    def _executed(self, pid: int) -> None:
+        kept, self._resumed = self._resumed, None
+        self.began = now() if kept is None or kept.record is None else kept.record.began
+        if kept is not None:
+            self.journal.say(f"{self.name} has outlived its supervisor, pid {pid}")
+        elif self.state.restarts:
+            self.journal.restarted(self.state.restarts, self.program.restart.limit, pid)
+        else:
+            self.journal.program_started(pid)
+        self._on_change(self)
+
+    def _traced(self, pid: int) -> None:
+        """A daemon's main process is known."""
+        self.journal.traced(pid)
+        self._on_change(self)
+
+    def _exited(self, pid: int, status: ExitStatus | None) -> None:
+        """A main process, or what started it, has ended."""
+        if status is None:
+            self.journal.say(f"proc {pid} has ended; its status is not known")
+        elif status.signal is None:
+            self.journal.exited(pid, status.code)
+        else:
+            self.journal.killed(pid, status.signal)
+
+    def _late(self, reason: str) -> None:
+        self.journal.say(reason)
+        self._happened(Event.LATE)
+
+    def _terminate(self) -> None:
+        number = signal.SIGABRT if self.state.aim is Aim.FAIL and self._was_ready else self.program.stop_signal
+        self._sent.add(number)
+        if self.life is None:
+            return  # its pre hook is under way
+        if self.life.pid is not None:
+            self.journal.told_to_stop(self.life.pid)
+        self.life.end(number)
+        self._arm(self._stop_timeout, Event.STUBBORN)
+
+    @property
+    def _was_ready(self) -> bool:
+        return self.life is not None and self.life.ready
+
+    def _kill(self) -> None:
+        if self.life is not None:
+            self.journal.say("it has not ended in time: SIGKILL")
+            self.life.kill()
+
+    def _over(self, over: Over) -> None:
+        """Nothing of the life is left."""
+        self._disarm()
+        life, self.life = self.life, None
+        if life is not None:
+            life.close()
+        self.resources.output.drain()
+        self._ended_at = over.at
+        self.last = LastExit(over.pid, over.status, time.time(), over.reason)
+        if over.reason:
+            self.journal.say(over.reason)
+        if self.program.on_exit is not None:
+            self._run_hook(self.program.on_exit, lambda _status: self._happened(self._meaning(over), over.at))
+        else:
+            self._happened(self._meaning(over), over.at)
+
+    def _meaning(self, over: Over) -> Event:
+        restart, status = self.program.restart, over.status
+        if status is None:
+            return Event.FAILED
+        if status.signal is not None:
+            deliberate = status.signal in self._sent & DELIBERATE
+            return Event.ENDED_WELL if deliberate or status.code in restart.success else Event.FAILED
+        if status.code in restart.success:
+            return Event.ENDED_WELL
+        return Event.BROKEN if status.code in FINAL | restart.prevent else Event.FAILED
+
+    # -- hooks
+
+    def _run_hook(self, argv: tuple[str, ...], done: Callable[[ExitStatus], object]) -> None:
+        def over(status: ExitStatus) -> None:
+            self._hook = None
+            if status.code != 0:
+                self.journal.say(f"hook {argv[0]}: {status}")
+            done(status)
+
+        self._hook = Hook(argv, self.program.command, self._facts(), self._loop, self._keepers, over)
+
+    def _facts(self) -> Mapping[str, str]:
+        """What a hook is told, in its environment."""
+        facts = {"LOWRUN_NAME": self.name, "LOWRUN_RESTARTS": str(self.state.restarts)}
+        last = self.last
+        if last is not None:
+            facts["LOWRUN_PID"] = str(last.pid or "")
+            if last.status is not None:
+                facts["LOWRUN_EXIT_CODE"] = str(last.status.code)
+                facts["LOWRUN_EXIT_SIGNAL"] = str(last.status.signal or "")
+        return facts
+
+    def close(self) -> None:
+        """End it at once; nobody is told."""
+        self._disarm()
+        for part in (self._hook, self.life):
+            if part is not None:
+                part.close()
+        self._hook = self.life = None
+
+
+ACTIONS: dict[Action, Callable[[Supervised], None]] = {
+    Action.CANCEL_DELAY: Supervised._disarm,
+    Action.SPAWN: Supervised._spawn,
+    Action.TERMINATE: Supervised._terminate,
+    Action.KILL: Supervised._kill,
+    Action.ARM_DELAY: Supervised._arm_delay,
+    Action.FINISH: Supervised._disarm,
+}

@@ -1,0 +1,255 @@
+"""Supervision with a place on disk: locks, records, logs, and the words of `lowrun stop` and its like.
+
+Each program's lock is held as long as the supervisor lives; its record is written after changes, once for all that
+happens at one turn of the loop: a reader compares it with /proc (truth.py), so a moment's delay makes it no lie.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from signal import Signals
+
+from lowrun.core.door import open_door
+from lowrun.core.fd import OwnedFd
+from lowrun.core.keepers import Keepers
+from lowrun.core.launch import Launch
+from lowrun.core.loop import Loop
+from lowrun.errors import GoneError, UsageError
+from lowrun.supervise.control import ControlServer, Message, Reply
+from lowrun.supervise.journal import Journal, Syslog
+from lowrun.supervise.life import Kept, Resources
+from lowrun.supervise.outputlog import open_output
+from lowrun.supervise.policy import Phase
+from lowrun.supervise.processes import ProcessId
+from lowrun.supervise.program import Supervised
+from lowrun.supervise.record import LastExit, Record
+from lowrun.supervise.settings import Program
+from lowrun.supervise.state import ProgramState, StateDirectory
+from lowrun.supervise.supervisor import Supervisor
+
+__all__ = ["Service"]
+
+#: The socket in a program's state at which a keeper waits that has outlived its lowrun.
+DOOR = "keeper"
+#: What `wait` can wait for.
+REACHED: dict[str, Callable[[Supervised], bool]] = {
+    "running": lambda program: program.pid is not None and program.phase is not Phase.STOPPING,
+    "ready": lambda program: program.phase is Phase.RUNNING,
+    "stopped": lambda program: program.phase is Phase.DONE,
+}
+
+
+class Service:
+    """Keeps `programs` running; their state is in `directory`, which stays the caller's.
+
+    `start` begins; `on_change(supervised)` comes after each change, `on_end(service)` when all have come to their end.
+    Close it in the end (a context manager). Raises BusyError: one of them is supervised already; UsageError,
+    DeniedError, OSError.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        programs: Sequence[Program],
+        directory: StateDirectory,
+        *,
+        on_change: Callable[[Supervised], object] = lambda _program: None,
+        on_end: Callable[[Service], object] = lambda _service: None,
+    ) -> None:
+        self._loop, self._on_change = loop, on_change
+        self._me = ProcessId.of(os.getpid())
+        self._syslog = Syslog()
+        self._states: dict[str, ProgramState] = {}
+        self._journals: dict[str, Journal] = {}
+        self._dirty: dict[str, Supervised] = {}
+        self._waiting: list[tuple[Supervised, str, Reply]] = []
+        self._is_stopping = False
+        with ExitStack() as stack:
+            stack.callback(self._syslog.close)
+            for program in programs:
+                self._take(program, directory, stack)
+            control = ControlServer(loop)
+            stack.callback(control.close)
+            self.supervisor = stack.enter_context(
+                Supervisor(loop, programs, self, on_change=self._changed, on_end=lambda _supervisor: on_end(self))
+            )
+            for name, state in self._states.items():
+                control.serve(state, self._asked)
+                self._journals[name].started(os.getpid())
+            self._stack = stack.pop_all()
+
+    def _take(self, program: Program, directory: StateDirectory, stack: ExitStack) -> None:
+        state = stack.enter_context(directory.program(program.name))
+        stack.enter_context(state.lock())
+        self._states[program.name] = state
+        self._journals[program.name] = Journal(state, self._syslog)
+
+    # -- Place
+
+    def journal(self, program: Program) -> Journal:
+        """See Place."""
+        return self._journals[program.name]
+
+    def resources(self, program: Program, keepers: Keepers) -> Resources:
+        """See Place."""
+        journal = self._journals[program.name]
+        output = open_output(self._loop, self._states[program.name], program, self._syslog, journal.say)
+        null = OwnedFd(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        launch, fds = Launch(replace(program.command, group="session")), {0: null.fileno(), **output.fds}
+        kept = self._find_kept(program.name, keepers)
+        stay = kept.keeper.stay if kept is not None else None
+        if program.on_lost == "keep" and stay is None:
+            stay = open_door(self._door(program.name))
+        return Resources(launch, fds, output, (null,), stay=stay, kept=kept)
+
+    def _door(self, name: str) -> Path:
+        return Path(self._states[name].path, DOOR)
+
+    def _find_kept(self, name: str, keepers: Keepers) -> Kept | None:
+        """Return the life that has outlived the last supervisor of `name`, if one has."""
+        try:
+            keeper = keepers.adopt(self._door(name))
+        except (FileNotFoundError, ConnectionError):
+            return None
+        return Kept(keeper, self._states[name].read())
+
+    # -- records
+
+    def _changed(self, supervised: Supervised) -> None:
+        if not self._dirty:
+            self._loop.call_soon(self._write_records)
+        self._dirty[supervised.name] = supervised
+        self._tell_waiting()
+        self._on_change(supervised)
+
+    def _write_records(self) -> None:
+        dirty, self._dirty = self._dirty, {}
+        for name, supervised in dirty.items():
+            try:
+                self._states[name].write(self._record(supervised))
+            except OSError as error:
+                supervised.journal.say(f"its state cannot be written: {error.strerror}")
+
+    def _record(self, supervised: Supervised) -> Record:
+        life, state, program, last = supervised.life, supervised.state, supervised.program, supervised.last
+        ended = None
+        if last is not None and last.status is not None:
+            ended = LastExit(last.status.code, last.status.signal, last.at)
+        return Record(
+            phase=state.phase.value,
+            supervisor=self._me,
+            keeper=None if life is None else ProcessId.of(life.keeper_pid),
+            main=None if life is None or life.pid is None else ProcessId.of(life.pid),
+            kind="plain" if program.pidfile is None else "daemon",
+            command=program.command.argv,
+            began=supervised.began,
+            ready=state.phase is Phase.RUNNING,
+            restarts=state.restarts,
+            respawns=state.respawns,
+            respawn_limit=program.restart.limit,
+            last_exit=ended,
+            on_lost=program.on_lost,
+            reason=state.reason,
+            exit_code=state.exit_code,
+        )
+
+    # -- requests
+
+    def _asked(self, request: Message, reply: Reply) -> None:
+        supervised = self.supervisor.programs[request["name"]]
+        do = request.get("do")
+        if do not in REQUESTS:
+            raise UsageError(f"this supervisor knows no request {do!r}; it may be of another version")
+        REQUESTS[do](self, supervised, request, reply)
+
+    def _stop(self, supervised: Supervised, request: Message, reply: Reply) -> None:
+        timeout = request.get("timeout")
+        supervised.stop(lambda: reply({"ends": self.supervisor.ended}), timeout)
+
+    def _restart(self, supervised: Supervised, _request: Message, reply: Reply) -> None:
+        def done() -> None:
+            if supervised.phase is Phase.RUNNING:
+                reply({"pid": supervised.pid})
+            else:
+                reply({"error": f"{supervised.name} did not start again: {supervised.state.reason}"})
+
+        supervised.restart(done)
+
+    def _reload(self, supervised: Supervised, _request: Message, reply: Reply) -> None:
+        if not supervised.reload():
+            raise GoneError(f'"{supervised.name}" is not running')
+        reply({"signal": Signals(supervised.program.reload_signal).name, "pid": supervised.pid})
+
+    def _wait(self, supervised: Supervised, request: Message, reply: Reply) -> None:
+        until = request.get("until", "running")
+        if until not in REACHED:
+            raise UsageError(f"{until!r} cannot be waited for; {', '.join(REACHED)} can")
+        self._waiting.append((supervised, until, reply))
+        self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for entry in waiting:
+            supervised, until, reply = entry
+            if REACHED[until](supervised):
+                reply({"phase": supervised.phase.value, "pid": supervised.pid, "ends": self.supervisor.ended})
+            elif supervised.phase is Phase.DONE:
+                reply({"error": f'"{supervised.name}" has ended: {supervised.state.reason or "normally"}'})
+            else:
+                self._waiting.append(entry)
+
+    # -- the course of it
+
+    @property
+    def ended(self) -> bool:
+        """True when all programs have come to their end."""
+        return self.supervisor.ended
+
+    @property
+    def exit_code(self) -> int:
+        """See Supervisor."""
+        return self.supervisor.exit_code
+
+    def reload(self) -> None:
+        """Send each program its reload signal."""
+        for supervised in self.supervisor.programs.values():
+            supervised.reload()
+
+    def last_output(self, name: str, lines: int = 10) -> list[str]:
+        """Return the last lines that a program wrote."""
+        return self.supervisor.programs[name].resources.output.last_lines(lines)
+
+    def start(self) -> None:
+        """Start all programs, in their order."""
+        self.supervisor.start()
+
+    def stop(self) -> None:
+        """Stop all programs, in reverse order; the second time what is being stopped is killed."""
+        if self._is_stopping:
+            self.supervisor.hurry()
+        self._is_stopping = True
+        self.supervisor.stop()
+
+    def close(self) -> None:
+        """End all at once, write the last records, let go of the locks."""
+        self.supervisor.close()
+        self._write_records()
+        self._stack.close()
+
+    def __enter__(self) -> Service:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+
+REQUESTS: dict[str, Callable[[Service, Supervised, Message, Reply], None]] = {
+    "stop": Service._stop,
+    "restart": Service._restart,
+    "reload": Service._reload,
+    "wait": Service._wait,
+}

@@ -1,0 +1,182 @@
+"""Many programs in one loop: their order, their keepers, and one word for each change.
+
+    after, needs:  idle ... the others are ready --> start         a needed one has failed --> left out
+    stop:          those that come after it are gone --> stop it
+
+A program is owned by its supervisor alone; who looks on from outside (the command line, a host) is told by `on_change`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from lowrun.core.keepers import Keepers
+from lowrun.core.loop import Loop
+from lowrun.errors import UsageError
+from lowrun.supervise.journal import Journal
+from lowrun.supervise.life import Resources
+from lowrun.supervise.policy import Phase
+from lowrun.supervise.program import Supervised
+from lowrun.supervise.settings import Program
+
+__all__ = ["Place", "Supervisor"]
+
+
+class Place(Protocol):
+    """Where a program's lines and its output go, and what its lives share; `Resources` are closed by the supervisor."""
+
+    def journal(self, program: Program) -> Journal:
+        """Where its lines go."""
+
+    def resources(self, program: Program, keepers: Keepers) -> Resources:
+        """What all its lives share. Raises OSError, UsageError, DeniedError."""
+
+
+class Supervisor:
+    """Keeps `programs` running in `loop`.
+
+    `start` begins; `on_change(supervised)` comes after each change of one of them, `on_end(supervisor)` when all have
+    come to their end. Close it in the end (a context manager). Raises UsageError: two of one name, an order that cannot
+    be; OSError and others when what a program needs cannot be had.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        programs: Sequence[Program],
+        place: Place,
+        *,
+        on_change: Callable[[Supervised], object] = lambda _program: None,
+        on_end: Callable[[Supervisor], object] = lambda _supervisor: None,
+    ) -> None:
+        names = [program.name for program in programs]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise UsageError(f"two programs have the name {min(twice)!r}")
+        self._on_change, self._on_end = on_change, on_end
+        self._keepers = Keepers(loop)
+        self._resources: list[Resources] = []
+        self.programs: dict[str, Supervised] = {}
+        self._stopping = False
+        #: Programs that are to be started when those that they come after are ready.
+        self._due: dict[str, Supervised] = {}
+        try:
+            for program in programs:
+                resources = place.resources(program, self._keepers)
+                self._resources.append(resources)
+                self.programs[program.name] = Supervised(
+                    program,
+                    loop,
+                    self._keepers,
+                    resources,
+                    place.journal(program),
+                    on_change=self._changed,
+                    on_finish=self._finished,
+                )
+        except BaseException:
+            self.close()
+            raise
+
+    # -- starting, in order
+
+    def start(self) -> None:
+        """Start all, each when those that it comes after are ready."""
+        self._due = dict(self.programs)
+        self._start_due()
+
+    def _start_due(self) -> None:
+        for supervised in list(self._due.values()):
+            if supervised.name not in self._due:
+                continue  # another's start has led to it
+            if missing := self._missing(supervised.program):
+                del self._due[supervised.name]
+                supervised.journal.say(f"not started: it needs {missing}, which has failed")
+                self._on_change(supervised)
+            elif self._is_turn(supervised.program):
+                del self._due[supervised.name]
+                supervised.start()
+
+    def _missing(self, program: Program) -> str | None:
+        for name in program.needs:
+            other = self.programs.get(name)
+            if other is None or (name not in self._due and self._has_failed(other)):
+                return name
+        return None
+
+    def _has_failed(self, supervised: Supervised) -> bool:
+        never_started = supervised.phase is Phase.IDLE and supervised.name not in self._due
+        return never_started or (supervised.phase is Phase.DONE and supervised.state.exit_code != 0)
+
+    def _is_turn(self, program: Program) -> bool:
+        others = [self.programs[name] for name in (*program.after, *program.needs) if name in self.programs]
+        return all(other.phase in (Phase.RUNNING, Phase.DONE) for other in others)
+
+    # -- stopping, in reverse order
+
+    def stop(self) -> None:
+        """Stop all, each when those that come after it are gone."""
+        self._stopping = True
+        self._due.clear()
+        self._stop_next()
+        self._check_end()
+
+    def _stop_next(self) -> None:
+        for supervised in reversed(list(self.programs.values())):
+            if supervised.phase not in (Phase.IDLE, Phase.DONE) and not self._is_leant_on(supervised.name):
+                supervised.stop()
+
+    def _is_leant_on(self, name: str) -> bool:
+        return any(
+            name in (*other.program.after, *other.program.needs) and other.phase not in (Phase.IDLE, Phase.DONE)
+            for other in self.programs.values()
+        )
+
+    def hurry(self) -> None:
+        """Kill what is being stopped, at once."""
+        for supervised in self.programs.values():
+            supervised.hurry()
+
+    # -- what programs say
+
+    def _changed(self, supervised: Supervised) -> None:
+        self._on_change(supervised)
+        if self._due:
+            self._start_due()
+
+    def _finished(self, supervised: Supervised) -> None:
+        supervised.journal.stopped()
+        if self._stopping:
+            self._stop_next()
+        self._check_end()
+
+    def _check_end(self) -> None:
+        if self.ended:
+            self._on_end(self)
+
+    @property
+    def ended(self) -> bool:
+        """True when nothing runs and nothing will be started."""
+        idle_or_done = all(supervised.phase in (Phase.IDLE, Phase.DONE) for supervised in self.programs.values())
+        return idle_or_done and not self._due
+
+    @property
+    def exit_code(self) -> int:
+        """0 when all have ended normally, 1 when one has failed or was never started."""
+        codes = [supervised.state.exit_code for supervised in self.programs.values()]
+        left_out = [s for s in self.programs.values() if s.phase is Phase.IDLE and not self._stopping]
+        return 1 if left_out else max(codes, default=0)
+
+    def close(self) -> None:
+        """End all at once."""
+        for supervised in self.programs.values():
+            supervised.close()
+        self._keepers.close()
+        for resources in self._resources:
+            resources.close()
+        self._resources.clear()
+
+    def __enter__(self) -> Supervisor:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
