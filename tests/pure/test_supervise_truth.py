@@ -140,7 +140,7 @@ def test_the_table(seen: Seen, phase: str, running: bool, pid: int | None, super
 
 def test_a_process_whose_first_thread_has_ended_lives() -> None:
     """It shows as a zombie with threads; a real one has none or only itself. Its name may be anything."""
-    text = "7 (a) Z 1 (b) {} 3 7 7 0 -1 0 0 0 0 0 1 2 3 4 20 0 {} 0 555 0 66 0"
+    text = "7 (a) Z 1 (b) {} 3 7 7 0 -1 0 0 0 0 0 1 2 3 4 20 0 {} 0 555 0 66" + " 0" * 28
     assert process_stat(text.format("Z", 2)).alive
     assert not process_stat(text.format("Z", 1)).alive
     stat = process_stat(text.format("S", 1))
