@@ -144,5 +144,7 @@ def _attached(option: Option, value: str) -> bool:
 def _converted(option: Option, name: str, value: str) -> object:
     try:
         return option.convert(value)
+    except UsageError:  # it says all that there is to say
+        raise
     except ValueError as error:
         raise UsageError(f"{name} {value!r}: {error}") from None

@@ -95,6 +95,25 @@ void group_renew(void)
     }
 }
 
+long group_limit(const struct lr_request *request)
+{
+    char text[64], *at;
+    long result = 0;
+
+    if (fd < 0)
+        return request->memory_max || request->cpu_quota_us ? -EOPNOTSUPP : 0;
+    if (request->memory_max) {
+        text_number(text, request->memory_max);
+        result = text_write(fd, "memory.max", text);
+    }
+    if (result >= 0 && request->cpu_quota_us) {
+        at = text_copy(text_number(text, request->cpu_quota_us), " ");
+        text_number(at, request->cpu_period_us);
+        result = text_write(fd, "cpu.max", text);
+    }
+    return result < 0 ? result : 0;
+}
+
 static uint64_t value_of(const char *text, const char *key)
 {
     size_t size = text_length(key);

@@ -36,7 +36,7 @@ static struct lr_request spawned; /* the last SPAWN, and what it came with */
 static struct launch launch;
 static struct lr_event totals;  /* of the run under way */
 static int sigchld;
-static int running, command_alive, ending, passes, expect_next, leaving, owned = 1;
+static int running, command_alive, ending, passes, expect_next, leaving, owned = 1, limited;
 
 static void leave(void);
 static void lose(void);
@@ -81,6 +81,9 @@ static int accept_launch(const int *fds, int nfds)
     result = launch_prepare(&launch, &spawned, fds, nfds);
     stay_begin(launch.listener);
     launch.listener = -1;
+    if (limited || spawned.memory_max || spawned.cpu_quota_us)
+        group_close(); /* limits are of one command, and where they can be had */
+    limited = spawned.memory_max || spawned.cpu_quota_us;
     if (result == 0 && launch.cgroup >= 0)
         group_open(launch.cgroup);
     if (group_fd() < 0)

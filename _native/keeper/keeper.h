@@ -26,7 +26,7 @@ long message_receive(int socket, struct lr_request *ret_request, int ret_fds[MAX
 /* ---- launch.c: from a request to a running command ---- */
 struct launch {
     const struct lr_request *request;
-    const char *body;
+    char *body;
     int fds[MAX_RECEIVED]; /* body, [working directory], [cgroup], [listening socket], the command's */
     int directory, cgroup; /* of fds; -1: did not come along */
     int listener;         /* the same; whoever takes it over sets it to -1 */
@@ -80,6 +80,8 @@ int tree_signal(int signo, int *ret_denied);
 /* ---- group.c: the keeper's own cgroup v2, if it has one ---- */
 void group_open(int parent);    /* makes it below `parent`; nothing when that fails */
 int group_fd(void);             /* -1 without one */
+/* Limits what is in it as `request` asks; 0 when it asks for nothing, or -errno. */
+long group_limit(const struct lr_request *request);
 void group_kill(void);
 void group_renew(void);         /* before the next tree, if this one was killed */
 void group_cpu(uint64_t *ret_user_us, uint64_t *ret_sys_us);
@@ -118,5 +120,7 @@ char *text_copy(char *to, const char *from);  /* returns the end */
 uint64_t text_parse(const char **at);
 /* Reads a file of up to size-1 bytes and ends it with a NUL; -errno. */
 long text_read(int directory, const char *path, char *ret_text, size_t size);
+/* Writes to a file that exists, in one piece; -errno. */
+long text_write(int directory, const char *path, const char *text);
 
 #endif

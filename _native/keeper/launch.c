@@ -137,6 +137,24 @@ static void set_limits(struct launch *launch)
                 SYS3(sched_setaffinity, 0, request->affinity_size, launch->body + request->affinity));
 }
 
+/* What the command has of its own: its pid in its environment (the strings are shared with the keeper, which sleeps), and
+ * how soon it is killed when memory runs out. (Its memory is the keeper's until the exec; the kernel makes an exception for
+ * a vfork: __set_oom_adj.) */
+static void set_own(struct launch *launch)
+{
+    const struct lr_request *request = launch->request;
+    char text[16], *at = text;
+
+    for (int i = 0; i < LR_KEEPER_MAX_PID_TEXTS && request->pid_texts[i]; i++)
+        text_number(launch->body + request->pid_texts[i], (uint64_t) SYS0(getpid));
+    if (request->flags & LR_SPAWN_OOM) {
+        if (request->oom_score_adj < 0)
+            at = text_copy(at, "-");
+        text_number(at, (uint64_t) (request->oom_score_adj < 0 ? -request->oom_score_adj : request->oom_score_adj));
+        attempt(launch, LR_STEP_OOM, text_write(AT_FDCWD, "/proc/self/oom_score_adj", text));
+    }
+}
+
 static void set_credentials(struct launch *launch)
 {
     const struct lr_request *request = launch->request;
@@ -188,6 +206,7 @@ static void become(void *argument)
 
     if (launch->request->flags & LR_SPAWN_PARK)
         park(launch);
+    set_own(launch);
     set_place(launch);
     set_limits(launch);
     if (launch->request->flags & LR_SPAWN_PARK && launch->go.flags & LR_GO_FILTER)
@@ -235,10 +254,10 @@ int launch_prepare(struct launch *launch, const struct lr_request *request, cons
     if (request->nfds > LR_KEEPER_MAX_FDS || request->nrlimits > LR_KEEPER_MAX_RLIMITS
         || (int) request->nfds + launch->first != nfds)
         return launch->error = EINVAL, -EINVAL;
-    memory = SYS6(mmap, 0, request->body_size, PROT_READ, MAP_PRIVATE, fds[0], 0);
+    memory = SYS6(mmap, 0, request->body_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fds[0], 0);
     if (memory < 0 && memory > -4096)
         return launch->error = (int) -memory, (int) memory;
-    launch->body = (const char *) memory;
+    launch->body = (char *) memory;
     memory = SYS6(mmap, 0, vectors_size(request), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory < 0 && memory > -4096)
         return launch->error = (int) -memory, (int) memory;
@@ -260,20 +279,30 @@ static long clone_into(struct launch *launch, unsigned long flags, int cgroup, i
     return system_clone_on(__NR_clone3, (long) &arguments, sizeof arguments, 0, 0, 0, become, launch);
 }
 
+static int is_limited(const struct lr_request *request)
+{
+    return request->memory_max || request->cpu_quota_us;
+}
+
 int launch_run(struct launch *launch, int *ret_pidfd)
 {
     unsigned long flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD;
-    long pid = -ENOSYS;
+    long pid;
 
+    launch->step = LR_STEP_LIMITS;
+    pid = group_limit(launch->request);
+    if (pid < 0)
+        return launch->error = (int) -pid, (int) pid;
+    pid = -ENOSYS;
     launch->step = LR_STEP_CLONE;
     launch->error = 0;
     launch->gone_ns = 0;
     if (group_fd() >= 0) {
         pid = clone_into(launch, flags, group_fd(), ret_pidfd);
-        if (pid < 0)
+        if (pid < 0 && !is_limited(launch->request))
             group_close(); /* a sandbox without clone3, a threaded cgroup: the run does without */
     }
-    if (pid < 0)
+    if (pid < 0 && !is_limited(launch->request))
         pid = SYSTEM_CLONE(flags | SIGCHLD, stack + STACK_SIZE, ret_pidfd, become, launch);
     if (pid < 0)
         launch->error = (int) -pid;

@@ -67,6 +67,7 @@ enum lr_spawn_flags {
     LR_SPAWN_NETWORK = 1 << 12, /* with PARK: in a network namespace of its own, of which PARKED brings packet sockets */
     LR_SPAWN_REAPED = 1 << 13,  /* tell of every orphan that is reaped */
     LR_SPAWN_STAY = 1 << 14,    /* a listening socket comes along: the tree outlives its owner */
+    LR_SPAWN_OOM = 1 << 15,     /* `oom_score_adj` */
 };
 
 /* Of GO. */
@@ -82,6 +83,8 @@ enum lr_go_flags {
 #define LR_UNCLAIMED_S 3600      /* so long, and after each QUERY anew, an end waits for the next owner */
 #define LR_KEEPER_MAX_FDS 64
 #define LR_KEEPER_MAX_RLIMITS 16
+#define LR_KEEPER_MAX_PID_TEXTS 4
+#define LR_PID_DIGITS 10          /* of the longest pid */
 
 struct lr_rlimit {
     uint32_t resource, pad;
@@ -108,7 +111,11 @@ struct lr_request {
     uint32_t nrlimits;
     uint32_t nfds;
     int32_t group;          /* process group to join, without GROUP and SESSION */
+    int32_t oom_score_adj;
+    uint32_t cpu_quota_us, cpu_period_us; /* of the tree's cgroup; 0: no limit */
+    uint32_t pid_texts[LR_KEEPER_MAX_PID_TEXTS]; /* places in `env`, of LR_PID_DIGITS, that the command's pid is put at */
     int32_t tracer;         /* pid that may seize the parked command (PR_SET_PTRACER) */
+    uint64_t memory_max;    /* bytes that the tree's cgroup may have; 0: no limit */
     uint64_t blocked;       /* signal mask of the command */
     uint64_t ignored;       /* signals it ignores */
     uint64_t stops[LR_STOPS_MAX / 64]; /* GO: bit nr */
@@ -176,6 +183,8 @@ struct lr_event {
     STEP(CHROOT, "chroot") \
     STEP(CWD, "working directory") \
     STEP(RLIMIT, "resource limit") \
+    STEP(OOM, "oom_score_adj") \
+    STEP(LIMITS, "cgroup limits") \
     STEP(NICE, "nice") \
     STEP(AFFINITY, "cpu affinity") \
     STEP(GROUPS, "supplementary groups") \

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from lowrun._native import ffi, lib
 from lowrun.core import kernel
-from lowrun.core.cgroup import end_cgroup
+from lowrun.core.cgroup import TreeLimits, end_cgroup
 from lowrun.core.door import Ends, KeptTree, ask_for_keeper
 from lowrun.core.fd import Closable, OwnedFd
 from lowrun.core.launch import Launch
@@ -126,7 +126,7 @@ class Keeper:
         self._fds = ffi.new("int[]", lib.LR_EVENT_MAX_FDS)
         self._listener: Listener | None = None
         self._program = ""
-        self._last: tuple[Launch, Mapping[int, int], int] | None = None
+        self._last: tuple[Launch, Mapping[int, int], OwnedFd | None, TreeLimits | None, int] | None = None
         #: What watches this keeper from one tree to the next; closed with it.
         self.companion: Closable | None = None
         self._source = loop.add_io(self._socket.fileno(), kernel.READ, self._receive)
@@ -161,6 +161,7 @@ class Keeper:
         count_io: bool = False,
         tell_reaped: bool = False,
         stay: OwnedFd | None = None,
+        limits: TreeLimits | None = None,
     ) -> None:
         """Start `launch` with `fds` (its descriptor -> ours); `listener` is told the rest.
 
@@ -168,7 +169,7 @@ class Keeper:
         mean the same descriptors, which the keeper still has.
         With `park` it waits before its exec until `go`, with `network`, too, in a network of its own.
         With `count_io` its usage has `io`; with `tell_reaped` the listener hears of every orphan's end.
-        With `stay`, a listening socket (door.py), the tree outlives us if we are lost.
+        With `stay`, a listening socket (door.py), the tree outlives us if we are lost. `limits` hold for all of it.
         Raises BusyError while a tree is under way, OSError when the keeper is gone.
         """
         if self.busy:
@@ -176,28 +177,35 @@ class Keeper:
         flags = (lib.LR_SPAWN_PARK if park or network else 0) | (lib.LR_SPAWN_IO if count_io else 0)
         flags |= (lib.LR_SPAWN_NETWORK if network else 0) | (lib.LR_SPAWN_REAPED if tell_reaped else 0)
         flags |= lib.LR_SPAWN_STAY if stay is not None else 0
-        last = self._last
-        if last is not None and last[0] is launch and last[1] is fds and last[2] == flags and self.stay is stay:
+        last, self._last = self._last, (launch, fds, stay, limits, flags)
+        if last is not None and last[4] == flags and all(a is b for a, b in zip(last[:4], self._last[:4], strict=True)):
             self._send(self._fill(lib.LR_REQUEST_SPAWN, flags=lib.LR_SPAWN_AGAIN), [])
         else:
-            self._send_launch(launch, fds, flags, stay)
+            self._send_launch(launch, fds, flags, stay, limits)
         self.stay = stay
-        self._last = (launch, fds, flags)
         self._program = launch.command.argv[0]
         self._listener = listener
 
-    def _send_launch(self, launch: Launch, fds: Mapping[int, int], flags: int, stay: OwnedFd | None) -> None:
+    def _send_launch(
+        self,
+        launch: Launch,
+        fds: Mapping[int, int],
+        flags: int,
+        stay: OwnedFd | None,
+        limits: TreeLimits | None,
+    ) -> None:
         numbers = [launch.body.fileno()]
+        cgroup = self._cgroup if limits is None else limits.parent
         with _working_directory() as here:
             if not here.closed:
                 flags |= lib.LR_SPAWN_DIRECTORY
                 numbers.append(here.fileno())
-            if self._cgroup is not None:
+            if cgroup is not None:
                 flags |= lib.LR_SPAWN_CGROUP
-                numbers.append(self._cgroup.fileno())
+                numbers.append(cgroup.fileno())
             if stay is not None:
                 numbers.append(stay.fileno())
-            self._send(launch.request(list(fds), flags), [*numbers, *fds.values()])
+            self._send(launch.request(list(fds), flags, limits), [*numbers, *fds.values()])
 
     def signal(self, number: int) -> None:
         """Send a signal to every process of the tree; nothing without one."""

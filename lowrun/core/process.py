@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from lowrun.core import kernel
+from lowrun.core.cgroup import TreeLimits
 from lowrun.core.fd import OwnedFd
 from lowrun.core.keeper import Keeper, TreeUsage
 from lowrun.core.keepers import Keepers
@@ -48,6 +49,7 @@ class Process:
     on after `go`. With `network` it is in a network of its own then, and `sockets`, which are the callee's, are
     packet sockets in there that get nothing before they are bound.
     With `stay`, a listening socket (door.py), the tree outlives a lowrun that is lost (`adopted`), not one that closes.
+    `limits` hold for the whole tree.
     `before_spawn(keeper)` is called before the command exists with what will be its parent.
     """
 
@@ -66,6 +68,7 @@ class Process:
         count_io: bool = False,
         on_reaped: Callable[[int, ExitStatus], object] | None = None,
         stay: OwnedFd | None = None,
+        limits: TreeLimits | None = None,
         before_spawn: Callable[[Keeper], object] | None = None,
     ) -> None:
         self._begin(loop, keepers, keepers.take(stay), linger, on_end)
@@ -83,6 +86,7 @@ class Process:
                 count_io=count_io,
                 tell_reaped=on_reaped is not None,
                 stay=stay,
+                limits=limits,
             )
         except BaseException:
             keepers.give_back(keeper)

@@ -85,18 +85,16 @@ def _program(name: str, table: object, lines: _Lines) -> Program:
     argv: tuple[str, ...] | None = None
     for key, value in table.items():
         option = key.replace("_", "-")
+        if option != "command" and option not in SETTINGS:
+            guess = notation.nearest(option, (*SETTINGS, "command"))
+            raise lines.error((*where, key), f"unknown option {key}" + (f"; did you mean {guess}?" if guess else ""))
         try:
             if option == "command":
                 argv = _value(COMMAND, value)
-            elif option not in SETTINGS:
-                guess = notation.nearest(option, (*SETTINGS, "command"))
-                raise lines.error(
-                    (*where, key), f"unknown option {key}" + (f"; did you mean {guess}?" if guess else "")
-                )
             elif value is not False or SETTINGS[option].kind.bare is None:
                 given[option] = _value(SETTINGS[option], value)
-        except UsageError:
-            raise
+        except UsageError as error:  # it says all that there is to say
+            raise lines.error((*where, key), str(error)) from None
         except ValueError as error:
             raise lines.error((*where, key), f"{key} {_shown(value)}: {error}") from None
     if argv is None:

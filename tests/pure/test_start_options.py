@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lowrun import UsageError, supervise
 from lowrun.cli import control_options
-from lowrun.cli.control_options import LogRequest, Request, StatusRequest, WaitRequest, read_control
+from lowrun.cli.control_options import LogRequest, Request, StatusRequest, StopRequest, WaitRequest, read_control
 from lowrun.cli.main import main
 from lowrun.cli.start_options import START_OPTIONS, StartRequest, help_text, read_start
 
@@ -201,8 +204,8 @@ def test_what_runs_already_is_attached_to() -> None:
         ("--last 3 x", "--last says what is kept of failures: give one of --call-trace"),
         ("--pass-output x", "--pass-output needs -D"),
         ("--pass-output --output file -D x", "give either --pass-output or --output, not both"),
-        ("--name a/b x", "--name 'a/b': 'a/b' can be no program's name"),
-        ("--name .x x", "--name '.x': '.x' can be no program's name"),
+        ("--name a/b x", "'a/b' can be no program's name"),
+        ("--name .x x", "'.x' can be no program's name"),
         ("--attach 0 x", "--attach '0': at least 1 is needed"),
         ("--attach 4194303 --respawn", "--attach with --respawn needs PROGRAM"),
         ("-f x.toml --respawn", "--respawn beside -f: say it in the file"),
@@ -229,10 +232,11 @@ def test_a_program_that_can_have_no_name_needs_one() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("stop lighttpd", Request(("lighttpd",))),
-        ("stop /usr/sbin/lighttpd", Request(("lighttpd",))),
-        ("stop -p lighttpd", Request(("lighttpd",), pidfile="")),
-        ("stop -p /run/x.pid lighttpd", Request(("lighttpd",), pidfile="/run/x.pid")),
+        ("stop lighttpd", StopRequest(("lighttpd",))),
+        ("stop /usr/sbin/lighttpd", StopRequest(("lighttpd",))),
+        ("stop -p lighttpd", StopRequest(("lighttpd",), pidfile="")),
+        ("stop -p /run/x.pid lighttpd", StopRequest(("lighttpd",), pidfile="/run/x.pid")),
+        ("stop a --stop-timeout 0.5", StopRequest(("a",), stop_timeout=0.5)),
         ("restart a b -d", Request(("a", "b"), debug=True)),
         ("reload a", Request(("a",))),
         ("status", StatusRequest()),
@@ -300,3 +304,15 @@ def test_the_command_line_has_every_setting() -> None:
     rows = {option.field for option in START_OPTIONS}
     assert set(supervise.SETTINGS) - of_files == rows - {"attach", "foreground", "name", "file", "debug", "help"}
     assert "--respawn[=always]" in help_text()
+
+
+NAMES = [name for option in START_OPTIONS for name in option.names]
+WORDS = st.lists(st.one_of(st.sampled_from([*NAMES, "--", "x", "/x", "1", "/", "=", "-", ""]), st.text()), max_size=8)
+
+
+@given(WORDS)
+def test_any_words_are_read_or_refused(words: list[str]) -> None:
+    """Nothing else comes of them."""
+    with suppress(UsageError):
+        request = read_start(words)
+        assert request.help or request.programs
