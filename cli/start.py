@@ -1,7 +1,7 @@
 """The verb `start`: programs kept running, in the background or (-D) here.
 
-`start` comes back when all run: are ready where --ready or a pidfile tells that, else have lived for a second. What fails
-before that is told with its last lines of output.
+`start` comes back when all run: are ready where --ready or a pidfile tells that, else have lived for a second. What
+fails before that is told with its last lines of output.
 """
 
 from __future__ import annotations

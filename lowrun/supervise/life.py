@@ -12,25 +12,25 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
-from lowrun.core.fd import Closable, OwnedFd
+from lowrun.core.fd import Closable
 from lowrun.core.keeper import Keeper
 from lowrun.core.keepers import Keepers
-from lowrun.core.launch import Launch, failed_exec_status
+from lowrun.core.launch import failed_exec_status
 from lowrun.core.lineage import Held
 from lowrun.core.loop import Loop, Timer
 from lowrun.core.process import Process
 from lowrun.errors import GoneError, LowrunError
 from lowrun.supervise.mainprocess import MainProcess
-from lowrun.supervise.outputlog import Output
+from lowrun.supervise.notify import Notice
 from lowrun.supervise.pidfile import PidFile, check
-from lowrun.supervise.record import Record
+from lowrun.supervise.resources import Kept, Resources
 from lowrun.supervise.settings import Program
 from lowrun.values import ExitStatus
 
-__all__ = ["Kept", "Life", "Over", "Resources"]
+__all__ = ["Life", "Over"]
 
 #: What is left of a program that has failed gets its stop signal, and SIGKILL this much later at most; seconds.
 CLEAR_AFTER = 2.0
@@ -47,46 +47,6 @@ class Over(NamedTuple):
     at: float
     #: What a status alone does not tell; "".
     reason: str
-
-
-class Kept(NamedTuple):
-    """A life that outlived its lowrun."""
-
-    #: An adopted one, which has its tree.
-    keeper: Keeper
-    #: What was written down of it last.
-    record: Record | None
-
-
-class Resources:
-    """What all lives of one program share; closed with its supervision.
-
-    With `stay`, a listening socket (core/door.py), a life outlives a lowrun that is killed; `kept` is one that has.
-    """
-
-    def __init__(
-        self,
-        launch: Launch,
-        fds: Mapping[int, int],
-        output: Output,
-        owned: tuple[Closable, ...] = (),
-        *,
-        stay: OwnedFd | None = None,
-        kept: Kept | None = None,
-    ) -> None:
-        self.launch = launch
-        self.output = output
-        self.stay, self.kept = stay, kept
-        #: The program's descriptor -> ours.
-        self.fds = fds
-        self._owned = owned
-
-    def close(self) -> None:
-        """Close the request and all that was given along."""
-        self.launch.close()
-        self.output.close()
-        for owned in self._owned:
-            owned.close()
 
 
 class Life:
@@ -107,7 +67,7 @@ class Life:
         on_over: Callable[[Over], object],
     ) -> None:
         self.ready = False
-        self._program, self._loop = program, loop
+        self._program, self._loop, self._resources = program, loop, resources
         self._on_executed, self._on_main, self._on_exit = on_executed, on_main, on_exit
         self._on_ready, self._on_late, self._on_over = on_ready, on_late, on_over
         self._pidfile: PidFile | None = None
@@ -117,6 +77,7 @@ class Life:
         self._unannounced: int | None = None
         self._ending = False
         kept, resources.kept = resources.kept, None
+        self._begin_readiness(resources)
         if program.pidfile is not None:
             self._pidfile = PidFile(loop, program.pidfile, on_pid=self._named, on_trouble=self._troubled)
         try:
@@ -132,6 +93,8 @@ class Life:
             on_main=self._found,
             on_over=self._is_over,
         )
+        if resources.notify is not None:
+            resources.notify.listen(self._process.keeper_pid)
         if kept is not None:
             self._resume(kept)
         if not self._serves_at_once and not self.ready:
@@ -148,7 +111,21 @@ class Life:
             on_end=self._ended,
             linger=None,
             stay=resources.stay,
+            limits=resources.limits,
         )
+
+    def _begin_readiness(self, resources: Resources) -> None:
+        if resources.watchdog is not None:
+            resources.watchdog.renew()
+        if resources.notify is not None:
+            resources.notify.begin(self._noticed)
+        if resources.readiness is not None:
+            resources.readiness.begin(self._serves)
+
+    def _end_readiness(self) -> None:
+        for part in (self._resources.watchdog, self._resources.notify, self._resources.readiness):
+            if part is not None:
+                part.end()
 
     def _adopt(self, keepers: Keepers, keeper: Keeper) -> Process:
         return Process.adopted(self._loop, keepers, keeper, on_reaped=self._reaped, on_end=self._ended, linger=None)
@@ -199,6 +176,7 @@ class Life:
     def end(self, number: int) -> None:
         """Send the signal `number` to its whole tree, and let what is stopped go on to act on it."""
         self._ending = True
+        self._end_readiness()
         self._process.signal_tree(number)
         self._process.signal_tree(signal.SIGCONT)
 
@@ -225,7 +203,7 @@ class Life:
             return
         self._tell_exit(self._process.pid, status)
         self._announce()
-        if self._pidfile is not None and self.pid is not None:
+        if self._pidfile is not None and self.pid is not None and self._program.ready in (None, "pidfile"):
             self._serves()
 
     def _reaped(self, pid: int, status: ExitStatus) -> None:
@@ -237,14 +215,21 @@ class Life:
         self._on_exit(pid, status)
         self._main.exited(pid, status)
 
-    def _named(self, pid: int) -> bool:
-        """The pidfile has this pid: believed when it is one of the tree."""
+    def _take_main(self, pid: int) -> str:
+        """Believe that `pid` is the main process when it is one of the tree; return why not."""
         try:
-            held = check(pid, self._process.keeper_pid)
+            self._main.named(check(pid, self._process.keeper_pid))
         except LowrunError as error:
-            self._troubled(f"pidfile {self._program.pidfile}: {error}")
+            return str(error)
+        return ""
+
+    def _named(self, pid: int) -> bool:
+        """The pidfile has this pid."""
+        if trouble := self._take_main(pid):
+            self._troubled(f"pidfile {self._program.pidfile}: {trouble}")
             return False
-        self._main.named(held)
+        if self._program.ready not in (None, "pidfile"):
+            return True
         if not self._process.alive or pid == self._process.pid:
             self._serves()
         return True
@@ -269,10 +254,23 @@ class Life:
 
         return Watch(self._loop, held.pid, held.start, on_exit)
 
+    def _noticed(self, notice: Notice) -> None:
+        """It has said something by sd_notify."""
+        if notice.main_pid is not None and notice.main_pid != self.pid:
+            self._take_main(notice.main_pid)
+        if self._resources.watchdog is not None:
+            self._resources.watchdog.heard(notice)
+        if notice.extend is not None and self._timer is not None:
+            self._timer.set(notice.extend)
+        if notice.ready:
+            self._serves()
+
     def _serves(self) -> None:
         if not self.ready and self._over is None:
             self.ready = True
             self._cancel_timer()
+            if self._resources.watchdog is not None and not self._ending:
+                self._resources.watchdog.begin(self._on_late)
             self._on_ready()
 
     def _late(self) -> None:
@@ -286,6 +284,7 @@ class Life:
     def _is_over(self, status: ExitStatus | None) -> None:
         """Its main process has ended: what is left of its tree has to go, too."""
         self._cancel_timer()
+        self._end_readiness()
         self._over = Over(self._last_pid, status, time.monotonic(), "")
         if self._process.status is not None and not self._ending:
             self._process.terminate(min(CLEAR_AFTER, self._program.stop_timeout))
@@ -293,6 +292,7 @@ class Life:
     def _ended(self, process: Process) -> None:
         self._main.ended()
         self._cancel_timer()
+        self._end_readiness()
         if process.error is not None:
             status, now = failed_exec_status(process.error), time.monotonic()
             self._on_over(Over(None, status, now, f"{process.error}"))
@@ -316,6 +316,7 @@ class Life:
     def close(self) -> None:
         """End it at once, if it is not over; nothing is told any more."""
         self._cancel_timer()
+        self._end_readiness()
         self._close_pidfile()
         self._main.close()
         self._process.close()

@@ -39,7 +39,7 @@ from lowrun.supervise.reading import tail
 from lowrun.supervise.settings import Program
 from lowrun.supervise.state import ProgramState
 
-__all__ = ["DirectOutput", "FileOutput", "Output", "PassedOutput", "SyslogOutput", "open_output", "output_names"]
+__all__ = ["DirectOutput", "FileOutput", "Output", "PassedOutput", "PipedOutput", "SyslogOutput", "open_output", "output_names"]
 
 OUTPUT, COPY = "output.log", ".output.log"
 PIPE = 64 << 10
@@ -118,7 +118,7 @@ def _lines(state: ProgramState, keep: int, count: int, newest: int) -> list[str]
 # -- by a pipe
 
 
-class _Piped:
+class PipedOutput:
     """A pipe that is read on the loop; `_take(limit)` moves up to `limit` bytes and says how many it did."""
 
     def __init__(self, loop: Loop) -> None:
@@ -162,7 +162,7 @@ class _Piped:
 _buffers: weakref.WeakKeyDictionary[Loop, PumpBuffer] = weakref.WeakKeyDictionary()
 
 
-class FileOutput(_Piped):
+class FileOutput(PipedOutput):
     """Output by a pipe to a file that holds `size` bytes at most, and `keep` older ones.
 
     `on_fault(text)` is called once when nothing can be written; what comes is lost until there is room again, the
@@ -246,7 +246,7 @@ class FileOutput(_Piped):
             self._file.close()
 
 
-class SyslogOutput(_Piped):
+class SyslogOutput(PipedOutput):
     """Output by a pipe to the system's log, a line each, as the program's own words: ident is its name.
 
     Lines are lost that the log's daemon is too busy for.

@@ -20,9 +20,10 @@ from lowrun.core.keepers import Keepers
 from lowrun.core.loop import Loop, Timer
 from lowrun.supervise.hooks import Hook
 from lowrun.supervise.journal import Journal
-from lowrun.supervise.life import Kept, Life, Over, Resources
+from lowrun.supervise.life import Life, Over
 from lowrun.supervise.policy import Action, Aim, Event, Phase, State, step
 from lowrun.supervise.record import Moment
+from lowrun.supervise.resources import Kept, Resources
 from lowrun.supervise.settings import Program
 from lowrun.supervise.state import now
 from lowrun.values import CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, ExitStatus

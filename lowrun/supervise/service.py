@@ -9,24 +9,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from signal import Signals
 
 from lowrun.core.door import open_door
-from lowrun.core.fd import OwnedFd
 from lowrun.core.keepers import Keepers
-from lowrun.core.launch import Launch
 from lowrun.core.loop import Loop
 from lowrun.errors import GoneError, UsageError
 from lowrun.supervise.control import ControlServer, Message, Reply
 from lowrun.supervise.journal import Journal, Syslog
-from lowrun.supervise.life import Kept, Resources
 from lowrun.supervise.outputlog import open_output
 from lowrun.supervise.policy import Phase
 from lowrun.supervise.processes import ProcessId
 from lowrun.supervise.program import Supervised
 from lowrun.supervise.record import LastExit, Record
+from lowrun.supervise.resources import Kept, Resources
 from lowrun.supervise.settings import Program
 from lowrun.supervise.state import ProgramState, StateDirectory
 from lowrun.supervise.supervisor import Supervisor
@@ -98,13 +95,11 @@ class Service:
         """See Place."""
         journal = self._journals[program.name]
         output = open_output(self._loop, self._states[program.name], program, self._syslog, journal.say)
-        null = OwnedFd(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
-        launch, fds = Launch(replace(program.command, group="session")), {0: null.fileno(), **output.fds}
         kept = self._find_kept(program.name, keepers)
         stay = kept.keeper.stay if kept is not None else None
         if program.on_lost == "keep" and stay is None:
             stay = open_door(self._door(program.name))
-        return Resources(launch, fds, output, (null,), stay=stay, kept=kept)
+        return Resources(program, self._loop, output, stay=stay, kept=kept)
 
     def _door(self, name: str) -> Path:
         return Path(self._states[name].path, DOOR)

@@ -15,9 +15,9 @@ from lowrun.core.keepers import Keepers
 from lowrun.core.loop import Loop
 from lowrun.errors import UsageError
 from lowrun.supervise.journal import Journal
-from lowrun.supervise.life import Resources
 from lowrun.supervise.policy import Phase
 from lowrun.supervise.program import Supervised
+from lowrun.supervise.resources import Resources
 from lowrun.supervise.settings import Program
 
 __all__ = ["Place", "Supervisor"]

@@ -1,0 +1,114 @@
+"""What all lives of one program share: opened once, handed to each, closed with the supervision.
+
+The request and the descriptors stay the same objects, so that a respawn costs the keeper nothing but the clone and the
+exec; sockets and pipes stay open between two lives, so that nobody is refused and nothing is lost.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import NamedTuple
+
+from lowrun.core.cgroup import TreeLimits, tree_limits
+from lowrun.core.fd import OwnedFd
+from lowrun.core.keeper import Keeper
+from lowrun.core.launch import Launch
+from lowrun.core.loop import Loop
+from lowrun.errors import UsageError
+from lowrun.supervise.notify import NotifySocket
+from lowrun.supervise.outputlog import Output, PipedOutput
+from lowrun.supervise.readiness import Readiness, open_readiness, parse_ready
+from lowrun.supervise.record import Record
+from lowrun.supervise.settings import Program
+from lowrun.supervise.sockets import ListenSockets
+from lowrun.supervise.watchdog import Watchdog
+
+__all__ = ["Kept", "Resources"]
+
+
+class Kept(NamedTuple):
+    """A life that outlived its lowrun."""
+
+    #: An adopted one, which has its tree.
+    keeper: Keeper
+    #: What was written down of it last.
+    record: Record | None
+
+
+class Resources:
+    """See the module; takes `output` over, and `stay`.
+
+    With `stay`, a listening socket (core/door.py), a life outlives a lowrun that is killed; `kept` is one that has.
+    Raises OSError, UsageError, DeniedError, UnsupportedError.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        loop: Loop,
+        output: Output,
+        *,
+        stay: OwnedFd | None = None,
+        kept: Kept | None = None,
+    ) -> None:
+        self.output, self.stay, self.kept = output, stay, kept
+        self.notify: NotifySocket | None = None
+        self.watchdog: Watchdog | None = None
+        self.readiness: Readiness | None = None
+        self.limits: TreeLimits | None = None
+        with ExitStack() as stack:
+            stack.callback(output.close)
+            null = stack.enter_context(OwnedFd(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)))
+            #: The program's descriptor -> ours.
+            self.fds = {0: null.fileno(), **output.fds}
+            env: dict[str, str] = {}
+            self._open_sockets(program, env, stack)
+            self._open_readiness(program, loop, env, stack)
+            if program.limits.memory is not None or program.limits.cpu_percent is not None:
+                self.limits = tree_limits(program.limits.memory, program.limits.cpu_percent)
+                stack.callback(self.limits.parent.close)
+            inherited = os.environ if program.command.env is None else program.command.env
+            command = replace(
+                program.command,
+                env={**inherited, **env},
+                group="session",
+                oom_score_adj=program.oom_score_adj,
+                pid_variables=("LISTEN_PID",) if program.sockets else (),
+            )
+            self.launch = Launch(command)
+            stack.callback(self.launch.close)
+            self._stack = stack.pop_all()
+
+    def _open_sockets(self, program: Program, env: dict[str, str], stack: ExitStack) -> None:
+        if program.sockets:
+            sockets = ListenSockets(program.sockets, program.name)
+            stack.callback(sockets.close)
+            self.fds.update(sockets.fds)
+            env.update(sockets.env)
+
+    def _open_readiness(self, program: Program, loop: Loop, env: dict[str, str], stack: ExitStack) -> None:
+        ready = None if program.ready is None else parse_ready(program.ready)
+        if program.watchdog is not None:
+            self.watchdog = Watchdog(loop, program.watchdog)
+            stack.callback(self.watchdog.end)
+            env.update(self.watchdog.env)
+        if program.watchdog is not None or (ready is not None and ready.way == "notify"):
+            self.notify = NotifySocket(loop, program.command.uid)
+            stack.callback(self.notify.close)
+            env.update(self.notify.env)
+        if ready is None:
+            return
+        self.readiness = open_readiness(loop, ready)
+        if self.readiness is not None:
+            stack.callback(self.readiness.close)
+            self.fds.update(self.readiness.fds)
+        if ready.way == "log" and self.readiness is not None:
+            if not isinstance(self.output, PipedOutput):
+                raise UsageError("--ready log=... needs a pipe: not with --pass-output, nor with --on-lost keep")
+            self.output.listen(self.readiness.feed)
+
+    def close(self) -> None:
+        """Close all of it."""
+        self._stack.close()
