@@ -157,7 +157,8 @@ class Pump:
     def move(self, limit: int = BATCH) -> Moved:
         """Move what there is, some `limit` bytes at most, and no more at all when that is up to BUFFER.
 
-        It never waits for a reader. MORE means only that the source was not seen empty. Raises OSError: the source failed.
+        It never waits for a reader. MORE means only that the source was not seen empty. Raises OSError when the source
+        failed.
         """
         self._pump.size = min(BUFFER, limit)
         return Moved(kernel.check(lib.lr_pump_move(self._pump, limit), "read"))

@@ -151,7 +151,8 @@ class ControlServer:
 
     def _asked(self, message: Message, reply: Reply) -> None:
         """Hand a request on to the program that it is for."""
-        point = self._points.get(message.get("name", ""))
+        name = message.get("name")
+        point = self._points.get(name) if isinstance(name, str) else None
         if point is None:
             reply({"error": "no such program is supervised here"})
             return

@@ -11,9 +11,10 @@ have (pipe-user-pages-soft, pipe(7)). A turn of the loop takes no more of a prog
 without end has its turn like all others; it waits in write(2) meanwhile.
 
 A program that outlives lowrun (`on_lost` "keep") has no pipe: a write to one that nobody reads is death by SIGPIPE,
-and one that nobody empties is full. It has the file itself, opened with O_APPEND, and is watched by inotify. Its file
-cannot be renamed under it, so what is full is copied, then truncated: what it writes in the moment between the two is
-lost, and while no lowrun lives nobody bounds the file. A new life begins with a new file where the old one is full.
+and one that nobody empties is full. It has the file itself, opened with O_APPEND, and that is watched by inotify. It
+cannot be renamed under the program, so what is full is copied, then truncated: what is written in the moment between
+the two is lost, and while no lowrun lives nobody bounds the file. A new life begins with a new file where the old one
+is full.
 """
 
 from __future__ import annotations
