@@ -23,6 +23,9 @@ from lowrun.supervise.settings import Program
 __all__ = ["Place", "Supervisor"]
 
 
+AT_REST = frozenset({Phase.IDLE, Phase.DONE})
+
+
 class Place(Protocol):
     """Where a program's lines and its output go, and what its lives share; `Resources` are closed by the supervisor."""
 
@@ -54,12 +57,20 @@ class Supervisor:
         if twice := {name for name in names if names.count(name) > 1}:
             raise UsageError(f"two programs have the name {min(twice)!r}")
         self._on_change, self._on_end = on_change, on_end
-        self._keepers = Keepers(loop)
+        self._loop, self._keepers = loop, Keepers(loop)
         self._resources: list[Resources] = []
         self.programs: dict[str, Supervised] = {}
         self._stopping = False
         #: Programs that are to be started when those that they come after are ready.
         self._due: dict[str, Supervised] = {}
+        self._is_looking = False
+        #: Names of those that are not at rest.
+        self._active: set[str] = set()
+        #: Name -> those that come after it.
+        self._leaning: dict[str, list[str]] = {name: [] for name in names}
+        for program in programs:
+            for name in {*program.after, *program.needs} & self._leaning.keys():
+                self._leaning[name].append(program.name)
         try:
             for program in programs:
                 resources = place.resources(program, self._keepers)
@@ -85,9 +96,8 @@ class Supervisor:
         self._start_due()
 
     def _start_due(self) -> None:
+        self._is_looking = False
         for supervised in list(self._due.values()):
-            if supervised.name not in self._due:
-                continue  # another's start has led to it
             if missing := self._missing(supervised.program):
                 del self._due[supervised.name]
                 supervised.journal.say(f"not started: it needs {missing}, which has failed")
@@ -117,19 +127,15 @@ class Supervisor:
         """Stop all, each when those that come after it are gone."""
         self._stopping = True
         self._due.clear()
-        self._stop_next()
+        for supervised in reversed(list(self.programs.values())):
+            self._stop_unless_leant_on(supervised)
         self._check_end()
 
-    def _stop_next(self) -> None:
-        for supervised in reversed(list(self.programs.values())):
-            if supervised.phase not in (Phase.IDLE, Phase.DONE) and not self._is_leant_on(supervised.name):
-                supervised.stop()
-
-    def _is_leant_on(self, name: str) -> bool:
-        return any(
-            name in (*other.program.after, *other.program.needs) and other.phase not in (Phase.IDLE, Phase.DONE)
-            for other in self.programs.values()
-        )
+    def _stop_unless_leant_on(self, supervised: Supervised) -> None:
+        if supervised.phase in AT_REST:
+            return
+        if all(self.programs[name].phase in AT_REST for name in self._leaning[supervised.name]):
+            supervised.stop()
 
     def hurry(self) -> None:
         """Kill what is being stopped, at once."""
@@ -140,13 +146,20 @@ class Supervisor:
 
     def _changed(self, supervised: Supervised) -> None:
         self._on_change(supervised)
-        if self._due:
-            self._start_due()
+        if supervised.phase in AT_REST:
+            self._active.discard(supervised.name)
+        else:
+            self._active.add(supervised.name)
+        if self._due and not self._is_looking:
+            self._is_looking = True
+            self._loop.call_soon(self._start_due)
 
     def _finished(self, supervised: Supervised) -> None:
         supervised.journal.stopped()
         if self._stopping:
-            self._stop_next()
+            for name in (*supervised.program.after, *supervised.program.needs):
+                if name in self.programs:
+                    self._stop_unless_leant_on(self.programs[name])
         self._check_end()
 
     def _check_end(self) -> None:
@@ -156,8 +169,7 @@ class Supervisor:
     @property
     def ended(self) -> bool:
         """True when nothing runs and nothing will be started."""
-        idle_or_done = all(supervised.phase in (Phase.IDLE, Phase.DONE) for supervised in self.programs.values())
-        return idle_or_done and not self._due
+        return not self._due and not self._active
 
     @property
     def exit_code(self) -> int:
