@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import lowrun as lr
+from lowrun.core.fd import OwnedFd
 from lowrun.core.keepers import Keepers
 from lowrun.core.launch import Launch
 from lowrun.core.process import Process
@@ -21,12 +22,24 @@ class House:
         self.loop = lr.Loop()
         self.keepers = Keepers(self.loop)
         self.processes: list[Process] = []
+        self.null = OwnedFd(os.open(os.devnull, os.O_RDWR))
 
     def spawn(self, *argv: str, fds: Mapping[int, int] | None = None, env: Any = None, **how: Any) -> Process:
-        """Begin to start a program with standard error, `fds` (its -> ours) and `env` added to the environment."""
+        """Begin to start a program with `fds` (its -> ours) and `env` added to the environment.
+
+        It reads and writes nothing, but has all of 0 to 2: a daemon that lacks one has files of its own there, and puts
+        /dev/null in their place.
+        """
         launch = Launch(lr.Command(argv, env=None if env is None else {**os.environ, **env}))
         how.setdefault("on_end", lambda _: None)
-        process = Process(self.loop, self.keepers, launch, {2: 2, **(fds or {})}, linger=None, **how)
+        process = Process(
+            self.loop,
+            self.keepers,
+            launch,
+            {0: self.null.fileno(), 1: self.null.fileno(), 2: 2, **(fds or {})},
+            linger=None,
+            **how,
+        )
         self.processes.append(process)
         launch.close()
         return process
@@ -51,3 +64,4 @@ class House:
             process.close()
         self.keepers.close()
         self.loop.close()
+        self.null.close()

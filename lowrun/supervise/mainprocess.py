@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from lowrun.core.fd import Closable
-from lowrun.core.lineage import Held, children_of, hold
+from lowrun.core.lineage import Held, children_of, hold, read_stat
 from lowrun.errors import GoneError
 from lowrun.supervise import succession
 from lowrun.supervise.succession import Succession
@@ -19,7 +19,7 @@ from lowrun.values import ExitStatus
 __all__ = ["MainProcess", "Watch"]
 
 #: Called with a process that is no child of the keeper and who is to be told its exit; closed before `Held` is.
-Watch = Callable[[Held, Callable[[ExitStatus], object]], Closable]
+Watch = Callable[[Held, Callable[[ExitStatus | None], object]], Closable]
 
 
 class Signalled(Protocol):
@@ -33,7 +33,8 @@ class MainProcess:
     """Which process of a program's life is the main one.
 
     `on_main(pid)` is called with each new one that is not the command itself, `on_over(status)` once, when the program
-    is over: others of its tree may still be there. Closed by its owner. Told of a pid's exit twice, it heeds the first.
+    is over (None: nobody can know how): others of its tree may still be there. Closed by its owner. Told of a pid's
+    exit twice, it heeds the first.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class MainProcess:
         awaits_name: bool,
         watch: Watch,
         on_main: Callable[[int], object],
-        on_over: Callable[[ExitStatus], object],
+        on_over: Callable[[ExitStatus | None], object],
     ) -> None:
         self._keeper_pid = keeper_pid
         self._watch = watch
@@ -80,7 +81,7 @@ class MainProcess:
 
     def named(self, held: Held) -> None:
         """`held`, which becomes ours, was named the main process and checked (see pidfile.check)."""
-        if self._closed or self._state.over is not None or held.pid == self.pid:
+        if self._closed or self._state.is_over or held.pid == self.pid:
             held.close()
             if not self._closed:
                 self._step(succession.named(self._state, held.pid))
@@ -89,10 +90,19 @@ class MainProcess:
         if held.parent != self._keeper_pid:
             self._watched = self._watch(held, lambda status: self.exited(held.pid, status))
 
-    def exited(self, pid: int, status: ExitStatus) -> None:
+    def exited(self, pid: int, status: ExitStatus | None) -> None:
         """The keeper has reaped `pid`, or the watch has seen it exit."""
         if not self._closed:
             self._step(succession.exited(self._state, pid, status))
+            self._relieve()
+
+    def _relieve(self) -> None:
+        """Give up the watch when the main process has become an orphan: the keeper will tell its exit."""
+        if self._watched is not None and self._held is not None:
+            stat = read_stat(self._held.pid)
+            if stat is not None and stat.parent == self._keeper_pid:
+                self._watched.close()
+                self._watched = None
 
     def ended(self) -> None:
         """Nothing is left of the tree."""
@@ -100,13 +110,13 @@ class MainProcess:
             self._step(succession.ended(self._state))
 
     def _step(self, state: Succession) -> None:
-        was_over, self._state = self._state.over, state
+        was_over, self._state = self._state.is_over, state
         if state.pid is None:
             self._drop()
         if state.orphaned:
             self._find()
-        if state.over is not None and was_over is None:
-            self._on_over(state.over)
+        if state.is_over and not was_over:
+            self._on_over(state.status)
 
     def _find(self) -> None:
         for pid in succession.elders_first(children_of(self._keeper_pid)):

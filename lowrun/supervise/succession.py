@@ -34,13 +34,14 @@ class Succession:
     is_named: bool = False
     #: The status of who led last, or of the first failure since.
     last: ExitStatus | None = None
-    #: With what the program is over.
-    over: ExitStatus | None = None
+    is_over: bool = False
+    #: With what it is over; None when nobody can know.
+    status: ExitStatus | None = None
 
     @property
     def orphaned(self) -> bool:
         """True when a successor is to be found among the keeper's children."""
-        return self.over is None and self.pid is None and self.last is not None and not self.awaits_name
+        return not self.is_over and self.pid is None and self.last is not None and not self.awaits_name
 
 
 def started(state: Succession, pid: int) -> Succession:
@@ -50,7 +51,7 @@ def started(state: Succession, pid: int) -> Succession:
 
 def named(state: Succession, pid: int) -> Succession:
     """A pidfile or a message has named the main process; it was checked."""
-    return state if state.over else replace(state, awaits_name=False, pid=pid, is_named=True, last=None)
+    return state if state.is_over else replace(state, awaits_name=False, pid=pid, is_named=True, last=None)
 
 
 def found(state: Succession, pid: int) -> Succession:
@@ -58,19 +59,19 @@ def found(state: Succession, pid: int) -> Succession:
     return replace(state, pid=pid, last=None) if state.orphaned else state
 
 
-def exited(state: Succession, pid: int, status: ExitStatus) -> Succession:
-    """A process of the tree has exited, whoever it was."""
-    if state.over is not None:
+def exited(state: Succession, pid: int, status: ExitStatus | None) -> Succession:
+    """A process of the tree has exited, whoever it was; None: it is not known how, which nobody takes for success."""
+    if state.is_over:
         return state
-    failed = status.code != 0
+    failed = status is None or status.code != 0
     if pid == state.pid:
         if failed or state.is_named:
-            return replace(state, pid=None, over=status)
+            return _over(state, status)
         return replace(state, pid=None, last=status)
     if state.pid is not None:
         return state
     if pid == state.command and failed:
-        return replace(state, over=status)
+        return _over(state, status)
     if state.last is None or (failed and state.last.code == 0):
         return replace(state, last=status)
     return state
@@ -78,7 +79,11 @@ def exited(state: Succession, pid: int, status: ExitStatus) -> Succession:
 
 def ended(state: Succession) -> Succession:
     """Nothing is left of the tree."""
-    return state if state.over else replace(state, pid=None, over=state.last or ExitStatus(0))
+    return state if state.is_over else _over(state, state.last or ExitStatus(0))
+
+
+def _over(state: Succession, status: ExitStatus | None) -> Succession:
+    return replace(state, pid=None, is_over=True, status=status)
 
 
 def elders_first(children: Iterable[tuple[int, int]]) -> list[int]:

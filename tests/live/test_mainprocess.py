@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +17,7 @@ from lowrun.core.fd import Closable
 from lowrun.core.lineage import Held, children_of
 from lowrun.core.process import Process
 from lowrun.supervise.mainprocess import MainProcess
-from lowrun.supervise.pidfile import check
+from lowrun.supervise.pidfile import PidFile, check
 from tests.trees import House
 
 
@@ -32,6 +35,7 @@ class Followed:
         self.mains: list[int] = []
         self.over: list[lr.ExitStatus] = []
         self.watched: list[Held] = []
+        self.forgotten: list[Held] = []
         self.house = house
         self.process = house.spawn(*argv, on_reaped=self._reaped, on_start=self._started, on_end=self._ended)
         self.process.when_exited(lambda status: self.main.exited(self.process.pid or 0, status))
@@ -55,7 +59,10 @@ class Followed:
     def _watch(self, held: Held, on_exit: Callable[[lr.ExitStatus], object]) -> Closable:
         """A pidfd that tells of the end; the status is the business of lowrun.core.watch."""
         self.watched.append(held)
-        return self.house.loop.add_io(held.fileno(), lr.READ, lambda _: on_exit(lr.ExitStatus(1)))
+        watch = contextlib.ExitStack()
+        watch.callback(self.forgotten.append, held)
+        watch.enter_context(self.house.loop.add_io(held.fileno(), lr.READ, lambda _: on_exit(lr.ExitStatus(1))))
+        return watch
 
 
 @pytest.fixture
@@ -91,7 +98,8 @@ def test_a_daemon_that_forks_away_is_found(house: House, follow: Callable[..., F
     program = follow(sys.executable, "-S", "-c", DAEMON + "time.sleep(60)")
     house.wait(lambda: program.mains)
     (daemon,) = program.mains
-    assert daemon == program.main.pid and os.getsid(daemon) == daemon
+    house.wait(lambda: os.getsid(daemon) == daemon)
+    assert daemon == program.main.pid
     assert program.main.start is not None
     program.main.send_signal(signal.SIGKILL)
     house.wait(lambda: program.over)
@@ -165,6 +173,20 @@ def test_a_named_process_with_a_parent_is_watched(house: House, follow: Callable
     house.wait(lambda: program.over)
 
 
+def test_a_named_process_that_loses_its_parent_is_the_keepers(house: House, follow: Callable[..., Followed]) -> None:
+    """A pidfile written before its starter has ended: the watch is given up, the keeper tells the exit."""
+    program = follow("sh", "-c", "sleep 60 & wait", awaits_name=True)
+    house.wait(lambda: program.process.pid and children_of(program.process.pid))
+    ((daemon, _),) = children_of(program.process.pid or 0)
+    program.main.named(check(daemon, program.process.keeper_pid))
+    assert len(program.watched) == 1
+    program.process.send_signal(signal.SIGTERM)
+    house.wait(lambda: program.forgotten)
+    os.kill(daemon, signal.SIGKILL)
+    house.wait(lambda: program.over)
+    assert program.over == [lr.ExitStatus(137, 9)]
+
+
 def test_a_named_command_stays_what_it_is(house: House, follow: Callable[..., Followed]) -> None:
     """A program in the foreground with a pidfile: nobody new leads, no descriptor is kept."""
     program = follow("sleep", "60", awaits_name=True)
@@ -175,3 +197,63 @@ def test_a_named_command_stays_what_it_is(house: House, follow: Callable[..., Fo
     program.main.send_signal(signal.SIGTERM)
     house.wait(lambda: program.over)
     assert program.over == [lr.ExitStatus(143, 15)]
+
+
+LIGHTTPD = """
+server.document-root = "{here}"
+server.port = {port}
+server.bind = "127.0.0.1"
+server.pid-file = "{here}/pid"
+"""
+NGINX = """
+pid {here}/pid; error_log {here}/error.log; worker_processes 1; daemon on;
+events {{ }}
+http {{ access_log off; server {{ listen 127.0.0.1:{port}; root {here}; }} }}
+"""
+DAEMONS = {
+    "lighttpd": (LIGHTTPD, "lighttpd", "-f", "{here}/conf"),
+    "nginx": (NGINX, "nginx", "-e", "{here}/error.log", "-c", "{here}/conf"),
+    "redis": (
+        "",
+        "redis-server",
+        "--daemonize",
+        "yes",
+        "--pidfile",
+        "{here}/pid",
+        "--port",
+        "{port}",
+        "--save",
+        "",
+        "--dir",
+        "{here}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAEMONS)
+@pytest.mark.parametrize("by_pidfile", [True, False])
+def test_real_daemons(
+    house: House, follow: Callable[..., Followed], tmp_path: Path, name: str, by_pidfile: bool
+) -> None:
+    """Their pidfile names the process that is found without it, too; its death by a signal is told as it was."""
+    configuration, *argv = DAEMONS[name]
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        words = {"here": tmp_path, "port": sock.getsockname()[1]}
+    (tmp_path / "conf").write_text(configuration.format(**words))
+    believed: list[int] = []
+
+    def named(pid: int) -> bool:
+        believed.append(pid)
+        if by_pidfile:
+            program.main.named(check(pid, program.process.keeper_pid))
+        return True
+
+    with contextlib.closing(PidFile(house.loop, f"{tmp_path}/pid", on_pid=named, on_trouble=print)):
+        program = follow(*(word.format(**words) for word in argv), awaits_name=by_pidfile)
+        house.wait(lambda: program.mains and believed)
+        house.wait(lambda: program.process.status and len(program.watched) == len(program.forgotten))
+    assert program.mains == believed == [program.main.pid]
+    program.main.send_signal(signal.SIGKILL)
+    house.wait(lambda: program.over)
+    assert program.over == [lr.ExitStatus(137, 9)]

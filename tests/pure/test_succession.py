@@ -24,8 +24,8 @@ def awaiting() -> Succession:
 def test_a_command_leads_while_it_lives() -> None:
     """Others of its tree may come and go; its failure is the program's."""
     state = exited(plain(), 11, BAD)
-    assert state.pid == 10 and state.over is None
-    assert exited(state, 10, KILLED).over == KILLED
+    assert state.pid == 10 and not state.is_over
+    assert exited(state, 10, KILLED).status == KILLED
 
 
 def test_a_starter_is_succeeded_by_the_oldest() -> None:
@@ -36,19 +36,19 @@ def test_a_starter_is_succeeded_by_the_oldest() -> None:
     state = found(state, 20)
     assert state.pid == 20 and not state.orphaned
     state = found(exited(state, 20, OK), 40)
-    assert exited(state, 40, BAD).over == BAD
+    assert exited(state, 40, BAD).status == BAD
 
 
 def test_a_command_that_leaves_nobody_has_ended_with_its_status() -> None:
     """Over with 0 when the tree is gone."""
-    assert ended(exited(plain(), 10, OK)).over == OK
+    assert ended(exited(plain(), 10, OK)).status == OK
 
 
 def test_a_daemon_that_fails_at_once_is_not_missed() -> None:
     """Its exit is told after its starter's, when no child is left to be found: it is the program's."""
     state = exited(exited(plain(), 10, OK), 11, BAD)
-    assert ended(exited(state, 12, OK)).over == BAD
-    assert ended(exited(exited(awaiting(), 10, OK), 11, KILLED)).over == KILLED
+    assert ended(exited(state, 12, OK)).status == BAD
+    assert ended(exited(exited(awaiting(), 10, OK), 11, KILLED)).status == KILLED
     assert found(state, 12).last is None, "another was found: it leads now"
 
 
@@ -58,13 +58,13 @@ def test_with_a_pidfile_only_the_named_one_leads() -> None:
     assert state.pid is None and not state.orphaned
     assert found(state, 20) == state
     state = named(state, 20)
-    assert exited(state, 30, BAD).over is None
-    assert exited(state, 20, OK).over == OK
+    assert not exited(state, 30, BAD).is_over
+    assert exited(state, 20, OK).status == OK
 
 
 def test_a_starter_that_fails_is_the_end() -> None:
     """No pidfile is awaited any more."""
-    assert exited(awaiting(), 10, BAD).over == BAD
+    assert exited(awaiting(), 10, BAD).status == BAD
 
 
 def test_a_daemon_that_replaces_itself_names_the_new_one() -> None:
@@ -75,12 +75,18 @@ def test_a_daemon_that_replaces_itself_names_the_new_one() -> None:
 
 def test_the_command_itself_can_be_named() -> None:
     """A program in the foreground that writes a pidfile, too."""
-    assert exited(named(awaiting(), 10), 10, OK).over == OK
+    assert exited(named(awaiting(), 10), 10, OK).status == OK
+
+
+def test_an_end_that_nobody_saw_is_no_success() -> None:
+    """It is the end, and how is not known."""
+    state = exited(named(awaiting(), 20), 20, None)
+    assert state.is_over and state.status is None
 
 
 PIDS = st.integers(10, 14)
 EVENTS = st.one_of(
-    st.tuples(st.just(exited), PIDS, st.sampled_from((OK, BAD, KILLED))),
+    st.tuples(st.just(exited), PIDS, st.sampled_from((OK, BAD, KILLED, None))),
     st.tuples(st.just(named), PIDS),
     st.tuples(st.just(found), PIDS),
     st.tuples(st.just(ended)),
@@ -93,10 +99,10 @@ def test_what_is_over_stays_so(awaits_name: bool, events: list[tuple]) -> None:
     state = started(Succession(awaits_name), 10)
     for event, *arguments in events:
         following = event(state, *arguments)
-        assert state.over is None or following == state
-        assert following.over is None or following.pid is None
+        assert not state.is_over or following == state
+        assert not following.is_over or following.pid is None
         state = following
-    assert ended(state).over is not None
+    assert ended(state).is_over
 
 
 @pytest.mark.parametrize("content", [b"42", b"42\n", b"  42 \r\n", b"0042\n", b"42\n/var/lib/postgresql\n5432\n"])
