@@ -65,6 +65,10 @@ int lr_signals_restore(uint64_t mask);
 int lr_pidfd_open(int pid);
 int lr_pidfd_signal(int pidfd, int signo);
 
+/* ---- the end of a process that is no child: pidfd.c ---- */
+int lr_pidfd_status(int pidfd, int *ret_status);
+int lr_pidfd_tells_exit(void);
+
 /* ---- the keeper's other end: keeper_end.c ---- */
 #include "keeper/protocol.h"
 

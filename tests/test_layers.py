@@ -26,7 +26,8 @@ HOUSE: list[tuple[str, str]] = [
     ("", "version errors steps values"),
     (
         "core",
-        "kernel fd pump loop procfs proc cgroup launch door keeper keepers exits process tracing sampling packets",
+        "kernel fd pump loop procfs proc cgroup launch door events keeper keepers exits process watch tracing sampling "
+        "packets",
     ),
     (
         "trace",
