@@ -71,6 +71,10 @@ int lr_inotify_create(void);
 int lr_inotify_add(int fd, const char *path, uint32_t mask);
 int lr_inotify_remove(int fd, int watch);
 
+/* ---- the end of a process that is no child: pidfd.c ---- */
+int lr_pidfd_status(int pidfd, int *ret_status);
+int lr_pidfd_tells_exit(void);
+
 /* ---- the keeper's other end: keeper_end.c ---- */
 #include "keeper/protocol.h"
 

@@ -26,8 +26,8 @@ HOUSE: list[tuple[str, str]] = [
     ("", "version errors steps values notation"),
     (
         "core",
-        "kernel fd pump loop inotify procfs lineage cgroup launch door keeper keepers exits process tracing "
-        "sampling packets",
+        "kernel fd pump loop inotify procfs lineage cgroup launch door events keeper keepers exits process "
+        "watch tracing sampling packets",
     ),
     (
         "trace",

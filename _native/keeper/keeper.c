@@ -27,7 +27,6 @@
 
 #define KILL_AGAIN_NS 5000000   /* between two passes of SIGKILL */
 #define LONG_PAUSE_NS 500000000
-#define LOOK_NS 150000
 #define SHORT_RUN_NS 20000000
 #define DENIED_AFTER 200        /* passes without effect until DENIED is sent */
 
@@ -44,7 +43,7 @@ static void lose(void);
 /* ---- messages ---- */
 
 /* Waits for an owner that has not read yet: nothing is lost, and nothing is reaped meanwhile. */
-static void send_event(const struct lr_event *event, int descriptor)
+void keeper_tell(const struct lr_event *event, int descriptor)
 {
     struct pollfd sources[2] = {
         { .fd = KEEPER_SOCKET, .events = POLLOUT },
@@ -101,7 +100,7 @@ static void spawn(const int *fds, int nfds)
             SYS1(close, fds[i]);
         event.step = LR_STEP_BODY;
         event.error = EBUSY;
-        send_event(&event, -1);
+        keeper_tell(&event, -1);
         return;
     }
     pid = request.flags & LR_SPAWN_AGAIN ? 0 : accept_launch(fds, nfds);
@@ -123,7 +122,7 @@ static void spawn(const int *fds, int nfds)
         if (pid > 0)
             SYS4(wait4, pid, 0, __WALL, 0);
     }
-    send_event(&event, event.kind == LR_EVENT_STARTED ? pidfd : -1);
+    keeper_tell(&event, event.kind == LR_EVENT_STARTED ? pidfd : -1);
     if (pidfd >= 0)
         SYS1(close, pidfd);
 }
@@ -131,7 +130,7 @@ static void spawn(const int *fds, int nfds)
 static void tell_exited(void)
 {
     totals.kind = LR_EVENT_EXITED;
-    send_event(&totals, -1);
+    keeper_tell(&totals, -1);
 }
 
 static void tell_reaped(long pid, int status, uint64_t ended_ns)
@@ -140,7 +139,7 @@ static void tell_reaped(long pid, int status, uint64_t ended_ns)
         .kind = LR_EVENT_REAPED, .pid = (int32_t) pid, .status = status, .ended_ns = ended_ns,
     };
 
-    send_event(&event, -1);
+    keeper_tell(&event, -1);
 }
 
 /* Reaps all there is to reap; sends REAPED, then EXITED, ENDED or both in one.
@@ -156,6 +155,8 @@ static void reap(void)
     while ((pid = SYS4(wait4, -1, &status, WNOHANG | __WALL, &usage)) > 0) {
         const uint64_t now = now_ns();
 
+        if (watch_takes(pid, status))
+            continue;
         usage_add(&totals, &usage);
         ends_remember(pid, status, now);
         if (pid == totals.pid) {
@@ -176,7 +177,7 @@ static void reap(void)
         usage_end(&totals);
         totals.kind = exited ? LR_EVENT_LAST : LR_EVENT_ENDED;
         running = ending = 0;
-        send_event(&totals, -1);
+        keeper_tell(&totals, -1);
         expect_next = totals.ended_ns - totals.started_ns < SHORT_RUN_NS;
     } else if (exited) {
         tell_exited();
@@ -202,7 +203,7 @@ static void kill_pass(void)
     if (signal_all(SIGKILL) && ++passes == DENIED_AFTER) {
         struct lr_event event = { .kind = LR_EVENT_DENIED, .pid = totals.pid, .error = EPERM };
 
-        send_event(&event, -1);
+        keeper_tell(&event, -1);
     }
 }
 
@@ -215,7 +216,7 @@ static void leave(void)
     if (leaving)
         return; /* already on our way: DENIED found no listener */
     leaving = 1;
-    for (;;) {
+    while (!watch_pid()) {
         while ((pid = SYS4(wait4, -1, 0, WNOHANG | __WALL, 0)) > 0)
             ;
         if (pid == -ECHILD)
@@ -247,8 +248,14 @@ static int serve(void)
         if (running)
             signal_all((int) request.signo);
         break;
+    case LR_REQUEST_WATCH:
+        if (!running)
+            watch_begin(request.watched);
+        break;
     case LR_REQUEST_END:
         ending = running;
+        reap();
+        watch_end();
         break;
     case LR_REQUEST_FORGET:
         if (!running)
@@ -299,7 +306,7 @@ static void tell_ends(void)
         if (event.pid == totals.pid)
             tell_exited();
         else
-            send_event(&event, -1);
+            keeper_tell(&event, -1);
 }
 
 /* Takes who asks for it as the new owner. */
@@ -329,25 +336,8 @@ static void adopt(void)
     tell_ends();
     if (!running) {
         totals.kind = LR_EVENT_ENDED;
-        send_event(&totals, -1);
+        keeper_tell(&totals, -1);
     }
-}
-
-/* Sleeping and being woken on another core costs more than what a short run's
- * owner needs to ask for the next one (some 30 of 700 microseconds were
- * measured), so after a short run the keeper looks a while before it sleeps,
- * and lets others run meanwhile. Returns what ppoll does. */
-static long look(struct pollfd *sources, int count)
-{
-    const struct timespec none = { 0 };
-    const uint64_t until = now_ns() + LOOK_NS;
-    long n;
-
-    do {
-        SYS0(sched_yield);
-        n = SYS5(ppoll, sources, count, &none, 0, 0);
-    } while (n == 0 && now_ns() < until);
-    return n;
 }
 
 static void run(void)
@@ -366,7 +356,7 @@ static void run(void)
             stay_watch(sources + 3);
         if (ending)
             kill_pass();
-        if (!expect_next || (n = look(sources, all)) == 0)
+        if (!expect_next || (n = wait_awake(sources, all)) == 0)
             n = SYS5(ppoll, sources, all, ending ? &again : owned || running ? 0 : &unclaimed, 0, 0);
         expect_next = 0;
         if (n == 0 && !owned && !running)

@@ -61,7 +61,9 @@ void ends_remember(long pid, int status, uint64_t ended_ns);
 /* The remembered ends, oldest first, as REAPED; 0 when there are no more. */
 int ends_read(uint32_t index, struct lr_event *ret_event);
 
-/* ---- keeper.c: for stay.c ---- */
+/* ---- keeper.c: for stay.c and watch.c ---- */
+/* Sends an event to the owner, if there is one; the descriptor (-1: none) stays the caller's. */
+void keeper_tell(const struct lr_event *event, int descriptor);
 void keeper_describe(struct lr_event *ret_event); /* TREE */
 
 /* ---- network.c: a network of the command's own ---- */
@@ -70,6 +72,12 @@ long network_enter(uint32_t *ret_step, int ret_sockets[LR_EVENT_SOCKETS]);
 
 /* ---- filter.c: stops at chosen system calls, for a tracer ---- */
 void filter_install(const struct lr_request *go);
+
+/* ---- watch.c: the end of a process that is no child of ours ---- */
+void watch_begin(int pid);              /* tells WATCHED or FAILED */
+int watch_pid(void);                    /* 0: nobody */
+int watch_takes(long pid, int status);  /* of wait4's answers those for it; tells LAST when it has ended */
+void watch_end(void);                   /* tells LAST, too, without a status, if somebody is still watched */
 
 /* ---- tree.c: every process below the keeper ---- */
 /* Sends `signo` to each descendant; returns how many were reached, or -errno
@@ -97,6 +105,9 @@ struct rusage;
 void usage_begin(struct lr_event *totals, uint32_t io);     /* io: what was read and written, too */
 void usage_add(struct lr_event *totals, const struct rusage *usage);
 void usage_end(struct lr_event *totals);
+
+/* ---- wait.c ---- */
+long wait_awake(struct pollfd *sources, int count); /* as ppoll, for a moment and without sleep */
 
 /* ---- io.c: what the tree read and wrote ---- */
 /* Of all that was waited for, ever; only the difference of two has a meaning. 0, or -errno. */

@@ -49,6 +49,8 @@ enum lr_request_kind {
     LR_REQUEST_FORGET = 6,  /* the tree is gone and known: close the listening socket */
     LR_REQUEST_ADOPT = 7,   /* on the listening socket; a pidfd of who becomes the owner comes along */
     LR_REQUEST_QUERY = 8,   /* on the listening socket: TREE, and nothing changes */
+    LR_REQUEST_WATCH = 9,   /* instead of SPAWN: tell how `watched` ends, which is no child. WATCHED or FAILED, then LAST;
+                               END: it has ended by now. Nothing is ever done to it. */
 };
 
 enum lr_spawn_flags {
@@ -114,6 +116,7 @@ struct lr_request {
     int32_t oom_score_adj;
     uint32_t cpu_quota_us, cpu_period_us; /* of the tree's cgroup; 0: no limit */
     uint32_t pid_texts[LR_KEEPER_MAX_PID_TEXTS]; /* places in `env`, of LR_PID_DIGITS, that the command's pid is put at */
+    int32_t watched;        /* WATCH: a pid */
     int32_t tracer;         /* pid that may seize the parked command (PR_SET_PTRACER) */
     uint64_t memory_max;    /* bytes that the tree's cgroup may have; 0: no limit */
     uint64_t blocked;       /* signal mask of the command */
@@ -134,6 +137,7 @@ enum lr_event_kind {
     LR_EVENT_REAPED = 8,    /* pid, status, ended_ns: one of the tree that is not the command; in the order of reaping */
     LR_EVENT_TREE = 9,      /* keeper, pid, state, error EBUSY: has an owner, status, times.
                                After ADOPT: the listening socket, a pidfd of the keeper, one of the command if it lives */
+    LR_EVENT_WATCHED = 10,  /* pid: from now on its end will be told, by LAST; with error ECHILD its status is not known */
 };
 
 enum lr_tree_state {
@@ -185,6 +189,7 @@ struct lr_event {
     STEP(RLIMIT, "resource limit") \
     STEP(OOM, "oom_score_adj") \
     STEP(LIMITS, "cgroup limits") \
+    STEP(WATCH, "ptrace") \
     STEP(NICE, "nice") \
     STEP(AFFINITY, "cpu affinity") \
     STEP(GROUPS, "supplementary groups") \

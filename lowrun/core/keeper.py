@@ -13,82 +13,25 @@ import os
 import signal
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from lowrun._native import ffi, lib
 from lowrun.core import kernel
 from lowrun.core.cgroup import TreeLimits, end_cgroup
 from lowrun.core.door import Ends, KeptTree, ask_for_keeper
+from lowrun.core.events import Listener, TreeUsage, Watcher, io_usage
 from lowrun.core.fd import Closable, OwnedFd
 from lowrun.core.launch import Launch
 from lowrun.core.loop import Loop
 from lowrun.core.procfs import effective_capabilities
 from lowrun.errors import BusyError, SpawnError
 from lowrun.steps import tell
-from lowrun.values import IoUsage
 
 #: What makes a tracer's set-user-ID tracees gain their privilege (ptrace(2), seccomp(2)).
 CAP_SYS_PTRACE, CAP_SYS_ADMIN = 19, 21
 
-__all__ = ["Keeper", "Listener", "TreeUsage", "io_usage"]
-
-
-@dataclass(frozen=True, slots=True)
-class TreeUsage:
-    """What the keeper knows of a tree's usage when it is gone.
-
-    `user_us`, `sys_us`, `max_rss_kib` are sums (the maximum) over all that wait4 gave it;
-    `tree_ns` is the tree's CPU by an inherited counter, 0 when unknown;
-    `group_us` user and system CPU by the tree's own cgroup, None without one;
-    `last_pid` is the pid given out last in the pid namespace, 0 when unknown: the
-    command's own when no process or thread was made since; `io` what all that wait4
-    gave it read and wrote, None when it was not asked for or the kernel does not count it.
-    """
-
-    user_us: int
-    sys_us: int
-    max_rss_kib: int
-    reaped: int
-    tree_ns: int
-    group_us: tuple[int, int] | None
-    last_pid: int
-    io: IoUsage | None = None
-
-
-class Listener(Protocol):
-    """Who is told what becomes of a command."""
-
-    def parked(self, pid: int, sockets: list[OwnedFd]) -> None:
-        """The command waits until `Keeper.go`.
-
-        `sockets`: unbound packet sockets of its own network if it was asked for; the listener's from now on.
-        """
-
-    def started(self, pid: int, pidfd: OwnedFd, at_ns: int) -> None:
-        """It has been executed; the pidfd becomes the listener's."""
-
-    def failed(self, error: SpawnError) -> None:
-        """It could not be executed; nothing of it is left."""
-
-    def exited(self, status: int, at_ns: int) -> None:
-        """The command itself was reaped (raw wait status)."""
-
-    def reaped(self, pid: int, status: int, at_ns: int) -> None:
-        """An orphan of its tree was reaped (raw wait status); with `tell_reaped` only."""
-
-    def leftover(self) -> None:
-        """After `exited`, when others of its tree are still there."""
-
-    def ended(self, usage: TreeUsage) -> None:
-        """Nothing of its tree is left."""
-
-    def denied(self) -> None:
-        """Something in the tree may not be killed; the keeper goes on trying."""
-
-    def lost(self) -> None:
-        """The keeper is gone before the tree's end: somebody killed it."""
+__all__ = ["Keeper"]
 
 
 class Keeper:
@@ -125,6 +68,7 @@ class Keeper:
         self._event = ffi.new("struct lr_event *")
         self._fds = ffi.new("int[]", lib.LR_EVENT_MAX_FDS)
         self._listener: Listener | None = None
+        self._watcher: Watcher | None = None
         self._program = ""
         self._last: tuple[Launch, Mapping[int, int], OwnedFd | None, TreeLimits | None, int] | None = None
         #: What watches this keeper from one tree to the next; closed with it.
@@ -148,7 +92,7 @@ class Keeper:
     @property
     def busy(self) -> bool:
         """True while a tree is under way."""
-        return self._listener is not None
+        return self._listener is not None or self._watcher is not None
 
     def spawn(
         self,
@@ -207,6 +151,18 @@ class Keeper:
                 numbers.append(stay.fileno())
             self._send(launch.request(list(fds), flags, limits), [*numbers, *fds.values()])
 
+    def watch(self, pid: int, watcher: Watcher) -> None:
+        """Follow the process `pid`, no child of ours, to its end by ptrace(2); nothing is ever done to it.
+
+        `end()` says that it has ended by now. Raises OSError.
+        """
+        if self.busy:
+            raise BusyError("the keeper has a tree under way")
+        request = self._fill(lib.LR_REQUEST_WATCH)
+        request.watched = pid
+        self._send(request, [])
+        self._last, self._program, self._watcher = None, str(pid), watcher
+
     def signal(self, number: int) -> None:
         """Send a signal to every process of the tree; nothing without one."""
         self._tell(lib.LR_REQUEST_SIGNAL, number)
@@ -259,6 +215,8 @@ class Keeper:
         event = self._event
         kind = event.kind
         listener = self._listener
+        if self._watcher is not None:
+            self._receive_watched(self._watcher)
         if listener is None:
             return
         came = [OwnedFd(fd) for fd in self._fds if fd >= 0]
@@ -284,10 +242,23 @@ class Keeper:
             listener.parked(event.pid, came)
         elif kind == lib.LR_EVENT_FAILED:
             self._listener = self._last = None
-            word = ffi.string(lib.lr_step_word(event.step)).decode()
-            listener.failed(SpawnError(word, event.error, self._program))
+            listener.failed(self._error(event))
         elif kind == lib.LR_EVENT_DENIED:
             listener.denied()
+
+    def _receive_watched(self, watcher: Watcher) -> None:
+        event = self._event
+        if event.kind == lib.LR_EVENT_WATCHED:
+            watcher.watched()
+            return
+        self._watcher = None
+        if event.kind == lib.LR_EVENT_FAILED:
+            watcher.failed(self._error(event))
+        else:
+            watcher.ended(None if event.error else event.status)
+
+    def _error(self, event: Any) -> SpawnError:
+        return SpawnError(ffi.string(lib.lr_step_word(event.step)).decode(), event.error, self._program)
 
     @staticmethod
     def _usage(event: Any) -> TreeUsage:
@@ -304,11 +275,12 @@ class Keeper:
         )
 
     def _lose(self) -> None:
-        listener, self._listener = self._listener, None
+        listeners = [each for each in (self._listener, self._watcher) if each is not None]
+        self._listener = self._watcher = None
         self._source.close()
         if self._cgroup is not None:
             end_cgroup(self._cgroup, f"lowrun-{self.pid}")
-        if listener is not None:
+        for listener in listeners:
             listener.lost()
 
     def wake(self) -> None:
@@ -329,7 +301,7 @@ class Keeper:
             return
         self.wake()
         self._part()
-        self._listener = None
+        self._listener = self._watcher = None
         if self.stay is not None:
             self._tell(lib.LR_REQUEST_LEAVE)
         self._source.close()
@@ -351,22 +323,9 @@ class Keeper:
     def abandon(self) -> None:
         """In a forked child: close our copies; the parent's keeper goes on."""
         self._part()
-        self._listener = None
+        self._listener = self._watcher = None
         self._socket.close()
         self._pidfd.close()
-
-
-def io_usage(io: Any) -> IoUsage:
-    """Return a `struct lr_io` as a value."""
-    return IoUsage(
-        io.read_bytes,
-        io.written_bytes,
-        io.reads,
-        io.writes,
-        io.storage_read_bytes,
-        io.storage_written_bytes,
-        io.cancelled_bytes,
-    )
 
 
 def _is_privileged() -> bool:

@@ -19,8 +19,9 @@ from collections.abc import Callable, Mapping
 
 from lowrun.core import kernel
 from lowrun.core.cgroup import TreeLimits
+from lowrun.core.events import TreeUsage
 from lowrun.core.fd import OwnedFd
-from lowrun.core.keeper import Keeper, TreeUsage
+from lowrun.core.keeper import Keeper
 from lowrun.core.keepers import Keepers
 from lowrun.core.launch import Launch
 from lowrun.core.lineage import children_of, descends, hold

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from lowrun._native import ffi, lib
-from lowrun.core.keeper import io_usage
+from lowrun.core.events import io_usage
 from lowrun.core.kernel import check
 from lowrun.errors import ClosedError
 from lowrun.values import IoUsage

@@ -249,7 +249,7 @@ class Life:
             pid, self._unannounced = self._unannounced, None
             self._on_main(pid)
 
-    def _watch(self, held: Held, on_exit: Callable[[ExitStatus], object]) -> Closable:
+    def _watch(self, held: Held, on_exit: Callable[[ExitStatus | None], object]) -> Closable:
         from lowrun.core.watch import Watch
 
         return Watch(self._loop, held.pid, held.start, on_exit)

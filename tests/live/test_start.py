@@ -102,7 +102,7 @@ def page(address: str) -> str:
 
 
 def test_a_daemon_with_a_pidfile(verbs: Verbs, lighttpd: tuple[Path, str]) -> None:
-    """lighttpd is running, not so when killed, running again after the delay; SIGHUP harms nobody, SIGTERM ends both."""
+    """lighttpd is running, not so when killed, running again after the delay; SIGHUP harms none, SIGTERM ends both."""
     configuration, address = lighttpd
     pidfile = configuration.parent / "lighttpd.pid"
     words = ("start", "--respawn", "-t", "1", "-e", "0,1", "-p", pidfile, "lighttpd", "--", "-f", configuration)
