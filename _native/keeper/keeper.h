@@ -10,7 +10,7 @@
 #include "system.h"
 
 /* What is large and rarely touched lies behind all else, so that what a keeper always needs fits in two pages. */
-#define LARGE __attribute__((common, aligned(4096)))
+#define LARGE __attribute__((common, aligned(16)))
 
 /* Descriptors with a fixed place: the starter puts them there. */
 #define KEEPER_SOCKET 0 /* the protocol */
