@@ -201,10 +201,10 @@ end.send(b"READY=1")
 while True:
     try:
         end.send(b"WATCHDOG=1")
-    except ConnectionError:
+    except OSError:
         try:
             end.connect(address)
-        except ConnectionError:
+        except OSError:
             pass
     time.sleep(0.02)
 """
