@@ -144,6 +144,8 @@ class Life:
             self._lead_again(main)
         self._last_pid = process.pid if main is None else main.pid
         self._on_executed(self._last_pid)
+        if self._pidfile is not None and not kept.gone:
+            self._pidfile.heed()
         if not kept.gone and (self._serves_at_once or (record is not None and record.ready)):
             self._serves()
 
