@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from lowrun.core.keepers import Keepers
 from lowrun.core.loop import Loop, Timer
+from lowrun.supervise.attached import AttachedLife
 from lowrun.supervise.hooks import Hook
 from lowrun.supervise.journal import Journal
 from lowrun.supervise.life import Life, Over
@@ -65,7 +66,7 @@ class Supervised:
         self.program = program
         self.journal = journal
         self.state = State()
-        self.life: Life | None = None
+        self.life: Life | AttachedLife | None = None
         self.last: LastExit | None = None
         self.resources = resources
         self._loop, self._keepers = loop, keepers
@@ -194,7 +195,22 @@ class Supervised:
         else:
             self._over(Over(None, status, time.monotonic(), f"its pre hook: {status}"))
 
+    def _attach(self, pid: int) -> None:
+        """The first life runs already."""
+        self.began = now()
+        self.life = AttachedLife(
+            pid,
+            self._loop,
+            on_main=self._traced,
+            on_exit=self._exited,
+            on_ready=lambda: self._happened(Event.READY),
+            on_over=self._over,
+        )
+
     def _begin_life(self) -> None:
+        if self.program.attach is not None and self.last is None:
+            self._attach(self.program.attach)
+            return
         kept = self.resources.kept
         if kept is None:
             self.resources.output.begin_life()

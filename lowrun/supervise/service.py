@@ -137,7 +137,7 @@ class Service:
         return Record(
             phase=state.phase.value,
             supervisor=self._me,
-            keeper=None if life is None else ProcessId.of(life.keeper_pid),
+            keeper=None if life is None or life.keeper_pid is None else ProcessId.of(life.keeper_pid),
             main=None if life is None or life.pid is None else ProcessId.of(life.pid),
             kind="plain" if program.pidfile is None else "daemon",
             command=program.command.argv,
