@@ -42,9 +42,3 @@ def test_what_interfaces_drop_is_read() -> None:
     heads = "Inter-|   Receive    |  Transmit\n face |bytes    packets errs drop fifo|bytes    packets\n"
     text = heads + "    lo: 1391468   14035    0    0    0     0\neth0.7:       1       2    3    4    5     6\n"
     assert dropped_by_interfaces(text) == {"lo": 0, "eth0.7": 4}
-
-
-def test_a_name_may_hold_brackets_and_blanks() -> None:
-    """The fields of /proc/PID/stat are counted from the last bracket."""
-    rest = " ".join(["Z", "41", *["0"] * 17, "987654", *["0"] * 29, "256"])
-    assert procfs.stat_of(f"42 (a) (b c) {rest}\n") == procfs.Stat("a) (b c", "Z", 41, 987654, 256)
