@@ -9,6 +9,9 @@
 #include "protocol.h"
 #include "system.h"
 
+/* What is large and rarely touched lies behind all else, so that what a keeper always needs fits in two pages. */
+#define LARGE __attribute__((common, aligned(16)))
+
 /* Descriptors with a fixed place: the starter puts them there. */
 #define KEEPER_SOCKET 0 /* the protocol */
 #define KEEPER_OWNER 1  /* a pidfd of lowrun's process: readable when it is dead */
@@ -34,6 +37,7 @@ struct launch {
     int first;            /* index in fds of the command's first descriptor */
     const char **argv;
     const char **envp;
+    size_t stack_size;    /* of the child's; what is above it are argv and envp, if they fit there */
     struct lr_request go; /* what the parked child was told, */
     uint64_t gone_ns;     /* and when; 0: it was not parked */
     uint32_t step;        /* written by the child: shared memory */

@@ -35,7 +35,9 @@ struct kernel_action {
 #define KERNEL_SIGSET 8
 #define LAST_SIGNAL 64
 
-static char stack[STACK_SIZE] __attribute__((aligned(16)));
+#define VECTORS_MAX (STACK_SIZE / 2)
+
+LARGE char launch_stack[STACK_SIZE];
 
 static void fail(struct launch *launch, enum lr_step step, long error)
 {
@@ -228,7 +230,7 @@ static const char *fill_vector(const char **vector, const char *strings, uint32_
 
 static size_t vectors_size(const struct lr_request *request)
 {
-    return ((size_t) request->argc + request->envc + 2) * sizeof(char *);
+    return (((size_t) request->argc + request->envc + 2) * sizeof(char *) + 15) / 16 * 16;
 }
 
 int launch_prepare(struct launch *launch, const struct lr_request *request, const int *fds, int nfds)
@@ -258,9 +260,15 @@ int launch_prepare(struct launch *launch, const struct lr_request *request, cons
     if (memory < 0 && memory > -4096)
         return launch->error = (int) -memory, (int) memory;
     launch->body = (char *) memory;
-    memory = SYS6(mmap, 0, vectors_size(request), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory < 0 && memory > -4096)
-        return launch->error = (int) -memory, (int) memory;
+    launch->stack_size = STACK_SIZE;
+    if (vectors_size(request) <= VECTORS_MAX) {
+        launch->stack_size -= vectors_size(request);
+        memory = (long) launch_stack + (long) launch->stack_size;
+    } else {
+        memory = SYS6(mmap, 0, vectors_size(request), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory < 0 && memory > -4096)
+            return launch->error = (int) -memory, (int) memory;
+    }
     launch->argv = (const char **) memory;
     launch->envp = launch->argv + request->argc + 1;
     fill_vector(launch->argv, launch->body + request->argv, request->argc);
@@ -272,7 +280,7 @@ static long clone_into(struct launch *launch, unsigned long flags, int cgroup, i
 {
     struct clone_args arguments = {
         .flags = flags | CLONE_INTO_CGROUP, .pidfd = (uint64_t) (uintptr_t) ret_pidfd,
-        .exit_signal = SIGCHLD, .stack = (uint64_t) (uintptr_t) stack, .stack_size = STACK_SIZE,
+        .exit_signal = SIGCHLD, .stack = (uint64_t) (uintptr_t) launch_stack, .stack_size = launch->stack_size,
         .cgroup = (uint64_t) cgroup,
     };
 
@@ -303,9 +311,11 @@ int launch_run(struct launch *launch, int *ret_pidfd)
             group_close(); /* a sandbox without clone3, a threaded cgroup: the run does without */
     }
     if (pid < 0 && !is_limited(launch->request))
-        pid = SYSTEM_CLONE(flags | SIGCHLD, stack + STACK_SIZE, ret_pidfd, become, launch);
+        pid = SYSTEM_CLONE(flags | SIGCHLD, launch_stack + launch->stack_size, ret_pidfd, become, launch);
     if (pid < 0)
         launch->error = (int) -pid;
+    if (launch->request->flags & LR_SPAWN_REAPED) /* of a supervised program: it will not be needed for long */
+        SYS3(madvise, launch->body, launch->request->body_size, MADV_DONTNEED);
     return (int) pid;
 }
 
@@ -313,7 +323,7 @@ void launch_release(struct launch *launch)
 {
     for (int i = 0; i < launch->nfds; i++)
         SYS1(close, launch->fds[i]);
-    if (launch->argv)
+    if (launch->argv && launch->stack_size == STACK_SIZE)
         SYS2(munmap, launch->argv, vectors_size(launch->request));
     if (launch->body)
         SYS2(munmap, launch->body, launch->request->body_size);
