@@ -26,7 +26,7 @@ HOUSE: list[tuple[str, str]] = [
     ("", "version errors steps values notation"),
     (
         "core",
-        "kernel fd pump loop inotify procfs lineage launch cgroup door keeper keepers exits process tracing "
+        "kernel fd pump loop inotify procfs lineage cgroup launch door keeper keepers exits process tracing "
         "sampling packets",
     ),
     (
