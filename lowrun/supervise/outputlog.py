@@ -39,7 +39,16 @@ from lowrun.supervise.reading import tail
 from lowrun.supervise.settings import Program
 from lowrun.supervise.state import ProgramState
 
-__all__ = ["DirectOutput", "FileOutput", "Output", "PassedOutput", "PipedOutput", "SyslogOutput", "open_output", "output_names"]
+__all__ = [
+    "DirectOutput",
+    "FileOutput",
+    "Output",
+    "PassedOutput",
+    "PipedOutput",
+    "SyslogOutput",
+    "open_output",
+    "output_names",
+]
 
 OUTPUT, COPY = "output.log", ".output.log"
 PIPE = 64 << 10
