@@ -34,8 +34,8 @@ class Seen(NamedTuple):
     boot_id: str
     #: The record's main process lives.
     main_lives: bool
-    #: The record's keeper lives and has children that do.
-    tree_lives: bool
+    #: Pids of the children of the record's keeper that live, oldest first: the first one is the command.
+    children: tuple[int, ...]
     now: Moment
 
 
@@ -69,13 +69,14 @@ def judge(name: str, seen: Seen) -> Truth:
     this_boot = record.boot_id == seen.boot_id
     main = record.main if this_boot and seen.main_lives else None
     expected = this_boot and record.main is None and record.phase in ALIVE
-    running = main is not None or (expected and seen.tree_lives)
+    found = seen.children if expected else ()
+    running = main is not None or bool(found)
     uptime = max(0.0, seen.now.boot - record.began.boot) if running and record.began is not None else None
     return Truth(
         name,
         running,
         _phase(record, seen.supervisor, running),
-        _pid(main),
+        found[0] if found and record.kind == "plain" else _pid(main),
         _pid(seen.supervisor),
         uptime,
         record.ready and running,
