@@ -110,8 +110,7 @@ class _Start:
         last = program.last
         ended_well = program.phase is supervise.Phase.DONE and program.state.exit_code == 0
         if last is not None and not ended_well:
-            what = last.reason or (str(last.status) if last.status is not None else "it ended; its status is not known")
-            self._failures.append(f"{program.name}: {what}")
+            self._failures.append(f"{program.name}: {last.text}")
             assert self.service is not None
             self._failures += [f"  {line}" for line in self.service.last_output(program.name)]
             if program.phase is supervise.Phase.WAITING:

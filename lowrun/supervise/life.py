@@ -230,7 +230,7 @@ class Life:
             return False
         if self._program.ready not in (None, "pidfile"):
             return True
-        if not self._process.alive or pid == self._process.pid:
+        if self._program.ready == "pidfile" or not self._process.alive or pid == self._process.pid:
             self._serves()
         return True
 
@@ -244,8 +244,8 @@ class Life:
         self._announce()
 
     def _announce(self) -> None:
-        """Tell of a main process that is not the command; of one that is named before the starter exits, after that."""
-        if self._unannounced is not None and not self._process.alive:
+        """Tell of a main process that is not the command; of one that is named before its starter exits, after that."""
+        if self._unannounced is not None and (self._program.ready == "pidfile" or not self._process.alive):
             pid, self._unannounced = self._unannounced, None
             self._on_main(pid)
 
@@ -277,7 +277,9 @@ class Life:
         self._cancel_timer()
         seconds = self._program.start_timeout
         what = f"it was not ready within {seconds:g} s"
-        if self._pidfile is not None:
+        if self._pidfile is not None and self.pid is not None and self._process.alive:
+            what = f"its starter, pid {self._process.pid}, has not exited within {seconds:g} s"
+        elif self._pidfile is not None:
             what = f"no pid of it in {self._program.pidfile} within {seconds:g} s"
         self._on_late(f"{what} ({self._trouble})" if self._trouble else what)
 
@@ -286,7 +288,7 @@ class Life:
         self._cancel_timer()
         self._end_readiness()
         self._over = Over(self._last_pid, status, time.monotonic(), "")
-        if self._process.status is not None and not self._ending:
+        if not self._ending:
             self._process.terminate(min(CLEAR_AFTER, self._program.stop_timeout))
 
     def _ended(self, process: Process) -> None:

@@ -170,7 +170,9 @@ class Service:
             if supervised.phase is Phase.RUNNING:
                 reply({"pid": supervised.pid})
             else:
-                reply({"error": f"{supervised.name} did not start again: {supervised.state.reason}"})
+                last = supervised.last
+                why = f": {last.text}" if last is not None else ""
+                reply({"error": f'"{supervised.name}" did not start again{why}'})
 
         supervised.restart(done)
 
