@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 from lowrun import GoneError, supervise
 from lowrun.cli.console import complain
 
-__all__ = ["EXIT_UNKNOWN", "NOT_RUNNING", "ask", "await_end", "demand", "known"]
+__all__ = ["EXIT_UNKNOWN", "NOT_RUNNING", "ask", "demand", "known"]
 
 EXIT_UNKNOWN = 4
 NOT_RUNNING = 1
@@ -50,18 +48,3 @@ def demand(what: str, name: str) -> int:
             complain(str(error))
             return NOT_RUNNING
     return 0
-
-
-def await_end(supervisor: int, start: int) -> None:
-    """Wait until the supervisor is gone that has this pid and start time."""
-    try:
-        pidfd = os.pidfd_open(supervisor)
-    except ProcessLookupError:
-        return
-    try:
-        if supervise.ProcessId(supervisor, start).alive:
-            poller = select.poll()
-            poller.register(pidfd, select.POLLIN)
-            poller.poll()
-    finally:
-        os.close(pidfd)

@@ -1,9 +1,12 @@
-"""The verb `stop`: it comes back when nothing of the programs is left, nor of a supervisor that has no others."""
+"""The verb `stop`: it comes back when nothing of the programs is left, nor of a supervisor that has no others.
+
+What has outlived its supervisor is stopped here.
+"""
 
 from __future__ import annotations
 
-from lowrun import GoneError
-from lowrun.cli.control import EXIT_UNKNOWN, ask, await_end, known
+from lowrun import BusyError, GoneError, supervise
+from lowrun.cli.control import EXIT_UNKNOWN, ask, known
 from lowrun.cli.control_options import StopRequest
 
 __all__ = ["run"]
@@ -18,13 +21,17 @@ def _stop(name: str, timeout: float | None) -> int:
     with known(name) as state:
         if state is None:
             return EXIT_UNKNOWN
-        supervisor = state.supervisor()
-        if supervisor is None:
-            return 0
+        while (supervisor := state.supervisor()) is None:
+            try:
+                supervise.end_lost(state, timeout)
+                return 0
+            except BusyError:  # the next supervisor has come meanwhile
+                if state.supervisor() is None:
+                    raise
         try:
             answer = ask(state, {"do": "stop", "timeout": timeout})
         except GoneError:  # it has ended by itself meanwhile
             answer = {"ends": True}
         if answer["ends"]:
-            await_end(*supervisor)
+            supervisor.await_end()
     return 0

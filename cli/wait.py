@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lowrun import GoneError
 from lowrun.cli.console import complain
-from lowrun.cli.control import EXIT_UNKNOWN, NOT_RUNNING, ask, await_end, known
+from lowrun.cli.control import EXIT_UNKNOWN, NOT_RUNNING, ask, known
 from lowrun.cli.control_options import WaitRequest
 
 __all__ = ["run"]
@@ -25,10 +25,10 @@ def run(request: WaitRequest) -> int:
             complain(f'"{name}" is not {request.until} within {request.timeout:g} s')
             return EXIT_LATE
         except GoneError as error:
-            if request.until == "stopped":
+            if request.until == "stopped" and not state.truth().running:
                 return 0
             complain(str(error))
             return NOT_RUNNING
         if request.until == "stopped" and answer["ends"] and supervisor is not None:
-            await_end(*supervisor)
+            supervisor.await_end()
     return 0

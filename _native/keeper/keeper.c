@@ -309,6 +309,16 @@ static void tell_ends(void)
             keeper_tell(&event, -1);
 }
 
+/* What the command was given and its next life needs, sockets above all: nobody else may have it any more. */
+static void hand_over(void)
+{
+    for (uint32_t i = 0; i < spawned.nfds; i++) {
+        const struct lr_event event = { .kind = LR_EVENT_HELD, .pid = spawned.targets[i] };
+
+        keeper_tell(&event, launch.fds[launch.first + (int) i]);
+    }
+}
+
 /* Takes who asks for it as the new owner. */
 static void adopt(void)
 {
@@ -322,6 +332,7 @@ static void adopt(void)
     SYS1(close, socket);
     SYS1(close, owner);
     keeper_describe(&event);
+    event.reaped = spawned.nfds;
     self = (int) SYS2(pidfd_open, event.keeper, 0);
     fds[0] = stay_listener();
     fds[1] = self;
@@ -333,6 +344,7 @@ static void adopt(void)
     SYS1(close, self);
     if (fds[2] >= 0)
         SYS1(close, fds[2]);
+    hand_over();
     tell_ends();
     if (!running) {
         totals.kind = LR_EVENT_ENDED;

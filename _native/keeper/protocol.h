@@ -29,6 +29,7 @@
  *     | -- ADOPT, pidfd of it ---> | (waits while there is an owner)
  *     | <- TREE, listener, ------- | the conversation goes on as above,
  *     |    pidfds                  | on this connection
+ *     | <- HELD, a descriptor ---- | one for each that the command was given
  *     | <- REAPED, EXITED -------- | the last ends, told before or not
  *     | <- ENDED ----------------- | if the tree is gone already
  *
@@ -136,8 +137,10 @@ enum lr_event_kind {
     LR_EVENT_DENIED = 7,    /* pid: may not be killed (it gained privileges) */
     LR_EVENT_REAPED = 8,    /* pid, status, ended_ns: one of the tree that is not the command; in the order of reaping */
     LR_EVENT_TREE = 9,      /* keeper, pid, state, error EBUSY: has an owner, status, times.
-                               After ADOPT: the listening socket, a pidfd of the keeper, one of the command if it lives */
+                               After ADOPT: the listening socket, a pidfd of the keeper, one of the command if it lives;
+                               and `reaped` HELD follow */
     LR_EVENT_WATCHED = 10,  /* pid: from now on its end will be told, by LAST; with error ECHILD its status is not known */
+    LR_EVENT_HELD = 11,     /* `pid`: the number it has in the command, which a respawn would get again; it comes along */
 };
 
 enum lr_tree_state {
@@ -161,7 +164,7 @@ struct lr_event {
     int32_t status;         /* raw wait status */
     int32_t error;          /* errno */
     uint32_t step;          /* enum lr_step */
-    uint32_t reaped;        /* how many processes wait4 gave us */
+    uint32_t reaped;        /* how many processes wait4 gave us; TREE: how many HELD follow */
     uint64_t started_ns;    /* CLOCK_MONOTONIC */
     uint64_t ended_ns;
     uint64_t user_us;       /* sums of wait4's rusage over all reaped */

@@ -47,12 +47,16 @@ class KeptTree:
 
 @dataclass(slots=True)
 class Ends:
-    """The descriptors of a keeper; `command` is the pidfd of a command that lives, or closed."""
+    """The descriptors of a keeper; `command` is the pidfd of a command that lives, or closed.
+
+    `held`: what the command was given (its descriptor -> ours), for its next life.
+    """
 
     socket: OwnedFd
     listening: OwnedFd
     keeper: OwnedFd
     command: OwnedFd
+    held: dict[int, OwnedFd]
 
 
 @contextlib.contextmanager
@@ -99,8 +103,8 @@ def _say(path: Path, request_kind: int, fds: list[int]) -> OwnedFd:
         return OwnedFd(connection.detach())
 
 
-def _hear(connection: OwnedFd) -> tuple[Any, list[OwnedFd]]:
-    """Wait for TREE. Raises BusyError, ConnectionRefusedError (the keeper went), ProtocolError."""
+def _hear(connection: OwnedFd, kind: int = lib.LR_EVENT_TREE) -> tuple[Any, list[OwnedFd]]:
+    """Wait for an event of this kind. Raises BusyError, ConnectionRefusedError (the keeper went), ProtocolError."""
     event = ffi.new("struct lr_event *")
     fds = ffi.new("int[]", lib.LR_EVENT_MAX_FDS)
     poller, until = select.poll(), time.monotonic() + PATIENCE
@@ -111,7 +115,7 @@ def _hear(connection: OwnedFd) -> tuple[Any, list[OwnedFd]]:
         if result < 0:
             raise ConnectionRefusedError(-result, "the keeper has gone")
         came = [OwnedFd(fd) for fd in fds if fd >= 0]
-        if result > 0 and event.kind == lib.LR_EVENT_TREE:
+        if result > 0 and event.kind == kind:
             return event, came
         if result > 0:
             raise ProtocolError("a keeper said something else than what it was asked")
@@ -156,4 +160,8 @@ def ask_for_keeper(path: Path) -> tuple[KeptTree, Ends]:
     if len(came) < 2:
         raise ProtocolError("a keeper did not hand over what belongs to it")
     listening, keeper, *command = came
-    return _tree(event), Ends(connection, listening, keeper, command[0] if command else OwnedFd(-1))
+    held = {}
+    for _ in range(event.reaped):
+        each, descriptor = _hear(connection, lib.LR_EVENT_HELD)
+        held[each.pid] = descriptor[0]
+    return _tree(event), Ends(connection, listening, keeper, command[0] if command else OwnedFd(-1), held)

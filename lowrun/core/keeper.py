@@ -85,6 +85,14 @@ class Keeper:
         """
         return cls(loop, cgroup, ask_for_keeper(path))
 
+    def take_held(self) -> dict[int, OwnedFd]:
+        """Return what the command of an adopted keeper was given (its descriptor -> ours), the caller's now; once."""
+        if self.kept is None:
+            return {}
+        ends = self.kept[1]
+        held, ends.held = ends.held, {}
+        return held
+
     def listen(self, listener: Listener) -> None:
         """Tell `listener` what becomes of the tree of an adopted keeper, what it heard or missed before included."""
         self._listener = listener

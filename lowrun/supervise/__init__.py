@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lowrun.supervise.control import ask
     from lowrun.supervise.environment import running_command, take_descriptors
     from lowrun.supervise.journal import LOG_NAMES
+    from lowrun.supervise.lost import end_lost
     from lowrun.supervise.options import SETTINGS, make_program
     from lowrun.supervise.order import start_order
     from lowrun.supervise.outputlog import output_names
@@ -32,6 +33,7 @@ __all__ = [
     "ProcessId",
     "LOG_NAMES",
     "Phase",
+    "end_lost",
     "figures_of_tree",
     "ask",
     "Truth",
@@ -62,6 +64,7 @@ _HOME = {
     "ProcessId": "processes",
     "LOG_NAMES": "journal",
     "Phase": "policy",
+    "end_lost": "lost",
     "figures_of_tree": "processes",
     "ask": "control",
     "Truth": "truth",

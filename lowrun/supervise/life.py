@@ -26,6 +26,7 @@ from lowrun.errors import GoneError, LowrunError
 from lowrun.supervise.mainprocess import MainProcess
 from lowrun.supervise.notify import Notice
 from lowrun.supervise.pidfile import PidFile, check
+from lowrun.supervise.processes import ProcessId
 from lowrun.supervise.resources import Kept, Resources
 from lowrun.supervise.settings import Program
 from lowrun.values import ExitStatus
@@ -137,16 +138,23 @@ class Life:
         self._last_pid = process.pid
         self._main.started(process.pid, process)
         self._on_executed(process.pid)
-        main = None if kept.record is None else kept.record.main
-        if main is not None and main.pid != process.pid:
-            with contextlib.suppress(LowrunError):
-                held = check(main.pid, process.keeper_pid)
-                if held.start == main.start:
-                    self._main.named(held)
-                else:
-                    held.close()
-        if self._serves_at_once or main is not None:
+        if kept.gone:
+            return
+        is_known = kept.record is not None and kept.record.main is not None and self._lead_again(kept.record.main)
+        if self._serves_at_once or (is_known and kept.record is not None and kept.record.ready):
             self._serves()
+
+    def _lead_again(self, main: ProcessId) -> bool:
+        """Return True when `main` is a process of this life: it leads on."""
+        if main.pid == self._process.pid:
+            return True
+        with contextlib.suppress(LowrunError):
+            held = check(main.pid, self._process.keeper_pid)
+            if held.start == main.start:
+                self._main.named(held)
+                return True
+            held.close()
+        return False
 
     # -- what can be asked
 
@@ -287,7 +295,8 @@ class Life:
         """Its main process has ended: what is left of its tree has to go, too."""
         self._cancel_timer()
         self._end_readiness()
-        self._over = Over(self._last_pid, status, time.monotonic(), "")
+        at_ns = self._process.ended_ns if self._last_pid == self._process.pid else 0
+        self._over = Over(self._last_pid, status, at_ns / 1e9 or time.monotonic(), "")
         if not self._ending:
             self._process.terminate(min(CLEAR_AFTER, self._program.stop_timeout))
 

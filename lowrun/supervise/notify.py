@@ -12,6 +12,7 @@ So every descriptor that comes is closed at once, which is also what becomes of 
 from __future__ import annotations
 
 import array
+import contextlib
 import os
 import socket
 import struct
@@ -24,6 +25,7 @@ from lowrun.core.loop import IoSource, Loop
 
 __all__ = ["Notice", "NotifySocket", "parse_notice"]
 
+PREFIX = "lowrun/notify/"
 #: Bytes; systemd takes no longer ones (PIPE_BUF).
 MAX_MESSAGE = 4096
 MAX_STATUS = 512
@@ -89,24 +91,33 @@ def _seconds(value: str | None) -> float | None:
 class NotifySocket:
     """The socket of one program, for all its lives; `env` goes into its environment.
 
-    `uid` is the program's user, None for lowrun's own. Raises OSError.
+    `uid` is the program's user, None for lowrun's own; `name` the name of the socket that a program has which outlived
+    its lowrun: it is taken if nobody else has it. Raises OSError.
     """
 
-    def __init__(self, loop: Loop, uid: int | None = None) -> None:
+    def __init__(self, loop: Loop, uid: int | None = None, name: str = "") -> None:
         self._loop = loop
         self._users = {0, os.geteuid(), os.geteuid() if uid is None else uid}
         self._source: IoSource | None = None
         self._keeper_pid = 0
         self._on_notice: Callable[[Notice], object] | None = None
-        name = f"lowrun/notify/{os.urandom(8).hex()}"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-            self._socket.bind(f"\0{name}")
+            self.name = self._bind(name)
         except BaseException:
             self._socket.close()
             raise
-        self.env = {"NOTIFY_SOCKET": f"@{name}"}
+        self.env = {"NOTIFY_SOCKET": f"@{self.name}"}
+
+    def _bind(self, former: str) -> str:
+        if former.startswith(PREFIX):
+            with contextlib.suppress(OSError):
+                self._socket.bind(f"\0{former}")
+                return former
+        name = PREFIX + os.urandom(8).hex()
+        self._socket.bind(f"\0{name}")
+        return name
 
     def begin(self, on_notice: Callable[[Notice], object]) -> None:
         """A new life begins: nothing that was sent before is of it. Call it before the program is executed."""

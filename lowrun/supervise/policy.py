@@ -159,7 +159,7 @@ def _stop(state: State, aim: Aim) -> Step:
 
 def idle_start(restart: Restart, state: State, now: float) -> Step:
     """The first life."""
-    return _begin(restart, state, now)
+    return _begin(restart, replace(state, respawns=0, exit_code=EXIT_ENDED, reason=""), now)
 
 
 def starting_ready(_restart: Restart, state: State, _now: float) -> Step:

@@ -8,9 +8,12 @@ that has threads: it lives on.
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from lowrun.core import kernel
+from lowrun.core.fd import OwnedFd
 from lowrun.core.lineage import children_of, read_stat
 from lowrun.core.procfs import ProcessStat
 
@@ -39,6 +42,19 @@ class ProcessId(NamedTuple):
     def alive(self) -> bool:
         """True while this process, and no other with its pid, has not ended."""
         return ProcessId.of(self.pid) == self
+
+    def await_end(self, timeout: float | None = None) -> bool:
+        """Wait until it has ended; False when it has not within `timeout` seconds. Raises OSError."""
+        try:
+            pidfd = OwnedFd(kernel.pidfd_open(self.pid))
+        except ProcessLookupError:
+            return True
+        with pidfd:
+            if not self.alive:  # another has its pid
+                return True
+            poller = select.poll()
+            poller.register(pidfd.fileno(), select.POLLIN)
+            return bool(poller.poll(None if timeout is None else timeout * 1000))
 
 
 class TreeFigures(NamedTuple):

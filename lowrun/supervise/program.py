@@ -88,6 +88,8 @@ class Supervised:
         self._why = ""
         #: The life that is about to go on.
         self._resumed: Kept | None = None
+        #: The present life had ended before this supervisor came.
+        self._missed = False
         #: Signals that this life got through lowrun.
         self._sent: set[int] = set()
         self._when_stopped: list[Callable[[], object]] = []
@@ -150,6 +152,11 @@ class Supervised:
         before = self.state
         moment = time.monotonic() if at is None else at
         self.state, actions = step(self.program.restart, before, event, moment)
+        if self._missed and self.phase is Phase.DONE and before.phase is not Phase.STOPPING:
+            # What has ended before is not what this start was for.
+            self.state, actions = step(self.program.restart, self.state, Event.START, moment)
+        if Action.TERMINATE in actions:
+            self._on_change(self)
         for action in actions:
             ACTIONS[action](self)
         if self.state != before or actions:
@@ -227,9 +234,8 @@ class Supervised:
         kept = self.resources.kept
         if kept is None:
             self.resources.output.begin_life()
-        elif kept.record is not None:
-            self.state = replace(self.state, respawns=kept.record.respawns, restarts=kept.record.restarts)
-        self._resumed = kept
+        else:
+            self._resume(kept)
         self.life = Life(
             self.program,
             self._loop,
@@ -243,10 +249,21 @@ class Supervised:
             on_over=self._over,
         )
 
+    def _resume(self, kept: Kept) -> None:
+        """The life that begins is one that began long ago."""
+        self._resumed, self._missed = kept, kept.gone
+        self.state = replace(self.state, began=kept.started)
+        if kept.record is not None:
+            self.state = replace(self.state, respawns=kept.record.respawns, restarts=kept.record.restarts)
+            if kept.record.phase == Phase.STOPPING.value and not kept.gone:
+                self._loop.call_soon(self.restart)  # it was told to end
+
     def _executed(self, pid: int) -> None:
         kept, self._resumed = self._resumed, None
         self.began = now() if kept is None or kept.record is None else kept.record.began
-        if kept is not None:
+        if self._missed:
+            self.journal.say(f"{self.name}, pid {pid}, has ended since its supervisor was lost")
+        elif kept is not None:
             self.journal.say(f"{self.name} has outlived its supervisor, pid {pid}")
         elif self.state.restarts:
             self.journal.restarted(self.state.restarts, self.program.restart.limit, pid)
@@ -314,7 +331,8 @@ class Supervised:
         self._close_post()
         self.resources.output.drain()
         self._ended_at = over.at
-        self.last = LastExit(over.pid, over.status, time.time(), over.reason or self._why)
+        ended = time.time() - (time.monotonic() - over.at)
+        self.last = LastExit(over.pid, over.status, ended, over.reason or self._why)
         if over.reason:
             self.journal.say(over.reason)
         if self.program.on_exit is not None:

@@ -57,6 +57,11 @@ class Record:
     last_exit: LastExit | None = None
     #: What becomes of it when its supervisor is killed: "kill" or "keep".
     on_lost: str = "kill"
+    #: The name of its NOTIFY_SOCKET; "" without one.
+    notify: str = ""
+    #: How it is stopped: a signal, and seconds until SIGKILL.
+    stop_signal: int = 15
+    stop_timeout: float = 10.0
     #: Why it was given up, and with what code its supervisor ended; "" and 0 when it ended normally.
     reason: str = ""
     exit_code: int = 0
@@ -152,6 +157,9 @@ READ: dict[str, Callable[[Any], Any]] = {
     "respawn_limit": _number,
     "last_exit": _last_exit,
     "on_lost": _text,
+    "notify": _text,
+    "stop_signal": _number,
+    "stop_timeout": _seconds,
     "reason": _text,
     "exit_code": _number,
     "boot_id": _text,

@@ -35,6 +35,10 @@ class Kept(NamedTuple):
     keeper: Keeper
     #: What was written down of it last.
     record: Record | None
+    #: When its command was executed, on CLOCK_MONOTONIC; seconds.
+    started: float
+    #: Nothing of it is left: it has ended since.
+    gone: bool
 
 
 class Resources:
@@ -82,11 +86,14 @@ class Resources:
             self._stack = stack.pop_all()
 
     def _open_sockets(self, program: Program, env: dict[str, str], stack: ExitStack) -> None:
+        held = [] if self.kept is None else list(self.kept.keeper.take_held().values())
         if program.sockets:
-            sockets = ListenSockets(program.sockets, program.name)
+            sockets = ListenSockets(program.sockets, program.name, held)
             stack.callback(sockets.close)
             self.fds.update(sockets.fds)
             env.update(sockets.env)
+        for descriptor in held:
+            descriptor.close()
 
     def _open_readiness(self, program: Program, loop: Loop, env: dict[str, str], stack: ExitStack) -> None:
         ready = None if program.ready is None else parse_ready(program.ready)
@@ -95,7 +102,8 @@ class Resources:
             stack.callback(self.watchdog.end)
             env.update(self.watchdog.env)
         if program.watchdog is not None or (ready is not None and ready.way == "notify"):
-            self.notify = NotifySocket(loop, program.command.uid)
+            record = None if self.kept is None else self.kept.record
+            self.notify = NotifySocket(loop, program.command.uid, "" if record is None else record.notify)
             stack.callback(self.notify.close)
             env.update(self.notify.env)
         if ready is None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from signal import Signals
 
 from lowrun.core.door import open_door
@@ -18,20 +17,19 @@ from lowrun.core.loop import Loop
 from lowrun.errors import GoneError, UsageError
 from lowrun.supervise.control import ControlServer, Message, Reply
 from lowrun.supervise.journal import Journal, Syslog
+from lowrun.supervise.lost import find_kept
 from lowrun.supervise.outputlog import open_output
 from lowrun.supervise.policy import Phase
 from lowrun.supervise.processes import ProcessId
 from lowrun.supervise.program import Supervised
 from lowrun.supervise.record import LastExit, Record
-from lowrun.supervise.resources import Kept, Resources
+from lowrun.supervise.resources import Resources
 from lowrun.supervise.settings import Program
 from lowrun.supervise.state import ProgramState, StateDirectory
 from lowrun.supervise.supervisor import Supervisor
 
 __all__ = ["Service"]
 
-#: The socket in a program's state at which a keeper waits that has outlived its lowrun.
-DOOR = "keeper"
 #: What `wait` can wait for.
 REACHED: dict[str, Callable[[Supervised], bool]] = {
     "running": lambda program: program.pid is not None and program.phase is not Phase.STOPPING,
@@ -95,22 +93,11 @@ class Service:
         """See Place."""
         journal = self._journals[program.name]
         output = open_output(self._loop, self._states[program.name], program, self._syslog, journal.say)
-        kept = self._find_kept(program.name, keepers)
+        kept = find_kept(self._states[program.name], keepers)
         stay = kept.keeper.stay if kept is not None else None
         if program.on_lost == "keep" and stay is None:
-            stay = open_door(self._door(program.name))
+            stay = open_door(self._states[program.name].door)
         return Resources(program, self._loop, output, stay=stay, kept=kept)
-
-    def _door(self, name: str) -> Path:
-        return Path(self._states[name].path, DOOR)
-
-    def _find_kept(self, name: str, keepers: Keepers) -> Kept | None:
-        """Return the life that has outlived the last supervisor of `name`, if one has."""
-        try:
-            keeper = keepers.adopt(self._door(name))
-        except (FileNotFoundError, ConnectionError):
-            return None
-        return Kept(keeper, self._states[name].read())
 
     # -- records
 
@@ -118,6 +105,8 @@ class Service:
         if not self._dirty:
             self._loop.call_soon(self._write_records)
         self._dirty[supervised.name] = supervised
+        if supervised.phase is Phase.STOPPING:
+            self._write_records()  # before it gets the signal that ends it: whoever comes next shall know why it ended
         self._tell_waiting()
         self._on_change(supervised)
 
@@ -148,6 +137,9 @@ class Service:
             respawn_limit=program.restart.limit,
             last_exit=ended,
             on_lost=program.on_lost,
+            notify="" if supervised.resources.notify is None else supervised.resources.notify.name,
+            stop_signal=int(program.stop_signal),
+            stop_timeout=program.stop_timeout,
             reason=state.reason,
             exit_code=state.exit_code,
         )

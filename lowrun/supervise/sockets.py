@@ -18,6 +18,7 @@ import stat
 from collections.abc import Sequence
 from typing import Any
 
+from lowrun.core.fd import OwnedFd
 from lowrun.errors import DeniedError, LowrunError, UsageError
 from lowrun.supervise.listening import DATAGRAM, IPV6, UNIX, Listening, parse_listening
 
@@ -38,18 +39,19 @@ class ListenError(LowrunError, OSError):
 class ListenSockets:
     """The sockets of one program. `name` is the one of those without a name of their own.
 
-    `fds` is the program's descriptor -> ours, `env` goes into its environment. Raises UsageError for what is no
-    address, ListenError, DeniedError.
+    `fds` is the program's descriptor -> ours, `env` goes into its environment. `held` are sockets that a program has
+    which outlived its lowrun: who has an address that is wanted is taken (and taken out of `held`), as it is.
+    Raises UsageError for what is no address, ListenError, DeniedError.
     """
 
-    def __init__(self, specs: Sequence[str], name: str) -> None:
+    def __init__(self, specs: Sequence[str], name: str, held: list[OwnedFd] | None = None) -> None:
         wanted = [parse_listening(spec) for spec in specs]
         self._sockets: list[socket.socket] = []
         #: Path, and which file it is.
         self._files: list[tuple[str, int, int]] = []
         try:
             for each in wanted:
-                self._sockets.append(self._open(each))
+                self._sockets.append(self._take(each, held or []) or self._open(each))
         except BaseException:
             self.close()
             raise
@@ -75,15 +77,30 @@ class ListenSockets:
 
     # -- opening
 
+    def _take(self, wanted: Listening, held: list[OwnedFd]) -> socket.socket | None:
+        if wanted.is_file and not os.path.exists(wanted.path):
+            return None
+        address = _address(wanted)
+        for descriptor in held:
+            if _is_bound(descriptor.fileno(), wanted.kind, *address):
+                held.remove(descriptor)
+                self._note_file(wanted)
+                return socket.socket(fileno=descriptor.release())
+        return None
+
+    def _note_file(self, wanted: Listening) -> None:
+        if wanted.is_file:
+            status = os.lstat(wanted.path)
+            self._files.append((wanted.path, status.st_dev, status.st_ino))
+
     def _open(self, wanted: Listening) -> socket.socket:
         try:
             sock = self._bound(wanted)
         except OSError as error:
             raise _explained(wanted, error) from error
         try:
+            self._note_file(wanted)
             if wanted.is_file:
-                status = os.lstat(wanted.path)
-                self._files.append((wanted.path, status.st_dev, status.st_ino))
                 os.chmod(wanted.path, wanted.mode)
             if wanted.kind != DATAGRAM:
                 sock.listen(wanted.backlog)
@@ -120,6 +137,19 @@ class ListenSockets:
             sock.close()
             raise
         return sock
+
+
+def _is_bound(fd: int, kind: int, family: int, address: Any) -> bool:
+    """Return True when `fd` is a socket of this kind with this address."""
+    if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+        return False
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        if (sock.family, sock.type) != (family, kind):
+            return False
+        bound = sock.getsockname()
+    if family == UNIX:
+        return bool(os.fsdecode(bound) == address)
+    return bool(bound[:2] == address[:2])
 
 
 def _address(wanted: Listening) -> tuple[int, Any]:

@@ -22,15 +22,16 @@ import struct
 import time
 import weakref
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowrun.core.fd import OwnedFd, write_all
 from lowrun.core.lineage import children_of
 from lowrun.errors import BusyError, DeniedError, UsageError
 from lowrun.supervise.processes import ProcessId, look_at
-from lowrun.supervise.record import Moment, Record, from_json, to_json
+from lowrun.supervise.record import LastExit, Moment, Record, from_json, to_json
 from lowrun.supervise.settings import NAME_RULE, check_name
-from lowrun.supervise.truth import Seen, Truth, judge
+from lowrun.supervise.truth import Kept, Seen, Truth, judge
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -239,6 +240,11 @@ class ProgramState:
         except OSError:
             return None
 
+    @property
+    def door(self) -> Path:
+        """The socket at which a keeper waits that has outlived its lowrun (core/door.py)."""
+        return Path(self.path, "keeper")
+
     # -- the lock
 
     def lock(self) -> Lock:
@@ -312,14 +318,35 @@ class ProgramState:
     def _see(self, record: Record | None) -> Seen:
         keeper, main = (None, None) if record is None else (record.keeper, record.main)
         children = children_of(keeper.pid) if keeper is not None and keeper.alive else []
+        supervisor = self.supervisor()
         return Seen(
             record,
-            self.supervisor(),
+            supervisor,
             boot_id(),
             main is not None and main.alive,
             tuple(pid for pid, _ in children if look_at(pid) is not None),
             now(),
+            self._kept() if supervisor is None else None,
         )
+
+    def _kept(self) -> Kept | None:
+        """What the keeper says that has outlived its lowrun, if one has; it may know of a life that nobody wrote of."""
+        if not self.door.exists():
+            return None
+        from lowrun.core.door import query
+
+        try:
+            tree = query(self.door)
+        except OSError:  # BusyError: it does not answer
+            return None
+        if tree is None:
+            return None
+        here, monotonic = now(), time.monotonic()
+        ended = None
+        if tree.status is not None:
+            ended = LastExit(tree.status.code, tree.status.signal, here.wall - (monotonic - tree.ended_ns / 1e9))
+        since = monotonic - tree.started_ns / 1e9
+        return Kept(tree.pid, Moment(here.wall - since, here.boot - since), ended, tree.gone)
 
     def close(self) -> None:
         """Close the directory; the second time does nothing."""

@@ -24,6 +24,18 @@ AT_REST = ("idle", "done")
 ALIVE = ("starting", "running", "stopping")
 
 
+class Kept(NamedTuple):
+    """What the keeper of a life says that has outlived its lowrun."""
+
+    #: Of the command.
+    pid: int
+    began: Moment
+    #: How the command has ended; None while it lives.
+    ended: LastExit | None
+    #: Nothing of the tree is left.
+    gone: bool
+
+
 class Seen(NamedTuple):
     """What can be seen at one moment."""
 
@@ -37,6 +49,8 @@ class Seen(NamedTuple):
     #: Pids of the children of the record's keeper that live, oldest first: the first one is the command.
     children: tuple[int, ...]
     now: Moment
+    #: None while a supervisor lives, and when no keeper waits for the next one.
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +76,41 @@ class Truth:
 
 def judge(name: str, seen: Seen) -> Truth:
     """Return the truth about `name`."""
-    record = seen.record
+    record, kept = seen.record, seen.kept
     if record is None:
-        phase = "idle" if seen.supervisor is None else "starting"
-        return Truth(name, False, phase, None, _pid(seen.supervisor), None, False, 0, None, None)
+        record = Record(boot_id=seen.boot_id, phase="idle" if seen.supervisor is None and kept is None else "starting")
     this_boot = record.boot_id == seen.boot_id
     main = record.main if this_boot and seen.main_lives else None
-    expected = this_boot and record.main is None and record.phase in ALIVE
+    expected = seen.record is not None and this_boot and record.main is None and record.phase in ALIVE
     found = seen.children if expected else ()
-    running = main is not None or bool(found)
-    uptime = max(0.0, seen.now.boot - record.began.boot) if running and record.began is not None else None
+    kept_lives = kept is not None and not kept.gone
+    running = main is not None or kept_lives or bool(found)
+    pid, began, ready = _pid(main), record.began, record.ready
+    if kept is not None and main is None:  # what was written down is of a former life
+        pid, began, ready = kept.pid if kept.ended is None else None, kept.began, False
+    elif found and record.kind == "plain":
+        pid = found[0]
     return Truth(
         name,
         running,
         _phase(record, seen.supervisor, running),
-        found[0] if found and record.kind == "plain" else _pid(main),
+        pid,
         _pid(seen.supervisor),
-        uptime,
-        record.ready and running,
+        max(0.0, seen.now.boot - began.boot) if running and began is not None else None,
+        ready and running,
         record.restarts,
-        record.last_exit,
-        record,
+        _last_exit(record, kept),
+        seen.record,
     )
+
+
+def _last_exit(record: Record, kept: Kept | None) -> LastExit | None:
+    """How the last life ended: its keeper knows better, if its command was the main process."""
+    if kept is None or not kept.gone or record.kind != "plain":
+        return record.last_exit
+    if record.main is not None and record.main.pid != kept.pid:
+        return record.last_exit
+    return kept.ended or record.last_exit
 
 
 def _phase(record: Record, supervisor: ProcessId | None, running: bool) -> str:

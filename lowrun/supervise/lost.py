@@ -1,0 +1,144 @@
+"""What a killed supervisor has left behind: a life that its keeper kept, or one that its keeper is ending.
+
+    STATE/NAME/keeper answers?   the recorded keeper lives?   then
+    yes                          yes                          its life goes on, or has ended and is told of
+    no                           yes                          it is ending its tree: that is awaited
+    no                           no                           nothing is left
+
+Whoever asks holds the program's lock.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from dataclasses import replace
+
+from lowrun.core.keepers import Keepers
+from lowrun.core.loop import Loop
+from lowrun.core.process import Process
+from lowrun.errors import BusyError
+from lowrun.supervise.journal import Journal, Syslog
+from lowrun.supervise.policy import Phase
+from lowrun.supervise.record import LastExit, Record
+from lowrun.supervise.resources import Kept
+from lowrun.supervise.state import ProgramState, boot_id, now
+from lowrun.values import ExitStatus
+
+__all__ = ["end_lost", "find_kept"]
+
+#: How long a keeper may take to end its tree; seconds.
+PATIENCE = 10.0
+#: Phases of a record that was written after the end of a life.
+AFTER_END = (Phase.WAITING.value, Phase.DONE.value)
+
+
+def find_kept(state: ProgramState, keepers: Keepers) -> Kept | None:
+    """Return the life that has outlived its supervisor; None when none has, or its end is known already.
+
+    Waits for the end of a tree that is being ended. Raises BusyError when that does not come, OSError.
+    """
+    record = state.read()
+    if record is not None and record.boot_id != boot_id():
+        record = None
+    try:
+        keeper = keepers.adopt(state.door)
+    except (FileNotFoundError, ConnectionError):
+        _await_keeper(state, record)
+        return None
+    assert keeper.kept is not None, "it was adopted just now"
+    tree = keeper.kept[0]
+    kept = Kept(keeper, record, tree.started_ns / 1e9, tree.gone)
+    if not _is_known(kept):
+        return kept
+    stay = keeper.stay
+    keeper.close()
+    keepers.give_back(keeper)
+    if stay is not None:
+        stay.close()
+    return None
+
+
+def _await_keeper(state: ProgramState, record: Record | None) -> None:
+    keeper = None if record is None else record.keeper
+    if keeper is not None and not keeper.await_end(PATIENCE):
+        raise BusyError(f'the last life of "{state.name}" does not end: see the tree of pid {keeper.pid}')
+
+
+def _is_known(kept: Kept) -> bool:
+    """Return True when its end was written down: the record is not of a life before it."""
+    record = kept.record
+    if not kept.gone or record is None or record.phase not in AFTER_END or record.began is None:
+        return False
+    return kept.started - time.monotonic() <= record.began.boot - now().boot
+
+
+def end_lost(state: ProgramState, timeout: float | None = None) -> None:
+    """Stop what has outlived its supervisor, its whole tree; nothing when nothing has.
+
+    SIGKILL after `timeout` seconds, None: the time that it was started with.
+    Raises BusyError: there is a supervisor, or the tree does not end; OSError.
+    """
+    with state.lock(), Loop() as loop:
+        keepers = Keepers(loop)
+        try:
+            kept = find_kept(state, keepers)
+            if kept is not None:
+                _End(state, loop, keepers, kept).run(timeout)
+        finally:
+            keepers.close()
+
+
+class _End:
+    """The end of one kept life."""
+
+    def __init__(self, state: ProgramState, loop: Loop, keepers: Keepers, kept: Kept) -> None:
+        self._state, self._loop = state, loop
+        self._record = kept.record or Record(boot_id=boot_id())
+        syslog = Syslog()
+        self._syslog, self._journal = syslog, Journal(state, syslog)
+        self._status: ExitStatus | None = None
+        self._ended = False
+        for descriptor in kept.keeper.take_held().values():
+            descriptor.close()
+        self._process = Process.adopted(
+            loop, keepers, kept.keeper, on_end=self._over, on_reaped=self._reaped, linger=None
+        )
+        main = self._record.main
+        self._main = self._process.pid if main is None else main.pid
+        self._gone = kept.gone
+
+    def run(self, timeout: float | None) -> None:
+        """Stop it and wait for its end."""
+        record, process = self._record, self._process
+        process.when_exited(lambda status: self._reaped(process.pid, status))
+        if self._main is not None and not self._gone:
+            self._journal.told_to_stop(self._main)
+        process.signal_tree(record.stop_signal)
+        process.signal_tree(signal.SIGCONT)
+        timer = self._loop.add_timer(record.stop_timeout if timeout is None else timeout, process.kill)
+        try:
+            while not self._ended:
+                self._loop.dispatch(-1)
+        finally:
+            timer.close()
+        self._journal.stopped()
+        self._syslog.close()
+        last, status = record.last_exit, self._status or process.status
+        if status is not None:
+            last = LastExit(status.code, status.signal, time.time())
+        self._state.write(
+            replace(record, phase=Phase.DONE.value, keeper=None, main=None, ready=False, last_exit=last, reason="")
+        )
+
+    def _reaped(self, pid: int | None, status: ExitStatus) -> None:
+        if pid is None or pid != self._main:
+            return
+        self._status = status
+        if status.signal is None:
+            self._journal.exited(pid, status.code)
+        else:
+            self._journal.killed(pid, status.signal)
+
+    def _over(self, _process: Process) -> None:
+        self._ended = True
