@@ -40,6 +40,24 @@ class Verbs:
         assert code is None or done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
         return done
 
+    @contextmanager
+    def here(self, *words: str | Path) -> Iterator[subprocess.Popen[str]]:
+        """Run it beside the test; it is to have ended by itself in the end, or is killed."""
+        process = subprocess.Popen(
+            [LOWRUN, *map(str, words)],
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        with process:
+            try:
+                yield process
+                process.wait(PATIENCE)
+            finally:
+                process.kill()
+
     def begin(self, name: str, script: str, *options: str | Path, code: int | None = 0) -> str:
         """Start `script`, a shell's that says on descriptor 3 when it is up; return what `start` has complained of."""
         words = ("start", "--name", name, "--ready", "fd=3", *options, "sh", "-c", script)
