@@ -111,6 +111,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def await_port(port: int) -> None:
+    """Wait until somebody listens on a port of 127.0.0.1."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.01)
+    raise AssertionError(f"nobody listens on port {port}")
+
+
 @contextmanager
 def state(directory: Path) -> Iterator[Verbs]:
     """Verbs; whatever was started with them is stopped in the end."""
