@@ -40,6 +40,24 @@ class Verbs:
         assert code is None or done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
         return done
 
+    @contextmanager
+    def here(self, *words: str | Path) -> Iterator[subprocess.Popen[str]]:
+        """Run it beside the test; it is to have ended by itself in the end, or is killed."""
+        process = subprocess.Popen(
+            [LOWRUN, *map(str, words)],
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        with process:
+            try:
+                yield process
+                process.wait(PATIENCE)
+            finally:
+                process.kill()
+
     def begin(self, name: str, script: str, *options: str | Path, code: int | None = 0) -> str:
         """Start `script`, a shell's that says on descriptor 3 when it is up; return what `start` has complained of."""
         words = ("start", "--name", name, "--ready", "fd=3", *options, "sh", "-c", script)
@@ -91,6 +109,17 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def await_port(port: int) -> None:
+    """Wait until somebody listens on a port of 127.0.0.1."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.01)
+    raise AssertionError(f"nobody listens on port {port}")
 
 
 @contextmanager
