@@ -76,7 +76,7 @@ class Life:
         self._over: Over | None = None
         self._last_pid: int | None = None
         self._unannounced: int | None = None
-        self._ending = False
+        self._ending = self._is_early = False
         kept, resources.kept = resources.kept, None
         self._begin_readiness(resources)
         if program.pidfile is not None:
@@ -203,7 +203,7 @@ class Life:
         self._last_pid = process.pid
         self._main.started(process.pid, process)
         self._on_executed(process.pid)
-        if self._serves_at_once:
+        if self._serves_at_once or self._is_early:
             self._serves()
 
     def _exited(self, status: ExitStatus) -> None:
@@ -274,6 +274,9 @@ class Life:
             self._serves()
 
     def _serves(self) -> None:
+        if self._process.pid is None:  # a quick program's word can come before the keeper's
+            self._is_early = True
+            return
         if not self.ready and self._over is None:
             self.ready = True
             self._cancel_timer()
