@@ -14,7 +14,7 @@ CORPUS  := bash:bash busybox:busybox curl:curl ethtool:ethtool git:git ip:iprout
 # Programs that captures are made by and read with.
 NETWORK := dumpcap:wireshark-common pasta:passt tshark:tshark
 # Programs that are kept running, and what tells lowrun of them.
-KEPT    := nginx:nginx-light redis-server:redis-server systemd-notify:systemd
+KEPT    := faketime:faketime nginx:nginx-light redis-server:redis-server systemd-notify:systemd
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 

@@ -6,9 +6,11 @@ fails before that is told with its last lines of output.
 
 from __future__ import annotations
 
+import os
 import signal
+from contextlib import suppress
 
-from lowrun import Loop, SignalInfo, Timer, supervise
+from lowrun import Loop, SignalInfo, Timer, UsageError, supervise
 from lowrun.cli.background import Tell, Word, in_background
 from lowrun.cli.console import complain
 from lowrun.cli.start_options import StartRequest
@@ -16,8 +18,12 @@ from lowrun.cli.start_options import StartRequest
 __all__ = ["run"]
 
 EXIT_FAILED_TO_START = 1
+#: The pid of a container's first process.
+INIT = 1
 #: A life that has lasted so long has not failed at its start; seconds.
 FIRST = 1.0
+#: Of what is told of failures: who reads standard error may be slow, and a pipe holds 64 KiB.
+MOST_LINES = 100
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 
 
@@ -25,11 +31,19 @@ def run(request: StartRequest) -> int:
     """Start what was asked for; return the exit code."""
     for hint in request.hints:
         complain(hint)
+    for program in request.programs:
+        _refuse_recording(program)
     if request.foreground:
         return _supervise(request, _say)
     word = in_background(lambda tell: _supervise(request, tell))
     _say(word)
     return word.code
+
+
+def _refuse_recording(program: supervise.Program) -> None:
+    recording = program.recording
+    if recording.calls or recording.output or recording.samples or recording.packets:
+        raise UsageError(f"{program.name}: recorders of lives (-ct, -lt, -st, -nt) are not in this version yet")
 
 
 def _say(word: Word) -> None:
@@ -38,13 +52,13 @@ def _say(word: Word) -> None:
 
 
 def _supervise(request: StartRequest, tell: Tell) -> int:
-    limits = supervise.take_descriptors()
-    del limits
+    supervise.take_descriptors()
     with supervise.StateDirectory.open(create=True) as directory, Loop() as loop:
         start = _Start(loop, tell)
         with supervise.Service(loop, request.programs, directory, on_change=start.changed) as service:
             start.service = service
-            with loop.add_signals({*ENDING, signal.SIGHUP}, lambda info: _signalled(service, request, info)):
+            taken = {*ENDING, signal.SIGHUP} | ({signal.SIGCHLD} if os.getpid() == INIT else set())
+            with loop.add_signals(taken, lambda info: _signalled(service, request, info)):
                 service.start()
                 while not service.ended:
                     loop.dispatch(-1)
@@ -52,8 +66,17 @@ def _supervise(request: StartRequest, tell: Tell) -> int:
             return service.exit_code
 
 
+def _reap() -> None:
+    """Wait for all that have ended: as process 1 of a container we are the parent of every orphan in it."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0] > 0:
+            pass
+
+
 def _signalled(service: supervise.Service, request: StartRequest, info: SignalInfo) -> None:
-    if int(info) == signal.SIGHUP and not request.foreground:
+    if int(info) == signal.SIGCHLD:
+        _reap()
+    elif int(info) == signal.SIGHUP and not request.foreground:
         service.reload()
     else:
         service.stop()
@@ -87,8 +110,7 @@ class _Start:
         last = program.last
         ended_well = program.phase is supervise.Phase.DONE and program.state.exit_code == 0
         if last is not None and not ended_well:
-            what = last.reason or (str(last.status) if last.status is not None else "it ended; its status is not known")
-            self._failures.append(f"{program.name}: {what}")
+            self._failures.append(f"{program.name}: {last.text}")
             assert self.service is not None
             self._failures += [f"  {line}" for line in self.service.last_output(program.name)]
             if program.phase is supervise.Phase.WAITING:
@@ -110,8 +132,12 @@ class _Start:
         if not self._told:
             self._told = True
             assert self.service is not None
+            self.service.write_records()
             gave_up = self.service.supervisor.ended and self.service.exit_code != 0
-            self._tell(Word(EXIT_FAILED_TO_START if gave_up else 0, "\n".join(self._failures)))
+            lines = self._failures[:MOST_LINES]
+            if len(self._failures) > MOST_LINES:
+                lines.append(f"... and {len(self._failures) - MOST_LINES} lines more; lowrun log NAME has them")
+            self._tell(Word(EXIT_FAILED_TO_START if gave_up else 0, "\n".join(lines)))
 
     def end(self) -> None:
         """All is over: tell what was not told yet."""

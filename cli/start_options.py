@@ -103,7 +103,7 @@ GROUPS = {
         _row("post", "run CMD once it serves", "CMD"),
         _row("on-exit", "run CMD after each life", "CMD"),
     ),
-    "what is kept of lives that end in failure": (
+    "what is kept of lives that end in failure (not in this version yet)": (
         _row("sys-trace", "disk, memory, process and network figures", short=("-st",)),
         _row("call-trace", "every system call", short=("-ct",)),
         _row("log-trace", "stdout and stderr", short=("-lt",)),
@@ -201,7 +201,6 @@ examples:
   lowrun start --respawn -e 0,1 -p lighttpd -- -f /etc/lighttpd/lighttpd.conf
                                                      a daemon, with its pidfile
   lowrun start --respawn=always -t 0.5 --backoff 60 --start-limit 10/600 ./job
-  lowrun start --respawn -ct -lt --last 60 ./server  with the proof of each failure
   lowrun start --user www-data --limit nofile=4096 --socket tcp:127.0.0.1:8080 ./server
   lowrun start -f /etc/lowrun.toml                   many programs in one process
   lowrun status; lowrun log server -f; lowrun stop server

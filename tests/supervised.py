@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.programs import LOWRUN
 
@@ -48,6 +51,34 @@ class Verbs:
         assert code is None or done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
         return done
 
+    @contextmanager
+    def here(self, *words: str | Path) -> Iterator[subprocess.Popen[str]]:
+        """Run it beside the test; it is to have ended by itself in the end, or is killed."""
+        process = subprocess.Popen(
+            [LOWRUN, *map(str, words)],
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        with process:
+            try:
+                yield process
+                process.wait(PATIENCE)
+            finally:
+                process.kill()
+
+    def begin(self, name: str, script: str, *options: str | Path, code: int | None = 0) -> str:
+        """Start `script`, a shell's that says on descriptor 3 when it is up; return what `start` has complained of."""
+        words = ("start", "--name", name, "--ready", "fd=3", *options, "sh", "-c", script)
+        return self(*words, code=code).stderr
+
+    def status(self, name: str) -> dict[str, Any]:
+        """What `status --json` tells of it."""
+        found: dict[str, Any] = json.loads(self("status", "--json", name, code=None).stdout)
+        return found
+
     def log(self, name: str) -> list[str]:
         """The texts of its log's lines, without time and ident."""
         try:
@@ -65,6 +96,41 @@ class Verbs:
                 return found[count - 1]
             time.sleep(0.01)
         raise AssertionError(f"no {pattern!r} in {self.log(name)}")
+
+
+def in_order(lines: list[str], *patterns: str) -> None:
+    """Assert that lines match `patterns` in their order; others can stand between."""
+    rest = iter(lines)
+    for pattern in patterns:
+        assert any(re.fullmatch(pattern, line) for line in rest), (pattern, lines)
+
+
+def numbers(file: Path, count: int) -> list[int]:
+    """Wait until `file` has `count` lines; return the numbers that they are."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        lines = file.read_text().splitlines() if file.exists() else []
+        if len(lines) >= count:
+            return [int(line) for line in lines]
+        time.sleep(0.01)
+    raise AssertionError(f"no {count} lines in {file}")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def await_port(port: int) -> None:
+    """Wait until somebody listens on a port of 127.0.0.1."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.01)
+    raise AssertionError(f"nobody listens on port {port}")
 
 
 @contextmanager

@@ -45,7 +45,7 @@ HOUSE: list[tuple[str, str]] = [
         "supervise",
         "settings policy order envfile environment options config processes record truth state journal "
         "reading outputlog control pidfile succession mainprocess listening sockets notify watchdog readiness "
-        "resources lost hooks life program supervisor service",
+        "resources lost hooks life attached program supervisor service",
     ),
     ("", "embed __init__"),
 ]

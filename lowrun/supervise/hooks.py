@@ -13,13 +13,16 @@ from lowrun.values import CODE_SIGNAL_BASE, Command, ExitStatus
 
 __all__ = ["Hook"]
 
+#: From SIGTERM to SIGKILL; seconds.
+KILL_AFTER = 1.0
 LOST = ExitStatus(CODE_SIGNAL_BASE + 9, None, "its keeper was killed")
 
 
 class Hook:
     """`argv` in the environment, directory and with the rights of `like`, and with `facts` in its environment.
 
-    `on_over(status)` once, when nothing of it is left. Close it to end it before. Raises OSError without a keeper.
+    `on_over(status)` once, when nothing of it is left. After `timeout` seconds it is ended. Close it to end it at once.
+    Raises OSError without a keeper.
     """
 
     def __init__(
@@ -30,6 +33,7 @@ class Hook:
         loop: Loop,
         keepers: Keepers,
         on_over: Callable[[ExitStatus], object],
+        timeout: float,
     ) -> None:
         import os
 
@@ -37,13 +41,25 @@ class Hook:
         self._launch = Launch(replace(like, argv=argv, env={**env, **facts}, group="session"))
         self._on_over = on_over
         self._process = Process(loop, keepers, self._launch, open_standard_fds(), on_end=self._end)
+        self._timer = loop.add_timer(timeout, self.terminate)
+
+    def terminate(self) -> None:
+        """SIGTERM to all of it, and SIGKILL to what is left then."""
+        self._timer.close()
+        self._process.terminate(KILL_AFTER)
+
+    def kill(self) -> None:
+        """SIGKILL to all of it."""
+        self._process.kill()
 
     def _end(self, process: Process) -> None:
+        self._timer.close()
         self._launch.close()
         status = failed_exec_status(process.error) if process.error is not None else process.status
         self._on_over(LOST if status is None else status)
 
     def close(self) -> None:
         """End it at once; nobody is told."""
+        self._timer.close()
         self._process.close()
         self._launch.close()

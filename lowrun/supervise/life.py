@@ -76,7 +76,7 @@ class Life:
         self._over: Over | None = None
         self._last_pid: int | None = None
         self._unannounced: int | None = None
-        self._ending = False
+        self._ending = self._is_early = False
         #: The command of a kept daemon: it has exited long ago.
         self._known_exit: int | None = None
         kept, resources.kept = resources.kept, None
@@ -206,7 +206,7 @@ class Life:
         self._last_pid = process.pid
         self._main.started(process.pid, process)
         self._on_executed(process.pid)
-        if self._serves_at_once:
+        if self._serves_at_once or self._is_early:
             self._serves()
 
     def _exited(self, status: ExitStatus) -> None:
@@ -242,7 +242,7 @@ class Life:
             return False
         if self._program.ready not in (None, "pidfile"):
             return True
-        if not self._process.alive or pid == self._process.pid:
+        if self._program.ready == "pidfile" or not self._process.alive or pid == self._process.pid:
             self._serves()
         return True
 
@@ -256,8 +256,8 @@ class Life:
         self._announce()
 
     def _announce(self) -> None:
-        """Tell of a main process that is not the command; of one that is named before the starter exits, after that."""
-        if self._unannounced is not None and not self._process.alive:
+        """Tell of a main process that is not the command; of one that is named before its starter exits, after that."""
+        if self._unannounced is not None and (self._program.ready == "pidfile" or not self._process.alive):
             pid, self._unannounced = self._unannounced, None
             self._on_main(pid)
 
@@ -278,6 +278,9 @@ class Life:
             self._serves()
 
     def _serves(self) -> None:
+        if self._process.pid is None:  # a quick program's word can come before the keeper's
+            self._is_early = True
+            return
         if not self.ready and self._over is None:
             self.ready = True
             self._cancel_timer()
@@ -289,7 +292,9 @@ class Life:
         self._cancel_timer()
         seconds = self._program.start_timeout
         what = f"it was not ready within {seconds:g} s"
-        if self._pidfile is not None:
+        if self._pidfile is not None and self.pid is not None and self._process.alive:
+            what = f"its starter, pid {self._process.pid}, has not exited within {seconds:g} s"
+        elif self._pidfile is not None:
             what = f"no pid of it in {self._program.pidfile} within {seconds:g} s"
         self._on_late(f"{what} ({self._trouble})" if self._trouble else what)
 
@@ -299,7 +304,7 @@ class Life:
         self._end_readiness()
         at_ns = self._process.ended_ns if self._last_pid == self._process.pid else 0
         self._over = Over(self._last_pid, status, at_ns / 1e9 or time.monotonic(), "")
-        if self._process.status is not None and not self._ending:
+        if not self._ending:
             self._process.terminate(min(CLEAR_AFTER, self._program.stop_timeout))
 
     def _ended(self, process: Process) -> None:

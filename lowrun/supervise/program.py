@@ -1,6 +1,6 @@
 """One program kept running: lives, one after the other, as the policy says.
 
-    policy --SPAWN--> [pre hook] -> Life -> over -> [on-exit hook] --ENDED_WELL, FAILED, BROKEN--> policy
+    policy --SPAWN--> [pre hook] -> Life [-> ready, post hook] -> over -> [on-exit hook] --ENDED_WELL, ...--> policy
               ^                                                          |
               +---- DELAY_OVER (a timerfd) <---------- ARM_DELAY --------+
 
@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from lowrun.core.keepers import Keepers
 from lowrun.core.loop import Loop, Timer
+from lowrun.supervise.attached import AttachedLife
 from lowrun.supervise.hooks import Hook
 from lowrun.supervise.journal import Journal
 from lowrun.supervise.life import Life, Over
@@ -44,8 +45,13 @@ class LastExit(NamedTuple):
     status: ExitStatus | None
     #: Seconds since the epoch.
     at: float
-    #: Why it could not be executed, or was given up; "".
+    #: Why it could not be executed, or was ended by lowrun; "".
     reason: str
+
+    @property
+    def text(self) -> str:
+        """How it ended, in words."""
+        return self.reason or (str(self.status) if self.status is not None else "it ended; its status is not known")
 
 
 class Supervised:
@@ -65,17 +71,21 @@ class Supervised:
         self.program = program
         self.journal = journal
         self.state = State()
-        self.life: Life | None = None
+        self.life: Life | AttachedLife | None = None
         self.last: LastExit | None = None
         self.resources = resources
         self._loop, self._keepers = loop, keepers
         self._on_change, self._on_finish = on_change, on_finish
         self._timer: Timer | None = None
+        #: Before a life, or after it; and beside one.
         self._hook: Hook | None = None
+        self._post: Hook | None = None
         self._ended_at = 0.0
         self._stop_timeout = program.stop_timeout
         #: When the present life, or the last one, was executed.
         self.began: Moment | None = None
+        #: Why lowrun ended the present life; "".
+        self._why = ""
         #: The life that is about to go on.
         self._resumed: Kept | None = None
         #: The present life had ended before this supervisor came.
@@ -118,7 +128,7 @@ class Supervised:
         self._happened(Event.STOP)
 
     def restart(self, done: Callable[[], object] | None = None) -> None:
-        """End it and start it anew; `done()` when the new life is ready, or has failed to become so."""
+        """End it and start it anew; `done()` when the new life is ready, or has failed to become so (see `last`)."""
         if done is not None:
             self._when_restarted.append(done)
         self._happened(Event.START if self.phase in (Phase.IDLE, Phase.DONE) else Event.RESTART)
@@ -151,12 +161,14 @@ class Supervised:
             ACTIONS[action](self)
         if self.state != before or actions:
             self._on_change(self)
-        if self.phase is Phase.RUNNING and before.phase is not Phase.RUNNING:
+        if self.phase in (Phase.RUNNING, Phase.WAITING) and before.phase is not self.phase:
             self._call(self._when_restarted)
         if self.phase is Phase.DONE and before.phase is not Phase.DONE:
             self._finish()
 
     def _finish(self) -> None:
+        if self.state.reason:
+            self.journal.say(f"given up: {self.state.reason}")
         self._call(self._when_stopped)
         self._call(self._when_restarted)
         self._on_finish(self)
@@ -188,12 +200,14 @@ class Supervised:
     def _spawn(self) -> None:
         self._disarm()
         self._sent.clear()
-        if self.program.pre is None:
+        self._why = ""
+        if self.program.pre is None or self.resources.kept is not None:
             self._begin_life()
         else:
-            self._run_hook(self.program.pre, self._pre_over)
+            self._hook = self._run_hook(self.program.pre, self._pre_over, self.program.start_timeout)
 
     def _pre_over(self, status: ExitStatus) -> None:
+        self._hook = None
         if self.phase is Phase.STOPPING:
             self._over(Over(None, None, time.monotonic(), ""))
         elif status.code == 0:
@@ -201,7 +215,22 @@ class Supervised:
         else:
             self._over(Over(None, status, time.monotonic(), f"its pre hook: {status}"))
 
+    def _attach(self, pid: int) -> None:
+        """The first life runs already."""
+        self.began = now()
+        self.life = AttachedLife(
+            pid,
+            self._loop,
+            on_main=self._traced,
+            on_exit=self._exited,
+            on_ready=lambda: self._happened(Event.READY),
+            on_over=self._over,
+        )
+
     def _begin_life(self) -> None:
+        if self.program.attach is not None and self.last is None:
+            self._attach(self.program.attach)
+            return
         kept = self.resources.kept
         if kept is None:
             self._missed = False
@@ -216,7 +245,7 @@ class Supervised:
             on_executed=self._executed,
             on_main=self._traced,
             on_exit=self._exited,
-            on_ready=lambda: self._happened(Event.READY),
+            on_ready=self._ready if kept is None else self._ready_again,
             on_late=self._late,
             on_over=self._over,
         )
@@ -257,19 +286,32 @@ class Supervised:
         else:
             self.journal.killed(pid, status.signal)
 
+    def _ready(self) -> None:
+        self._ready_again()
+        if self.program.post is not None and self.phase is Phase.RUNNING:
+            self._post = self._run_hook(self.program.post, self._post_over, self.program.start_timeout)
+
+    def _ready_again(self) -> None:
+        self._happened(Event.READY)
+
+    def _post_over(self, _status: ExitStatus) -> None:
+        self._post = None
+
     def _late(self, reason: str) -> None:
         self.journal.say(reason)
+        self._why = reason
         self._happened(Event.LATE)
 
     def _terminate(self) -> None:
         number = signal.SIGABRT if self.state.aim is Aim.FAIL and self._was_ready else self.program.stop_signal
         self._sent.add(number)
-        if self.life is None:
-            return  # its pre hook is under way
-        if self.life.pid is not None:
-            self.journal.told_to_stop(self.life.pid)
-        self.life.end(number)
         self._arm(self._stop_timeout, Event.STUBBORN)
+        if self.life is not None:
+            if self.life.pid is not None:
+                self.journal.told_to_stop(self.life.pid)
+            self.life.end(number)
+        elif self._hook is not None:
+            self._hook.terminate()
 
     @property
     def _was_ready(self) -> bool:
@@ -279,27 +321,39 @@ class Supervised:
         if self.life is not None:
             self.journal.say("it has not ended in time: SIGKILL")
             self.life.kill()
+        elif self._hook is not None:
+            self._hook.kill()
 
     def _over(self, over: Over) -> None:
         """Nothing of the life is left."""
-        self._disarm()
         life, self.life = self.life, None
         if life is not None:
             life.close()
+        self._close_post()
         self.resources.output.drain()
         self._ended_at = over.at
-        self.last = LastExit(over.pid, over.status, time.time() - (time.monotonic() - over.at), over.reason)
+        ended = time.time() - (time.monotonic() - over.at)
+        self.last = LastExit(over.pid, over.status, ended, over.reason or self._why)
         if over.reason:
             self.journal.say(over.reason)
         if self.program.on_exit is not None:
-            self._run_hook(self.program.on_exit, lambda _status: self._happened(self._meaning(over), over.at))
+            self._hook = self._run_hook(
+                self.program.on_exit, lambda _status: self._end_life(over), self.program.stop_timeout
+            )
         else:
-            self._happened(self._meaning(over), over.at)
+            self._end_life(over)
+
+    def _end_life(self, over: Over) -> None:
+        self._hook = None
+        self._disarm()
+        self._happened(self._meaning(over), over.at)
 
     def _meaning(self, over: Over) -> Event:
         restart, status = self.program.restart, over.status
         if status is None:
             return Event.FAILED
+        if over.pid is None:  # it was not executed
+            return Event.BROKEN if status.code in FINAL else Event.FAILED
         if status.signal is not None:
             deliberate = status.signal in self._sent & DELIBERATE
             return Event.ENDED_WELL if deliberate or status.code in restart.success else Event.FAILED
@@ -309,29 +363,36 @@ class Supervised:
 
     # -- hooks
 
-    def _run_hook(self, argv: tuple[str, ...], done: Callable[[ExitStatus], object]) -> None:
+    def _run_hook(self, argv: tuple[str, ...], done: Callable[[ExitStatus], object], timeout: float) -> Hook:
         def over(status: ExitStatus) -> None:
-            self._hook = None
             if status.code != 0:
                 self.journal.say(f"hook {argv[0]}: {status}")
             done(status)
 
-        self._hook = Hook(argv, self.program.command, self._facts(), self._loop, self._keepers, over)
+        return Hook(argv, self.program.command, self._facts(), self._loop, self._keepers, over, timeout)
 
     def _facts(self) -> Mapping[str, str]:
-        """What a hook is told, in its environment."""
+        """What a hook is told, in its environment: of the present life, or of the last one and its end."""
         facts = {"LOWRUN_NAME": self.name, "LOWRUN_RESTARTS": str(self.state.restarts)}
         last = self.last
-        if last is not None:
+        if self.life is not None:
+            facts["LOWRUN_PID"] = str(self.life.pid or "")
+        elif last is not None:
             facts["LOWRUN_PID"] = str(last.pid or "")
             if last.status is not None:
                 facts["LOWRUN_EXIT_CODE"] = str(last.status.code)
                 facts["LOWRUN_EXIT_SIGNAL"] = str(last.status.signal or "")
         return facts
 
+    def _close_post(self) -> None:
+        post, self._post = self._post, None
+        if post is not None:
+            post.close()
+
     def close(self) -> None:
         """End it at once; nobody is told."""
         self._disarm()
+        self._close_post()
         for part in (self._hook, self.life):
             if part is not None:
                 part.close()

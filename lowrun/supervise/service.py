@@ -103,14 +103,15 @@ class Service:
 
     def _changed(self, supervised: Supervised) -> None:
         if not self._dirty:
-            self._loop.call_soon(self._write_records)
+            self._loop.call_soon(self.write_records)
         self._dirty[supervised.name] = supervised
         if supervised.phase is Phase.STOPPING:
-            self._write_records()  # before it gets the signal that ends it: whoever comes next shall know why it ended
+            self.write_records()  # before it gets the signal that ends it: whoever comes next shall know why it ended
         self._tell_waiting()
         self._on_change(supervised)
 
-    def _write_records(self) -> None:
+    def write_records(self) -> None:
+        """Write what has changed, at once: before somebody is told of it who may look."""
         dirty, self._dirty = self._dirty, {}
         for name, supervised in dirty.items():
             try:
@@ -126,7 +127,7 @@ class Service:
         return Record(
             phase=state.phase.value,
             supervisor=self._me,
-            keeper=None if life is None else ProcessId.of(life.keeper_pid),
+            keeper=None if life is None or life.keeper_pid is None else ProcessId.of(life.keeper_pid),
             main=None if life is None or life.pid is None else ProcessId.of(life.pid),
             kind="plain" if program.pidfile is None else "daemon",
             command=program.command.argv,
@@ -153,16 +154,22 @@ class Service:
             raise UsageError(f"this supervisor knows no request {do!r}; it may be of another version")
         REQUESTS[do](self, supervised, request, reply)
 
+    def _answer(self, reply: Reply, answer: Message) -> None:
+        self.write_records()
+        reply(answer)
+
     def _stop(self, supervised: Supervised, request: Message, reply: Reply) -> None:
         timeout = request.get("timeout")
-        supervised.stop(lambda: reply({"ends": self.supervisor.ended}), timeout)
+        supervised.stop(lambda: self._answer(reply, {"ends": self.supervisor.ended}), timeout)
 
     def _restart(self, supervised: Supervised, _request: Message, reply: Reply) -> None:
         def done() -> None:
             if supervised.phase is Phase.RUNNING:
-                reply({"pid": supervised.pid})
+                self._answer(reply, {"pid": supervised.pid})
             else:
-                reply({"error": f"{supervised.name} did not start again: {supervised.state.reason}"})
+                last = supervised.last
+                why = f": {last.text}" if last is not None else ""
+                reply({"error": f'"{supervised.name}" did not start again{why}'})
 
         supervised.restart(done)
 
@@ -183,7 +190,9 @@ class Service:
         for entry in waiting:
             supervised, until, reply = entry
             if REACHED[until](supervised):
-                reply({"phase": supervised.phase.value, "pid": supervised.pid, "ends": self.supervisor.ended})
+                self._answer(
+                    reply, {"phase": supervised.phase.value, "pid": supervised.pid, "ends": self.supervisor.ended}
+                )
             elif supervised.phase is Phase.DONE:
                 reply({"error": f'"{supervised.name}" has ended: {supervised.state.reason or "normally"}'})
             else:
@@ -224,7 +233,7 @@ class Service:
     def close(self) -> None:
         """End all at once, write the last records, let go of the locks."""
         self.supervisor.close()
-        self._write_records()
+        self.write_records()
         self._stack.close()
 
     def __enter__(self) -> Service:

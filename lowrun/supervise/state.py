@@ -317,13 +317,14 @@ class ProgramState:
 
     def _see(self, record: Record | None) -> Seen:
         keeper, main = (None, None) if record is None else (record.keeper, record.main)
+        children = children_of(keeper.pid) if keeper is not None and keeper.alive else []
         supervisor = self.supervisor()
         return Seen(
             record,
             supervisor,
             boot_id(),
             main is not None and main.alive,
-            keeper is not None and keeper.alive and any(look_at(pid) for pid, _ in children_of(keeper.pid)),
+            tuple(pid for pid, _ in children if look_at(pid) is not None),
             now(),
             self._kept() if supervisor is None else None,
         )

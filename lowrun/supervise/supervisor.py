@@ -118,8 +118,10 @@ class Supervisor:
         return never_started or (supervised.phase is Phase.DONE and supervised.state.exit_code != 0)
 
     def _is_turn(self, program: Program) -> bool:
-        others = [self.programs[name] for name in (*program.after, *program.needs) if name in self.programs]
-        return all(other.phase in (Phase.RUNNING, Phase.DONE) for other in others)
+        if any(name in self._due for name in program.after):
+            return False
+        needed = (self.programs[name] for name in program.needs if name in self.programs)
+        return all(other.phase in (Phase.RUNNING, Phase.DONE) for other in needed)
 
     # -- stopping, in reverse order
 
@@ -145,11 +147,11 @@ class Supervisor:
     # -- what programs say
 
     def _changed(self, supervised: Supervised) -> None:
-        self._on_change(supervised)
         if supervised.phase in AT_REST:
             self._active.discard(supervised.name)
         else:
             self._active.add(supervised.name)
+        self._on_change(supervised)
         if self._due and not self._is_looking:
             self._is_looking = True
             self._loop.call_soon(self._start_due)

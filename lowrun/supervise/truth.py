@@ -46,8 +46,8 @@ class Seen(NamedTuple):
     boot_id: str
     #: The record's main process lives.
     main_lives: bool
-    #: The record's keeper lives and has children that do.
-    tree_lives: bool
+    #: Pids of the children of the record's keeper that live, oldest first: the first one is the command.
+    children: tuple[int, ...]
     now: Moment
     #: None while a supervisor lives, and when no keeper waits for the next one.
     kept: Kept | None = None
@@ -82,11 +82,14 @@ def judge(name: str, seen: Seen) -> Truth:
     this_boot = record.boot_id == seen.boot_id
     main = record.main if this_boot and seen.main_lives else None
     expected = seen.record is not None and this_boot and record.main is None and record.phase in ALIVE
+    found = seen.children if expected else ()
     kept_lives = kept is not None and not kept.gone
-    running = main is not None or kept_lives or (expected and seen.tree_lives)
+    running = main is not None or kept_lives or bool(found)
     pid, began, ready = _pid(main), record.began, record.ready
     if kept is not None and main is None:  # what was written down is of a former life
         pid, began, ready = kept.pid if kept.ended is None else None, kept.began, False
+    elif found and record.kind == "plain":
+        pid = found[0]
     return Truth(
         name,
         running,

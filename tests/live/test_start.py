@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import signal
-import socket
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.programs import MOCK, alive
-from tests.supervised import Verbs, state
+from tests.supervised import Verbs, free_port, in_order
 
 FOREVER, SINGLE = MOCK / "forever.sh", MOCK / "single.sh"
 LIGHTTPD = """\
@@ -25,30 +21,6 @@ server.pid-file = "{root}/lighttpd.pid"
 server.errorlog = "{root}/error.log"
 index-file.names = ( "index.html" )
 """
-
-
-@pytest.fixture
-def verbs(tmp_path: Path) -> Iterator[Verbs]:
-    """The verbs, with a state directory of their own."""
-    with state(tmp_path / "state") as found:
-        yield found
-
-
-def in_order(lines: list[str], *patterns: str) -> None:
-    """Assert that lines match `patterns` in their order; others can stand between."""
-    rest = iter(lines)
-    for pattern in patterns:
-        assert any(re.fullmatch(pattern, line) for line in rest), (pattern, lines)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def pid_of(verbs: Verbs, name: str) -> int:
-    return int(json.loads(verbs("status", "--json", name, code=None).stdout)["pid"])
 
 
 def test_a_loop_that_is_killed(verbs: Verbs) -> None:
@@ -119,7 +91,7 @@ def test_a_daemon_with_a_pidfile(verbs: Verbs, lighttpd: tuple[Path, str]) -> No
     assert page(address) == "here I am\n"
     os.kill(second, signal.SIGHUP)
     assert page(address) == "here I am\n"
-    assert pid_of(verbs, "lighttpd") == second
+    assert verbs.status("lighttpd")["pid"] == second
     os.kill(second, signal.SIGTERM)
     verbs("wait", "lighttpd", "--until", "stopped", "--timeout", "10")
     assert not alive(second)
@@ -143,7 +115,7 @@ def test_lighttpd_in_the_foreground(verbs: Verbs, lighttpd: tuple[Path, str]) ->
     configuration, address = lighttpd
     verbs("start", "--respawn", "-t", "0.1", "--ready", f"tcp={address[7:-1]}", "lighttpd", "-D", "-f", configuration)
     assert page(address) == "here I am\n"
-    first = pid_of(verbs, "lighttpd")
+    first = verbs.status("lighttpd")["pid"]
     os.kill(first, signal.SIGKILL)
     verbs.await_line("lighttpd", r"lighttpd restarted\(1/0\), pid (\d+)")
     verbs("wait", "lighttpd", "--until", "ready", "--timeout", "10")

@@ -220,6 +220,7 @@ def ask_and_ask(client: socket.socket, loop: lr.Loop) -> None:
         loop.dispatch()
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to become somebody else")
 def test_another_user_is_hung_up_on(state: ProgramState, loop: lr.Loop, server: ControlServer) -> None:
     """Even one that came by the directory's protection."""
     server.serve(state, lambda _request, reply: reply({"secret": 1}))

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,9 @@ from lowrun.supervise.outputlog import (
     output_names,
 )
 from lowrun.supervise.reading import Follower, tail
+from lowrun.supervise.record import Record
 from lowrun.supervise.settings import Program
-from lowrun.supervise.state import ProgramState, StateDirectory
+from lowrun.supervise.state import ProgramState, StateDirectory, boot_id
 
 
 @pytest.fixture
@@ -372,3 +374,45 @@ def test_a_thousand_outputs(state: ProgramState, loop: lr.Loop) -> None:
             os.write(output.fds[1], b"%d\n" % number)
         wait(loop, lambda: all(os.stat("output.log", dir_fd=each.fileno()).st_size for each in states))
         assert [output.last_lines(1) for output in outputs] == [[str(number)] for number in range(1000)]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to mount a small disk")
+def test_a_disk_that_is_really_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loop: lr.Loop) -> None:
+    """Log, output and record on it: the program goes on, what was there is whole, and all works when there is room."""
+    disk = tmp_path / "small"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "lowrun-test", disk], check=True)
+    try:
+        monkeypatch.setenv("LOWRUN_STATE_DIR", str(disk / "state"))
+        told: list[str] = []
+        with ExitStack() as undo:
+            directory = undo.enter_context(StateDirectory.open(create=True))
+            state = undo.enter_context(directory.program("job"))
+            undo.enter_context(state.lock())
+            journal = Journal(state)
+            output = undo.enter_context(closing(FileOutput(loop, state, 1 << 20, 1, told.append)))
+            state.write(Record(command=("before",)))
+            journal.say("before")
+            program = run(output, sys.executable, "-c", "print('x' * 99 + '\\n' * 100_000, end='')")
+            wait(loop, lambda: program.poll() is not None)
+            assert program.returncode == 0
+            output.drain()
+            assert told == [f"output is lost, {state.path}/output.log: {os.strerror(errno.ENOSPC)}"]
+            with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+                state.write(Record(command=("x" * 5000,)))
+            for _ in range(100):
+                journal.say("y" * 100)
+            assert state.read() == replace(Record(command=("before",)), boot_id=boot_id())
+            lines = text(state, LOG_NAMES).splitlines()
+            assert lines[0].endswith(b": before")
+            assert all(len(line) == len(lines[1]) for line in lines[1:])
+            os.truncate(f"{state.path}/output.log", 0)
+            os.write(output.fds[1], b"again\n")
+            output.drain()
+            journal.say("after")
+            state.write(Record(command=("after",)))
+            assert text(state, output_names(state)) == b"again\n"
+            assert text(state, LOG_NAMES).endswith(b": after\n")
+            assert state.truth().record.command == ("after",)
+    finally:
+        subprocess.run(["umount", disk], check=True)

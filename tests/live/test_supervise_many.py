@@ -26,7 +26,7 @@ def state_of(directory: Path) -> dict[str, str]:
 def supervisor(directory: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
     """`lowrun start -D` with `words`; told to end, and waited for."""
     with subprocess.Popen(
-        [LOWRUN, "start", "-D", *words], env=state_of(directory), stderr=subprocess.PIPE, text=True
+        [LOWRUN, "start", "-D", *words], env=state_of(directory), stderr=subprocess.DEVNULL, text=True
     ) as process:
         try:
             yield process

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from programs import alive
 
 import lowrun as lr
 from lowrun.core.keepers import Keepers
@@ -25,8 +26,8 @@ from lowrun.supervise.processes import ProcessId, figures_of_tree
 from lowrun.supervise.record import LastExit, Record
 from lowrun.supervise.state import ProgramState, StateDirectory, now, state_path
 from lowrun.supervise.truth import CRASHED, LOST
-from tests.programs import alive
 
+ROOT_ONLY = pytest.mark.skipif(os.getuid() != 0, reason="needs root to give files away and to trace others")
 ME = ProcessId.of(os.getpid())
 
 
@@ -77,6 +78,7 @@ def test_it_is_made_when_needed_and_private(tmp_path: Path, monkeypatch: pytest.
                 directory.program(name)
 
 
+@ROOT_ONLY
 @pytest.mark.parametrize(
     ("spoil", "text"),
     [
@@ -308,6 +310,7 @@ def calls_of(state: ProgramState, log: Path) -> list[tuple[str, int]]:
     return [call for call in calls if call[0] != "exit_group" and not (call[0] == "rt_sigaction" and call[1] > 1)]
 
 
+@ROOT_ONLY
 @pytest.mark.slow
 def test_killed_at_every_system_call(state: ProgramState, tmp_path: Path) -> None:
     """At every one: what is told of it is so at that moment, nothing of it lives on, and the next one can begin."""

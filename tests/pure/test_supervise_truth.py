@@ -27,7 +27,7 @@ RECORD = Record(
     last_exit=LastExit(137, 9, 999.5),
     boot_id="this",
 )
-SEEN = Seen(RECORD, SUPERVISOR, "this", main_lives=True, tree_lives=True, now=Moment(-2600.0, 80.0))
+SEEN = Seen(RECORD, SUPERVISOR, "this", main_lives=True, children=(12, 13), now=Moment(-2600.0, 80.0))
 
 processes = st.none() | st.builds(ProcessId, st.integers(1, (1 << 31) - 1), st.integers(0, 1 << 62))
 seconds = st.floats(allow_nan=False, allow_infinity=False)
@@ -111,21 +111,22 @@ WAITING = replace(RECORD, phase="waiting", main=None)
         row("running", False, None, 10, main_lives=False),
         row(LOST, True, 12, None, supervisor=None),
         row(CRASHED, False, None, None, supervisor=None, main_lives=False),
-        row(CRASHED, False, None, None, supervisor=None, main_lives=False, tree_lives=False),
+        row(CRASHED, False, None, None, supervisor=None, main_lives=False, children=()),
         # After a boot all pids are others'.
         row(CRASHED, False, None, None, supervisor=None, boot_id="next"),
         # The next supervisor has the lock and has written nothing yet.
         row("starting", True, 12, 99, supervisor=OTHER),
         row("starting", False, None, 99, supervisor=OTHER, main_lives=False),
         # Killed between the spawn and the record of it: its keeper has a child.
-        row("starting", True, None, 10, record=STARTING, main_lives=False),
-        row("starting", False, None, 10, record=STARTING, main_lives=False, tree_lives=False),
-        row(LOST, True, None, None, record=STARTING, main_lives=False, supervisor=None),
-        row(CRASHED, False, None, None, record=STARTING, main_lives=False, supervisor=None, tree_lives=False),
+        row("starting", True, 12, 10, record=STARTING, main_lives=False),
+        row("starting", False, None, 10, record=STARTING, main_lives=False, children=()),
+        row(LOST, True, 12, None, record=STARTING, main_lives=False, supervisor=None),
+        row(LOST, True, None, None, record=replace(STARTING, kind="daemon"), main_lives=False, supervisor=None),
+        row(CRASHED, False, None, None, record=STARTING, main_lives=False, supervisor=None, children=()),
         row(CRASHED, False, None, None, record=STARTING, main_lives=False, supervisor=None, boot_id="next"),
-        row("waiting", False, None, 10, record=WAITING, main_lives=False, tree_lives=False),
-        row(CRASHED, False, None, None, record=WAITING, main_lives=False, supervisor=None, tree_lives=False),
-        row("done", False, None, None, record=DONE, main_lives=False, supervisor=None, tree_lives=False),
+        row("waiting", False, None, 10, record=WAITING, main_lives=False, children=()),
+        row(CRASHED, False, None, None, record=WAITING, main_lives=False, supervisor=None, children=()),
+        row("done", False, None, None, record=DONE, main_lives=False, supervisor=None, children=()),
         row("idle", False, None, None, record=None, supervisor=None),
         row("starting", False, None, 10, record=None),
     ],
