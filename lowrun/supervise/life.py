@@ -223,7 +223,7 @@ class Life:
             self._tell_exit(pid, status)
 
     def _tell_exit(self, pid: int, status: ExitStatus) -> None:
-        self._last_pid = pid
+        self._last_pid = self.pid or pid
         self._on_exit(pid, status)
         self._main.exited(pid, status)
 
@@ -264,7 +264,11 @@ class Life:
     def _watch(self, held: Held, on_exit: Callable[[ExitStatus | None], object]) -> Closable:
         from lowrun.core.watch import Watch
 
-        return Watch(self._loop, held.pid, held.start, on_exit)
+        def ended(status: ExitStatus | None) -> None:
+            self._on_exit(held.pid, status)
+            on_exit(status)
+
+        return Watch(self._loop, held.pid, held.start, ended)
 
     def _noticed(self, notice: Notice) -> None:
         """It has said something by sd_notify."""
