@@ -5,7 +5,9 @@ What has outlived its supervisor is stopped here.
 
 from __future__ import annotations
 
-from lowrun import BusyError, GoneError, supervise
+from contextlib import suppress
+
+from lowrun import GoneError, supervise
 from lowrun.cli.control import EXIT_UNKNOWN, ask, known
 from lowrun.cli.control_options import StopRequest
 
@@ -21,17 +23,12 @@ def _stop(name: str, timeout: float | None) -> int:
     with known(name) as state:
         if state is None:
             return EXIT_UNKNOWN
-        while (supervisor := state.supervisor()) is None:
-            try:
-                supervise.end_lost(state, timeout)
+        while (supervisor := state.supervisor()) is not None:
+            with suppress(GoneError):  # it has ended by itself meanwhile, or was killed
+                answer = ask(state, {"do": "stop", "timeout": timeout})
+                if answer["ends"]:
+                    supervisor.await_end()
                 return 0
-            except BusyError:  # the next supervisor has come meanwhile
-                if state.supervisor() is None:
-                    raise
-        try:
-            answer = ask(state, {"do": "stop", "timeout": timeout})
-        except GoneError:  # it has ended by itself meanwhile
-            answer = {"ends": True}
-        if answer["ends"]:
             supervisor.await_end()
+        supervise.end_lost(state, timeout)
     return 0

@@ -17,6 +17,7 @@ path. Both ends look who the other one is (SO_PEERCRED): the same user, or root.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,8 @@ NAME, NEW_NAME = "control", ".control"
 #: Bytes of a message, at most; far below what a socket's buffer holds (net.core.wmem_default).
 LARGEST = 64 << 10
 BACKLOG = 64
+#: Seconds between two looks for a supervisor that is about to listen.
+STEP = 0.01
 
 
 def _encode(message: Message) -> bytes:
@@ -260,12 +263,7 @@ def ask(state: ProgramState, request: Message, timeout: float | None) -> Message
     message = _encode({**request, "name": state.name})
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as connection:
         connection.settimeout(timeout)
-        try:
-            connection.connect(f"/proc/self/fd/{state.fileno()}/{NAME}")
-        except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise GoneError(f'no supervisor of "{state.name}" is running') from error
-        except TimeoutError as error:
-            raise _silent(state, timeout) from error
+        _connect(connection, state, timeout)
         if not _is_friend(connection):
             raise DeniedError(f"{state.path}/{NAME} is another user's; remove {state.path}")
         try:
@@ -278,6 +276,24 @@ def ask(state: ProgramState, request: Message, timeout: float | None) -> Message
     if not data:
         raise GoneError(f'the supervisor of "{state.name}" has ended without an answer')
     return _decode(data)
+
+
+def _connect(connection: socket.socket, state: ProgramState, timeout: float | None) -> None:
+    """Connect to its supervisor; to one that has the lock and does not listen yet, or no more, as soon as it can be."""
+    until = None if timeout is None else time.monotonic() + timeout
+    while True:
+        try:
+            connection.connect(f"/proc/self/fd/{state.fileno()}/{NAME}")
+            return
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            supervisor = state.supervisor()
+            if supervisor is None:
+                raise GoneError(f'no supervisor of "{state.name}" is running') from error
+            if until is not None and time.monotonic() > until:
+                raise _silent(state, timeout) from error
+            supervisor.await_end(STEP)
+        except TimeoutError as error:
+            raise _silent(state, timeout) from error
 
 
 def _silent(state: ProgramState, timeout: float | None) -> TimeoutError:

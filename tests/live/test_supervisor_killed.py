@@ -185,7 +185,7 @@ def killed_at(path: Path, call: tuple[str, int], on_lost: str) -> str:
     try:
         scene.play(supervisor)
         check_after(scene, on_lost)
-    except AssertionError as error:
+    except (AssertionError, LowrunError) as error:
         calls = (path / "calls").read_text(errors="replace").splitlines()[-4:]
         log = path / "state" / NAME / "log"
         return f"{on_lost}, {call}: {error}\n{calls}\n{log.read_text() if log.exists() else ''}"
