@@ -77,6 +77,8 @@ class Life:
         self._last_pid: int | None = None
         self._unannounced: int | None = None
         self._ending = False
+        #: The program has said that it serves before the keeper has said that it was executed.
+        self._served_early = False
         kept, resources.kept = resources.kept, None
         self._begin_readiness(resources)
         if program.pidfile is not None:
@@ -203,7 +205,7 @@ class Life:
         self._last_pid = process.pid
         self._main.started(process.pid, process)
         self._on_executed(process.pid)
-        if self._serves_at_once:
+        if self._serves_at_once or self._served_early:
             self._serves()
 
     def _exited(self, status: ExitStatus) -> None:
@@ -274,7 +276,9 @@ class Life:
             self._serves()
 
     def _serves(self) -> None:
-        if not self.ready and self._over is None:
+        if self._process.pid is None:
+            self._served_early = True
+        elif not self.ready and self._over is None:
             self.ready = True
             self._cancel_timer()
             if self._resources.watchdog is not None and not self._ending:

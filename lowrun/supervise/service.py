@@ -103,14 +103,15 @@ class Service:
 
     def _changed(self, supervised: Supervised) -> None:
         if not self._dirty:
-            self._loop.call_soon(self._write_records)
+            self._loop.call_soon(self.settle)
         self._dirty[supervised.name] = supervised
         if supervised.phase is Phase.STOPPING:
-            self._write_records()  # before it gets the signal that ends it: whoever comes next shall know why it ended
+            self.settle()  # before it gets the signal that ends it: whoever comes next shall know why it ended
         self._tell_waiting()
         self._on_change(supervised)
 
-    def _write_records(self) -> None:
+    def settle(self) -> None:
+        """Write the records that are due."""
         dirty, self._dirty = self._dirty, {}
         for name, supervised in dirty.items():
             try:
@@ -151,7 +152,12 @@ class Service:
         do = request.get("do")
         if do not in REQUESTS:
             raise UsageError(f"this supervisor knows no request {do!r}; it may be of another version")
-        REQUESTS[do](self, supervised, request, reply)
+
+        def answer(message: Message) -> None:
+            self.settle()  # who asks `status` next shall see what was answered
+            reply(message)
+
+        REQUESTS[do](self, supervised, request, answer)
 
     def _stop(self, supervised: Supervised, request: Message, reply: Reply) -> None:
         timeout = request.get("timeout")
@@ -226,7 +232,7 @@ class Service:
     def close(self) -> None:
         """End all at once, write the last records, let go of the locks."""
         self.supervisor.close()
-        self._write_records()
+        self.settle()
         self._stack.close()
 
     def __enter__(self) -> Service:

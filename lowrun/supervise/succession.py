@@ -45,7 +45,9 @@ class Succession:
 
 
 def started(state: Succession, pid: int) -> Succession:
-    """The command was executed."""
+    """The command was executed; what it did at once, as to name another, can have come to be known before."""
+    if state.is_named:
+        return replace(state, command=pid)
     return replace(state, command=pid, pid=None if state.awaits_name else pid)
 
 
