@@ -132,7 +132,7 @@ class _Start:
         if not self._told:
             self._told = True
             assert self.service is not None
-            self.service.settle()
+            self.service.write_records()
             gave_up = self.service.supervisor.ended and self.service.exit_code != 0
             lines = self._failures[:MOST_LINES]
             if len(self._failures) > MOST_LINES:

@@ -76,9 +76,9 @@ class Life:
         self._over: Over | None = None
         self._last_pid: int | None = None
         self._unannounced: int | None = None
-        self._ending = False
-        #: The program has said that it serves before the keeper has said that it was executed.
-        self._served_early = False
+        self._ending = self._is_early = False
+        #: The command of a kept daemon: it has exited long ago.
+        self._known_exit: int | None = None
         kept, resources.kept = resources.kept, None
         self._begin_readiness(resources)
         if program.pidfile is not None:
@@ -135,28 +135,27 @@ class Life:
 
     def _resume(self, kept: Kept) -> None:
         """Go on where the lowrun that is gone was: what has ended since is told by the keeper, from the loop."""
-        process = self._process
+        process, record = self._process, kept.record
         assert process.pid is not None
-        self._last_pid = process.pid
+        main = None if record is None else record.main
         self._main.started(process.pid, process)
-        self._on_executed(process.pid)
-        if kept.gone:
-            return
-        is_known = kept.record is not None and kept.record.main is not None and self._lead_again(kept.record.main)
-        if self._serves_at_once or (is_known and kept.record is not None and kept.record.ready):
+        if main is not None and main.pid != process.pid:
+            self._known_exit = process.pid
+            self._lead_again(main)
+        self._last_pid = process.pid if main is None else main.pid
+        self._on_executed(self._last_pid)
+        if not kept.gone and (self._serves_at_once or (record is not None and record.ready)):
             self._serves()
 
-    def _lead_again(self, main: ProcessId) -> bool:
-        """Return True when `main` is a process of this life: it leads on."""
-        if main.pid == self._process.pid:
-            return True
+    def _lead_again(self, main: ProcessId) -> None:
+        """The main process of a daemon goes on, or has ended since."""
         with contextlib.suppress(LowrunError):
             held = check(main.pid, self._process.keeper_pid)
             if held.start == main.start:
                 self._main.named(held)
-                return True
+                return
             held.close()
-        return False
+        self._main.was(main.pid)
 
     # -- what can be asked
 
@@ -205,13 +204,14 @@ class Life:
         self._last_pid = process.pid
         self._main.started(process.pid, process)
         self._on_executed(process.pid)
-        if self._serves_at_once or self._served_early:
+        if self._serves_at_once or self._is_early:
             self._serves()
 
     def _exited(self, status: ExitStatus) -> None:
         if self._process.pid is None:
             return
-        self._tell_exit(self._process.pid, status)
+        if self._process.pid != self._known_exit:
+            self._tell_exit(self._process.pid, status)
         self._announce()
         if self._pidfile is not None and self.pid is not None and self._program.ready in (None, "pidfile"):
             self._serves()
@@ -276,9 +276,10 @@ class Life:
             self._serves()
 
     def _serves(self) -> None:
-        if self._process.pid is None:
-            self._served_early = True
-        elif not self.ready and self._over is None:
+        if self._process.pid is None:  # a quick program's word can come before the keeper's
+            self._is_early = True
+            return
+        if not self.ready and self._over is None:
             self.ready = True
             self._cancel_timer()
             if self._resources.watchdog is not None and not self._ending:

@@ -48,9 +48,11 @@ def find_kept(state: ProgramState, keepers: Keepers) -> Kept | None:
         return None
     assert keeper.kept is not None, "it was adopted just now"
     tree = keeper.kept[0]
-    kept = Kept(keeper, record, tree.started_ns / 1e9, tree.gone)
-    if not _is_known(kept):
-        return kept
+    started = tree.started_ns / 1e9
+    if record is not None and not _is_of(record, started):
+        record = replace(record, phase=Phase.STARTING.value, main=None, began=None, ready=False)
+    if not tree.gone or record is None or record.phase not in AFTER_END:
+        return Kept(keeper, record, started, tree.gone)
     stay = keeper.stay
     keeper.close()
     keepers.give_back(keeper)
@@ -65,12 +67,9 @@ def _await_keeper(state: ProgramState, record: Record | None) -> None:
         raise BusyError(f'the last life of "{state.name}" does not end: see the tree of pid {keeper.pid}')
 
 
-def _is_known(kept: Kept) -> bool:
-    """Return True when its end was written down: the record is not of a life before it."""
-    record = kept.record
-    if not kept.gone or record is None or record.phase not in AFTER_END or record.began is None:
-        return False
-    return kept.started - time.monotonic() <= record.began.boot - now().boot
+def _is_of(record: Record, started: float) -> bool:
+    """Return True when it tells of the life that began then (CLOCK_MONOTONIC), not of one before it."""
+    return record.began is not None and started - time.monotonic() <= record.began.boot - now().boot
 
 
 def end_lost(state: ProgramState, timeout: float | None = None) -> None:

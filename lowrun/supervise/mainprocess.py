@@ -90,6 +90,10 @@ class MainProcess:
         if held.parent != self._keeper_pid:
             self._watched = self._watch(held, lambda status: self.exited(held.pid, status))
 
+    def was(self, pid: int) -> None:
+        """`pid` was the main process before its supervisor was lost, and has ended; its exit is still to be told."""
+        self._step(succession.named(self._state, pid))
+
     def exited(self, pid: int, status: ExitStatus | None) -> None:
         """The keeper has reaped `pid`, or the watch has seen it exit."""
         if not self._closed:

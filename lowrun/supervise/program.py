@@ -233,6 +233,7 @@ class Supervised:
             return
         kept = self.resources.kept
         if kept is None:
+            self._missed = False
             self.resources.output.begin_life()
         else:
             self._resume(kept)
@@ -260,7 +261,7 @@ class Supervised:
 
     def _executed(self, pid: int) -> None:
         kept, self._resumed = self._resumed, None
-        self.began = now() if kept is None or kept.record is None else kept.record.began
+        self.began = now() if kept is None else kept.began
         if self._missed:
             self.journal.say(f"{self.name}, pid {pid}, has ended since its supervisor was lost")
         elif kept is not None:

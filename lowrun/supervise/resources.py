@@ -7,6 +7,7 @@ exec; sockets and pipes stay open between two lives, so that nobody is refused a
 from __future__ import annotations
 
 import os
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import NamedTuple
@@ -20,9 +21,10 @@ from lowrun.errors import UsageError
 from lowrun.supervise.notify import NotifySocket
 from lowrun.supervise.outputlog import Output, PipedOutput
 from lowrun.supervise.readiness import Readiness, open_readiness, parse_ready
-from lowrun.supervise.record import Record
+from lowrun.supervise.record import Moment, Record
 from lowrun.supervise.settings import Program
 from lowrun.supervise.sockets import ListenSockets
+from lowrun.supervise.state import now
 from lowrun.supervise.watchdog import Watchdog
 
 __all__ = ["Kept", "Resources"]
@@ -39,6 +41,12 @@ class Kept(NamedTuple):
     started: float
     #: Nothing of it is left: it has ended since.
     gone: bool
+
+    @property
+    def began(self) -> Moment:
+        """The same moment on other clocks."""
+        here, since = now(), time.monotonic() - self.started
+        return Moment(here.wall - since, here.boot - since)
 
 
 class Resources:

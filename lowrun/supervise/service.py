@@ -103,15 +103,15 @@ class Service:
 
     def _changed(self, supervised: Supervised) -> None:
         if not self._dirty:
-            self._loop.call_soon(self.settle)
+            self._loop.call_soon(self.write_records)
         self._dirty[supervised.name] = supervised
         if supervised.phase is Phase.STOPPING:
-            self.settle()  # before it gets the signal that ends it: whoever comes next shall know why it ended
+            self.write_records()  # before it gets the signal that ends it: whoever comes next shall know why it ended
         self._tell_waiting()
         self._on_change(supervised)
 
-    def settle(self) -> None:
-        """Write the records that are due."""
+    def write_records(self) -> None:
+        """Write what has changed, at once: before somebody is told of it who may look."""
         dirty, self._dirty = self._dirty, {}
         for name, supervised in dirty.items():
             try:
@@ -152,21 +152,20 @@ class Service:
         do = request.get("do")
         if do not in REQUESTS:
             raise UsageError(f"this supervisor knows no request {do!r}; it may be of another version")
+        REQUESTS[do](self, supervised, request, reply)
 
-        def answer(message: Message) -> None:
-            self.settle()  # who asks `status` next shall see what was answered
-            reply(message)
-
-        REQUESTS[do](self, supervised, request, answer)
+    def _answer(self, reply: Reply, answer: Message) -> None:
+        self.write_records()
+        reply(answer)
 
     def _stop(self, supervised: Supervised, request: Message, reply: Reply) -> None:
         timeout = request.get("timeout")
-        supervised.stop(lambda: reply({"ends": self.supervisor.ended}), timeout)
+        supervised.stop(lambda: self._answer(reply, {"ends": self.supervisor.ended}), timeout)
 
     def _restart(self, supervised: Supervised, _request: Message, reply: Reply) -> None:
         def done() -> None:
             if supervised.phase is Phase.RUNNING:
-                reply({"pid": supervised.pid})
+                self._answer(reply, {"pid": supervised.pid})
             else:
                 last = supervised.last
                 why = f": {last.text}" if last is not None else ""
@@ -191,7 +190,9 @@ class Service:
         for entry in waiting:
             supervised, until, reply = entry
             if REACHED[until](supervised):
-                reply({"phase": supervised.phase.value, "pid": supervised.pid, "ends": self.supervisor.ended})
+                self._answer(
+                    reply, {"phase": supervised.phase.value, "pid": supervised.pid, "ends": self.supervisor.ended}
+                )
             elif supervised.phase is Phase.DONE:
                 reply({"error": f'"{supervised.name}" has ended: {supervised.state.reason or "normally"}'})
             else:
@@ -232,7 +233,7 @@ class Service:
     def close(self) -> None:
         """End all at once, write the last records, let go of the locks."""
         self.supervisor.close()
-        self.settle()
+        self.write_records()
         self._stack.close()
 
     def __enter__(self) -> Service:
