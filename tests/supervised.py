@@ -19,6 +19,17 @@ from tests.programs import LOWRUN
 PATIENCE = 20.0
 
 
+def calls_in(log: Path) -> list[tuple[str, int]]:
+    """Return each system call that strace has logged of one process, as its name and the how manieth of it.
+
+    With `-e inject=NAME:signal=KILL:when=N` the process dies in exactly that call: strace counts the calls of each name
+    apart, with `inject=all`, too.
+    """
+    lines = log.read_text(errors="replace").splitlines()
+    names = [match[1] for line in lines if (match := re.match(r"(\w+)\(", line))]
+    return [(name, names[: place + 1].count(name)) for place, name in enumerate(names)]
+
+
 class Verbs:
     """`lowrun VERB ...` with its state in `directory`."""
 

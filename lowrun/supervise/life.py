@@ -148,6 +148,8 @@ class Life:
             self._lead_again(main)
         self._last_pid = process.pid if main is None else main.pid
         self._on_executed(self._last_pid)
+        if self._pidfile is not None and not kept.gone:
+            self._pidfile.heed()
         if not kept.gone and (self._serves_at_once or (record is not None and record.ready)):
             self._serves()
 
@@ -225,7 +227,7 @@ class Life:
             self._tell_exit(pid, status)
 
     def _tell_exit(self, pid: int, status: ExitStatus) -> None:
-        self._last_pid = pid
+        self._last_pid = self.pid or pid
         self._on_exit(pid, status)
         self._main.exited(pid, status)
 
@@ -266,7 +268,11 @@ class Life:
     def _watch(self, held: Held, on_exit: Callable[[ExitStatus | None], object]) -> Closable:
         from lowrun.core.watch import Watch
 
-        return Watch(self._loop, held.pid, held.start, on_exit)
+        def ended(status: ExitStatus | None) -> None:
+            self._on_exit(held.pid, status)
+            on_exit(status)
+
+        return Watch(self._loop, held.pid, held.start, ended)
 
     def _noticed(self, notice: Notice) -> None:
         """It has said something by sd_notify."""

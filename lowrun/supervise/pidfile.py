@@ -134,6 +134,11 @@ class PidFile:
         except (OSError, ValueError) as error:
             self._complain(error)
 
+    def heed(self) -> None:
+        """The life began before this was made: what the file holds may be of it."""
+        self._stale = None
+        self._changed()
+
     def close(self) -> None:
         """Wait no more; the second time does nothing."""
         self._closed = True

@@ -21,6 +21,7 @@ from lowrun.core.keepers import Keepers
 from lowrun.core.launch import Launch
 from lowrun.core.process import Process
 from tests.programs import alive, processes
+from tests.supervised import calls_in
 
 #: Says that it is ready. At a line of input it starts `sh -c SCRIPT` behind the door PATH and says its pid; at the next
 #: it ends as that says, at the input's end without a word.  PATH SCRIPT
@@ -333,13 +334,13 @@ def test_an_owner_killed_at_any_call(last: str, tmp_path: Path) -> None:
     traced_owner(tmp_path / "door", last, "-o", log)
     with Adopter(tmp_path / "door"):
         pass
-    count = len(log.read_text().splitlines())
+    calls = calls_in(log)
     adopted = 0
-    for when in range(1, count + 1):
-        place = tmp_path / str(when)
+    for name, when in calls:
+        place = tmp_path / f"{name}{when}"
         place.mkdir()
         lives = place / "lives"
-        inject = f"inject=all:signal=KILL:when={when}"
+        inject = f"inject={name}:signal=KILL:when={when}"
         traced_owner(place / "door", f"echo $$ >>{lives}; {last}", "-o", "/dev/null", "-e", inject)
         try:
             with Adopter(place / "door") as adopter:
@@ -352,4 +353,4 @@ def test_an_owner_killed_at_any_call(last: str, tmp_path: Path) -> None:
                 assert alive(int(lives.read_text())) == (last != "exit 7")
         except (FileNotFoundError, ConnectionError):
             assert not lives.exists() or not any(alive(int(word)) for word in lives.read_text().split())
-    assert 0 < adopted < count, (adopted, count)
+    assert 0 < adopted < len(calls), (adopted, calls)

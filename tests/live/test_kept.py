@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.programs import alive
+from tests.programs import LOWRUN, alive
 from tests.supervised import PATIENCE, Verbs, state
 
 #: It ends with 5 at SIGUSR1.
@@ -75,7 +76,7 @@ def test_a_plain_program_that_is_kept_twice(verbs: Verbs) -> None:
 
 
 @pytest.mark.parametrize("when", ["lost", "owned"])
-def test_a_daemon_that_is_kept(when: str, verbs: Verbs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_daemon_that_is_kept(when: str, verbs: Verbs, tmp_path: Path) -> None:
     """Its main process is found again, and its status, whether it ends before the next supervisor comes or after."""
     pidfile = tmp_path / "pid"
     verbs.env |= {"FIVE": FIVE, "PIDFILE": str(pidfile)}
@@ -100,6 +101,26 @@ def test_a_daemon_that_is_kept(when: str, verbs: Verbs, tmp_path: Path, monkeypa
     assert second != pid
     verbs("stop", "d")
     assert not alive(second)
+
+
+def test_a_pidfile_that_is_written_while_nobody_looks(verbs: Verbs, tmp_path: Path) -> None:
+    """The supervisor is killed before the daemon has written its pidfile: the next one believes what it finds there."""
+    pidfile = tmp_path / "pid"
+    go = tmp_path / "go"
+    verbs.env |= {"FIVE": FIVE, "PIDFILE": str(pidfile), "GO": str(go)}
+    waits = f'while ! test -e "$GO"; do sleep 0.02; done; {DAEMON}'
+    options = ("--respawn", "-t", "0", "--on-lost", "keep", "--name", "d", "-p", pidfile)
+    with subprocess.Popen([LOWRUN, "start", "-D", *options, "sh", "--", "-c", waits], env=verbs.env) as supervisor:
+        verbs.await_line("d", r"d started, pid \d+")
+        supervisor.kill()
+    go.touch()
+    wait_until(lambda: pidfile.exists() and pidfile.read_text().endswith("\n"))
+    pid = int(pidfile.read_text())
+    verbs("start", *options, "sh", "--", "-c", waits)
+    now = facts(verbs, "d")
+    assert (now["state"], now["ready"], now["pid"]) == ("running", True, pid)
+    os.kill(pid, signal.SIGUSR1)
+    verbs.await_line("d", rf"proc {pid} exited, status 5")
 
 
 def test_an_end_that_nobody_saw(verbs: Verbs) -> None:

@@ -16,7 +16,7 @@ import pytest
 from lowrun import supervise
 from lowrun.errors import LowrunError
 from tests.programs import LOWRUN
-from tests.supervised import PATIENCE
+from tests.supervised import PATIENCE, calls_in
 
 #: LOWRUN_KILL_EVERY=1: at each call; else the suite takes so many, spread over all.
 SAMPLE = 16
@@ -121,10 +121,10 @@ def calls_of(path: Path, on_lost: str) -> list[tuple[str, int]]:
         scene.play(supervisor)
     assert supervisor.returncode == 0, (path / "stderr").read_text()
     lines = log.read_text(errors="replace").splitlines()
-    names = [match[1] for line in lines if (match := re.match(r"(\w+)\(", line))]
-    calls = [(name, names[: place + 1].count(name)) for place, name in enumerate(names)]
-    begin = next(place for place, line in enumerate(lines) if re.search(r'mkdirat?\(.*state"', line))
-    return calls[begin:]
+    begin = next(line for line in lines if re.search(r'mkdirat?\(.*state"', line))
+    name = begin.partition("(")[0]
+    calls = calls_in(log)
+    return calls[calls.index((name, sum(line.startswith(name + "(") for line in lines[: lines.index(begin) + 1]))) :]
 
 
 def check_after(scene: Scene, on_lost: str) -> None:

@@ -78,6 +78,13 @@ def test_the_command_itself_can_be_named() -> None:
     assert exited(named(awaiting(), 10), 10, OK).status == OK
 
 
+def test_a_pid_that_is_named_before_the_start_is_known_leads() -> None:
+    """A quick starter has written its pidfile before the keeper's word that it was executed is read."""
+    state = started(named(Succession(awaits_name=True), 11), 10)
+    assert state.pid == 11
+    assert exited(state, 10, ExitStatus(0)) == state
+
+
 def test_an_end_that_nobody_saw_is_no_success() -> None:
     """It is the end, and how is not known."""
     state = exited(named(awaiting(), 20), 20, None)
