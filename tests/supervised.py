@@ -74,6 +74,10 @@ class Verbs:
         words = ("start", "--name", name, "--ready", "fd=3", *options, "sh", "-c", script)
         return self(*words, code=code).stderr
 
+    def names(self) -> list[str]:
+        """What was started in this directory."""
+        return sorted(os.listdir(self.directory)) if self.directory.is_dir() else []
+
     def status(self, name: str) -> dict[str, Any]:
         """What `status --json` tells of it."""
         found: dict[str, Any] = json.loads(self("status", "--json", name, code=None).stdout)
@@ -140,6 +144,5 @@ def state(directory: Path) -> Iterator[Verbs]:
     try:
         yield verbs
     finally:
-        if directory.is_dir():
-            for name in os.listdir(directory):
-                verbs("stop", "--stop-timeout", "0.1", name, code=None)
+        for name in verbs.names():
+            verbs("stop", "--stop-timeout", "0.1", name, code=None)

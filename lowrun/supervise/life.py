@@ -10,6 +10,7 @@ last.
 from __future__ import annotations
 
 import contextlib
+import errno
 import signal
 import time
 from collections.abc import Callable
@@ -35,6 +36,9 @@ __all__ = ["Life", "Over"]
 
 #: What is left of a program that has failed gets its stop signal, and SIGKILL this much later at most; seconds.
 CLEAR_AFTER = 2.0
+
+#: What the next life may have again: processes, memory, descriptors.
+SCARCE = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 
 
 class Over(NamedTuple):
@@ -316,8 +320,8 @@ class Life:
         self._cancel_timer()
         self._end_readiness()
         if process.error is not None:
-            status, now = failed_exec_status(process.error), time.monotonic()
-            self._on_over(Over(None, status, now, f"{process.error}"))
+            status = None if process.error.errno in SCARCE else failed_exec_status(process.error)
+            self._on_over(Over(None, status, time.monotonic(), f"{process.error}"))
         elif process.keeper_lost:
             self._on_over(Over(self._last_pid, None, time.monotonic(), "its keeper was killed"))
         else:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from lowrun.core.keepers import Keepers
 from lowrun.core.loop import Loop, Timer
+from lowrun.errors import explain
 from lowrun.supervise.attached import AttachedLife
 from lowrun.supervise.hooks import Hook
 from lowrun.supervise.journal import Journal
@@ -201,7 +202,8 @@ class Supervised:
         self._disarm()
         self._sent.clear()
         self._why = ""
-        if self.program.pre is None or self.resources.kept is not None:
+        runs_already = self.resources.kept is not None or (self.program.attach is not None and self.last is None)
+        if self.program.pre is None or runs_already:
             self._begin_life()
         else:
             self._hook = self._run_hook(self.program.pre, self._pre_over, self.program.start_timeout)
@@ -237,18 +239,22 @@ class Supervised:
             self.resources.output.begin_life()
         else:
             self._resume(kept)
-        self.life = Life(
-            self.program,
-            self._loop,
-            self._keepers,
-            self.resources,
-            on_executed=self._executed,
-            on_main=self._traced,
-            on_exit=self._exited,
-            on_ready=self._ready if kept is None else self._ready_again,
-            on_late=self._late,
-            on_over=self._over,
-        )
+        try:
+            self.life = Life(
+                self.program,
+                self._loop,
+                self._keepers,
+                self.resources,
+                on_executed=self._executed,
+                on_main=self._traced,
+                on_exit=self._exited,
+                on_ready=self._ready if kept is None else self._ready_again,
+                on_late=self._late,
+                on_over=self._over,
+            )
+        except OSError as error:  # no process or no descriptor is to be had at present
+            over = Over(None, None, time.monotonic(), f"it cannot be started now: {explain(error)}")
+            self._loop.call_soon(lambda: self._over(over))
 
     def _resume(self, kept: Kept) -> None:
         """The life that begins is one that began long ago."""
@@ -363,13 +369,18 @@ class Supervised:
 
     # -- hooks
 
-    def _run_hook(self, argv: tuple[str, ...], done: Callable[[ExitStatus], object], timeout: float) -> Hook:
+    def _run_hook(self, argv: tuple[str, ...], done: Callable[[ExitStatus], object], timeout: float) -> Hook | None:
         def over(status: ExitStatus) -> None:
             if status.code != 0:
                 self.journal.say(f"hook {argv[0]}: {status}")
             done(status)
 
-        return Hook(argv, self.program.command, self._facts(), self._loop, self._keepers, over, timeout)
+        try:
+            return Hook(argv, self.program.command, self._facts(), self._loop, self._keepers, over, timeout)
+        except OSError as error:
+            status = ExitStatus(1, None, f"it cannot be started now: {explain(error)}")
+            self._loop.call_soon(lambda: over(status))
+            return None
 
     def _facts(self) -> Mapping[str, str]:
         """What a hook is told, in its environment: of the present life, or of the last one and its end."""

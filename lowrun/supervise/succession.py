@@ -45,8 +45,10 @@ class Succession:
 
 
 def started(state: Succession, pid: int) -> Succession:
-    """The command was executed; a quick one may have named another already."""
-    return replace(state, command=pid, pid=state.pid if state.awaits_name or state.is_named else pid)
+    """The command was executed; what it did at once, as to name another, can have come to be known before."""
+    if state.is_named:
+        return replace(state, command=pid)
+    return replace(state, command=pid, pid=None if state.awaits_name else pid)
 
 
 def named(state: Succession, pid: int) -> Succession:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -21,19 +22,30 @@ PROGRAM = "echo $$ >>{0}/pids; echo >&3; exec sleep 100"
 HOUR = 3600
 
 
+def segments() -> set[Path]:
+    """What libfaketime of processes that were killed leaves behind."""
+    return set(Path("/dev/shm").glob("*faketime*"))
+
+
 @pytest.fixture
-def clock(verbs: Verbs, tmp_path: Path) -> Path:
+def clock(verbs: Verbs, tmp_path: Path) -> Iterator[Path]:
     """The file that says how far the clock of all verbs is off."""
+    env, before = verbs.env, segments()
     (library,) = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
     file = tmp_path / "clock"
     file.write_text("+0\n")
-    verbs.env |= {
+    verbs.env = env | {
         "LD_PRELOAD": str(library),
         "FAKETIME_TIMESTAMP_FILE": str(file),
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
-    return file
+    yield file
+    verbs.env = env
+    for name in verbs.names():
+        verbs("stop", name)
+    for segment in segments() - before:
+        segment.unlink(missing_ok=True)
 
 
 def set_back(clock: Path) -> None:

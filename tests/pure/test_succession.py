@@ -125,3 +125,9 @@ def test_anything_else_is_no_pid(content: bytes) -> None:
     """Garbage is refused, whatever Python's int() would make of it."""
     with pytest.raises(ValueError):
         parse_pid(content)
+
+
+def test_named_before_it_is_known_to_be_executed() -> None:
+    """A pidfile can come to be read before the keeper's word that the command was executed: it holds all the same."""
+    state = started(named(Succession(awaits_name=True), 11), 10)
+    assert (state.pid, state.command, state.is_named) == (11, 10, True)
