@@ -60,8 +60,8 @@ PURE = (
     "trace.structs trace.messages trace.scalars trace.layout trace.reading trace.sockopts trace.memory_process "
     "trace.memory trace.ioctls trace.special trace.results trace.pointers trace.decode trace.naming trace.descriptors "
     "trace.text trace.inject trace.pycapture samples.records samples.series samples.chart "
-    "supervise.settings supervise.policy supervise.meaning supervise.record supervise.truth supervise.succession supervise.listening "
-    "supervise.order "
+    "supervise.settings supervise.policy supervise.meaning supervise.record supervise.truth supervise.succession "
+    "supervise.listening supervise.order "
     "samples.tables packets.denial packets.pcapng runs.report runs.usage notation supervise.envfile"
 ).split()
 #: A pure module does not import these at all ...

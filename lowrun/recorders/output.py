@@ -221,6 +221,8 @@ class _Stream:
         hold of the pipe could write for ever.
         """
         self._wait_no_more()
+        if self._marks is not None:
+            self._marks.end()
         if not self._source.closed:
             self._goal = self._pump.taken + self._pump.waiting()
 
@@ -286,6 +288,11 @@ class _Marks:
         #: (CLOCK_MONOTONIC, bytes before it)
         self._marks: deque[tuple[float, int]] = deque()
         self._before = 0
+        self._ended: float | None = None
+
+    def end(self) -> None:
+        """The seconds are counted back from now on; the second time does nothing."""
+        self._ended = self._ended or time.monotonic()
 
     def passed(self, total: int) -> None:
         """So many bytes have come until now."""
@@ -297,8 +304,8 @@ class _Marks:
         self._before = total
 
     def recent(self, total: int) -> int:
-        """Return how many of `total` bytes came in the last seconds."""
-        since = time.monotonic() - self._seconds
+        """Return how many of `total` bytes came in the last seconds before the end."""
+        since = (self._ended or time.monotonic()) - self._seconds
         return total - next((before for at, before in self._marks if at >= since), total)
 
 
