@@ -107,6 +107,11 @@ class Supervised:
         """The pid of its main process, None without one."""
         return None if self.life is None else self.life.pid
 
+    @property
+    def faults(self) -> list[str]:
+        """What cannot be recorded of its lives, and why."""
+        return [] if self.resources.archive is None else self.resources.archive.faults
+
     # -- what can be asked
 
     def start(self) -> None:
