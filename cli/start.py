@@ -125,7 +125,7 @@ class _Start:
         if timer is not None:
             timer.close()
         assert self.service is not None
-        if self._settled >= self.service.supervisor.programs.keys():
+        if self._settled >= self.service.programs.keys():
             self._finish()
 
     def _finish(self) -> None:
@@ -133,7 +133,7 @@ class _Start:
             self._told = True
             assert self.service is not None
             self.service.write_records()
-            gave_up = self.service.supervisor.ended and self.service.exit_code != 0
+            gave_up = self.service.ended and self.service.exit_code != 0
             lines = self._failures[:MOST_LINES]
             if len(self._failures) > MOST_LINES:
                 lines.append(f"... and {len(self._failures) - MOST_LINES} lines more; lowrun log NAME has them")

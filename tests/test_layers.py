@@ -43,9 +43,9 @@ HOUSE: list[tuple[str, str]] = [
     ("recorders", "output calls samples packets"),
     (
         "supervise",
-        "settings policy order envfile environment options config processes record truth state journal "
+        "settings policy ends order envfile environment options config processes record truth state journal "
         "reading outputlog control pidfile succession mainprocess listening sockets notify watchdog readiness "
-        "resources lost hooks life attached program supervisor service",
+        "resources lost hooks life attached program group hosted service supervisor",
     ),
     ("", "embed __init__"),
 ]
@@ -60,8 +60,8 @@ PURE = (
     "trace.structs trace.messages trace.scalars trace.layout trace.reading trace.sockopts trace.memory_process "
     "trace.memory trace.ioctls trace.special trace.results trace.pointers trace.decode trace.naming trace.descriptors "
     "trace.text trace.inject trace.pycapture samples.records samples.series samples.chart "
-    "supervise.settings supervise.policy supervise.record supervise.truth supervise.succession supervise.listening "
-    "supervise.order "
+    "supervise.settings supervise.policy supervise.ends supervise.record supervise.truth supervise.succession "
+    "supervise.listening supervise.order "
     "samples.tables packets.denial packets.pcapng runs.report runs.usage notation supervise.envfile"
 ).split()
 #: A pure module does not import these at all ...

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lowrun.supervise.config import load
     from lowrun.supervise.control import ask
+    from lowrun.supervise.ends import LastExit
     from lowrun.supervise.environment import running_command, take_descriptors
     from lowrun.supervise.journal import LOG_NAMES
     from lowrun.supervise.lost import end_lost
@@ -32,6 +33,7 @@ __all__ = [
     "Follower",
     "ProcessId",
     "LOG_NAMES",
+    "LastExit",
     "Phase",
     "end_lost",
     "figures_of_tree",
@@ -69,6 +71,7 @@ _HOME = {
     "ask": "control",
     "Truth": "truth",
     "Supervisor": "supervisor",
+    "LastExit": "ends",
     "Supervised": "program",
     "ProgramState": "state",
     "StateDirectory": "state",

@@ -14,12 +14,12 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
 from lowrun.core.keepers import Keepers
 from lowrun.core.loop import Loop, Timer
-from lowrun.errors import explain
+from lowrun.errors import ClosedError, explain
 from lowrun.supervise.attached import AttachedLife
+from lowrun.supervise.ends import LastExit, meaning
 from lowrun.supervise.hooks import Hook
 from lowrun.supervise.journal import Journal
 from lowrun.supervise.life import Life, Over
@@ -28,31 +28,9 @@ from lowrun.supervise.record import Moment
 from lowrun.supervise.resources import Kept, Resources
 from lowrun.supervise.settings import Program
 from lowrun.supervise.state import now
-from lowrun.values import CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, ExitStatus
+from lowrun.values import ExitStatus
 
-__all__ = ["LastExit", "Supervised"]
-
-FINAL = frozenset({CODE_NOT_EXECUTABLE, CODE_NOT_FOUND})
-#: Deaths by these are a normal end when lowrun has sent them.
-DELIBERATE = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
-ALIVE = frozenset({Phase.STARTING, Phase.RUNNING, Phase.STOPPING})
-
-
-class LastExit(NamedTuple):
-    """How the life before ended."""
-
-    pid: int | None
-    #: None: it is not known.
-    status: ExitStatus | None
-    #: Seconds since the epoch.
-    at: float
-    #: Why it could not be executed, or was ended by lowrun; "".
-    reason: str
-
-    @property
-    def text(self) -> str:
-        """How it ended, in words."""
-        return self.reason or (str(self.status) if self.status is not None else "it ended; its status is not known")
+__all__ = ["Supervised"]
 
 
 class Supervised:
@@ -95,6 +73,7 @@ class Supervised:
         self._sent: set[int] = set()
         self._when_stopped: list[Callable[[], object]] = []
         self._when_restarted: list[Callable[[], object]] = []
+        self._closed = False
 
     @property
     def name(self) -> str:
@@ -111,10 +90,21 @@ class Supervised:
         """The pid of its main process, None without one."""
         return None if self.life is None else self.life.pid
 
+    @property
+    def restarts(self) -> int:
+        """How often it was started again."""
+        return self.state.restarts
+
+    @property
+    def reason(self) -> str:
+        """Why it was given up; "" while it was not, and after a normal end."""
+        return self.state.reason
+
     # -- what can be asked
 
     def start(self) -> None:
-        """Begin its first life, or a new one after its end."""
+        """Begin its first life, or a new one after its end. Raises ClosedError."""
+        self._check_open()
         self._happened(Event.START)
 
     def stop(self, done: Callable[[], object] | None = None, timeout: float | None = None) -> None:
@@ -129,7 +119,11 @@ class Supervised:
         self._happened(Event.STOP)
 
     def restart(self, done: Callable[[], object] | None = None) -> None:
-        """End it and start it anew; `done()` when the new life is ready, or has failed to become so (see `last`)."""
+        """End it and start it anew; `done()` when the new life is ready, or has failed to become so (see `last`).
+
+        Raises ClosedError.
+        """
+        self._check_open()
         if done is not None:
             self._when_restarted.append(done)
         self._happened(Event.START if self.phase in (Phase.IDLE, Phase.DONE) else Event.RESTART)
@@ -146,6 +140,10 @@ class Supervised:
     def hurry(self) -> None:
         """Kill what is being stopped."""
         self._happened(Event.STUBBORN)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError(f'the supervisor of "{self.name}" is closed')
 
     # -- policy
 
@@ -169,7 +167,7 @@ class Supervised:
 
     def _finish(self) -> None:
         if self.state.reason:
-            self.journal.say(f"given up: {self.state.reason}")
+            self.journal.gave_up(self.state.reason)
         self._call(self._when_stopped)
         self._call(self._when_restarted)
         self._on_finish(self)
@@ -352,20 +350,7 @@ class Supervised:
     def _end_life(self, over: Over) -> None:
         self._hook = None
         self._disarm()
-        self._happened(self._meaning(over), over.at)
-
-    def _meaning(self, over: Over) -> Event:
-        restart, status = self.program.restart, over.status
-        if status is None:
-            return Event.FAILED
-        if over.pid is None:  # it was not executed
-            return Event.BROKEN if status.code in FINAL else Event.FAILED
-        if status.signal is not None:
-            deliberate = status.signal in self._sent & DELIBERATE
-            return Event.ENDED_WELL if deliberate or status.code in restart.success else Event.FAILED
-        if status.code in restart.success:
-            return Event.ENDED_WELL
-        return Event.BROKEN if status.code in FINAL | restart.prevent else Event.FAILED
+        self._happened(meaning(self.program.restart, over.pid, over.status, self._sent), over.at)
 
     # -- hooks
 
@@ -402,6 +387,10 @@ class Supervised:
 
     def close(self) -> None:
         """End it at once; nobody is told."""
+        self._closed = True
+        if self.phase not in (Phase.IDLE, Phase.DONE):
+            self.journal.say("ended at once: its supervisor was closed")
+            self.state = replace(self.state, phase=Phase.DONE)
         self._disarm()
         self._close_post()
         for part in (self._hook, self.life):
