@@ -10,7 +10,7 @@ import os
 import signal
 from contextlib import suppress
 
-from lowrun import Loop, SignalInfo, Timer, UsageError, supervise
+from lowrun import Loop, SignalInfo, Timer, supervise
 from lowrun.cli.background import Tell, Word, in_background
 from lowrun.cli.console import complain
 from lowrun.cli.start_options import StartRequest
@@ -32,18 +32,12 @@ def run(request: StartRequest) -> int:
     for hint in request.hints:
         complain(hint)
     for program in request.programs:
-        _refuse_recording(program)
+        supervise.check_recording(program)
     if request.foreground:
         return _supervise(request, _say)
     word = in_background(lambda tell: _supervise(request, tell))
     _say(word)
     return word.code
-
-
-def _refuse_recording(program: supervise.Program) -> None:
-    recording = program.recording
-    if recording.calls or recording.output or recording.samples or recording.packets:
-        raise UsageError(f"{program.name}: recorders of lives (-ct, -lt, -st, -nt) are not in this version yet")
 
 
 def _say(word: Word) -> None:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lowrun.supervise.config import load
     from lowrun.supervise.control import ask
-    from lowrun.supervise.ends import LastExit
     from lowrun.supervise.environment import running_command, take_descriptors
+    from lowrun.supervise.failures import failures_path, kept_failures
     from lowrun.supervise.journal import LOG_NAMES
     from lowrun.supervise.lost import end_lost
+    from lowrun.supervise.meaning import LastExit
     from lowrun.supervise.options import SETTINGS, make_program
     from lowrun.supervise.order import start_order
     from lowrun.supervise.outputlog import output_names
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from lowrun.supervise.processes import ProcessId, figures_of_tree
     from lowrun.supervise.program import Supervised
     from lowrun.supervise.reading import Follower, tail
+    from lowrun.supervise.recording import check_recording
     from lowrun.supervise.service import Service
     from lowrun.supervise.settings import Limits, Program, Recording, Restart, StartLimit, check_name
     from lowrun.supervise.state import ProgramState, StateDirectory
@@ -51,6 +53,9 @@ __all__ = [
     "Restart",
     "StartLimit",
     "check_name",
+    "check_recording",
+    "failures_path",
+    "kept_failures",
     "load",
     "make_program",
     "running_command",
@@ -71,7 +76,7 @@ _HOME = {
     "ask": "control",
     "Truth": "truth",
     "Supervisor": "supervisor",
-    "LastExit": "ends",
+    "LastExit": "meaning",
     "Supervised": "program",
     "ProgramState": "state",
     "StateDirectory": "state",
@@ -83,6 +88,9 @@ _HOME = {
     "Restart": "settings",
     "StartLimit": "settings",
     "check_name": "settings",
+    "check_recording": "recording",
+    "failures_path": "failures",
+    "kept_failures": "failures",
     "load": "config",
     "make_program": "options",
     "running_command": "environment",

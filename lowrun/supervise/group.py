@@ -20,10 +20,7 @@ from lowrun.supervise.program import Supervised
 from lowrun.supervise.resources import Resources
 from lowrun.supervise.settings import Program
 
-__all__ = ["AT_REST", "Group", "Place"]
-
-#: Nothing runs, and nothing is about to.
-AT_REST = frozenset({Phase.IDLE, Phase.DONE})
+__all__ = ["Group", "Place"]
 
 
 class Place(Protocol):
@@ -137,9 +134,9 @@ class Group:
         self._check_end()
 
     def _stop_unless_leant_on(self, supervised: Supervised) -> None:
-        if supervised.phase in AT_REST:
+        if supervised.at_rest:
             return
-        if all(self.programs[name].phase in AT_REST for name in self._leaning[supervised.name]):
+        if all(self.programs[name].at_rest for name in self._leaning[supervised.name]):
             supervised.stop()
 
     def _hurry(self) -> None:
@@ -162,7 +159,7 @@ class Group:
     # -- what programs say
 
     def _changed(self, supervised: Supervised) -> None:
-        if supervised.phase in AT_REST:
+        if supervised.at_rest:
             self._active.discard(supervised.name)
         else:
             self._active.add(supervised.name)
@@ -172,6 +169,7 @@ class Group:
             self._loop.call_soon(self._start_due)
 
     def _finished(self, supervised: Supervised) -> None:
+        self._active.discard(supervised.name)
         supervised.journal.stopped()
         if self._stopping:
             for name in (*supervised.program.after, *supervised.program.needs):

@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 from lowrun.core.keepers import Keepers
 from lowrun.core.loop import Loop, Timer
 from lowrun.errors import ClosedError, explain
 from lowrun.supervise.attached import AttachedLife
-from lowrun.supervise.ends import LastExit, meaning
-from lowrun.supervise.hooks import Hook
+from lowrun.supervise.hooks import Hook, begin_hook, facts_of
 from lowrun.supervise.journal import Journal
 from lowrun.supervise.life import Life, Over
+from lowrun.supervise.meaning import LastExit, meaning_of
 from lowrun.supervise.policy import Action, Aim, Event, Phase, State, step
 from lowrun.supervise.record import Moment
 from lowrun.supervise.resources import Kept, Resources
@@ -110,13 +110,16 @@ class Supervised:
     def stop(self, done: Callable[[], object] | None = None, timeout: float | None = None) -> None:
         """End it, its whole tree; `done()` when nothing is left. SIGKILL after `timeout` seconds (None: its own)."""
         self._stop_timeout = self.program.stop_timeout if timeout is None else timeout
-        if self.phase in (Phase.IDLE, Phase.DONE):
+        if self.at_rest:
             if done is not None:
                 done()
             return
         if done is not None:
             self._when_stopped.append(done)
-        self._happened(Event.STOP)
+        if self.phase is Phase.DONE and self.resources.archive is not None:
+            self.resources.archive.hurry()
+        else:
+            self._happened(Event.STOP)
 
     def restart(self, done: Callable[[], object] | None = None) -> None:
         """End it and start it anew; `done()` when the new life is ready, or has failed to become so (see `last`).
@@ -168,9 +171,26 @@ class Supervised:
     def _finish(self) -> None:
         if self.state.reason:
             self.journal.gave_up(self.state.reason)
+        archive = self.resources.archive
+        if archive is not None and self.state.exit_code == 0:
+            archive.hurry()
+        if archive is not None and archive.busy:
+            archive.when_idle(self._tell_end)
+        else:
+            self._tell_end()
+
+    @property
+    def at_rest(self) -> bool:
+        """True when nothing of it runs, and nothing is to be done any more for it."""
+        archive = self.resources.archive
+        return self.phase in (Phase.IDLE, Phase.DONE) and (archive is None or not archive.busy)
+
+    def _tell_end(self) -> None:
+        if self.phase is not Phase.DONE:
+            return  # it was started anew meanwhile
+        self._on_finish(self)
         self._call(self._when_stopped)
         self._call(self._when_restarted)
-        self._on_finish(self)
 
     @staticmethod
     def _call(callbacks: list[Callable[[], object]]) -> None:
@@ -231,7 +251,7 @@ class Supervised:
         if self.program.attach is not None and self.last is None:
             self._attach(self.program.attach)
             return
-        kept = self.resources.kept
+        kept, archive = self.resources.kept, self.resources.archive
         if kept is None:
             self._missed = False
             self.resources.output.begin_life()
@@ -249,8 +269,11 @@ class Supervised:
                 on_ready=self._ready if kept is None else self._ready_again,
                 on_late=self._late,
                 on_over=self._over,
+                record=None if archive is None else archive.begin(self.resources.output.fds),
             )
         except OSError as error:  # no process or no descriptor is to be had at present
+            if archive is not None:
+                archive.forget()
             over = Over(None, None, time.monotonic(), f"it cannot be started now: {explain(error)}")
             self._loop.call_soon(lambda: self._over(over))
 
@@ -334,6 +357,8 @@ class Supervised:
         if life is not None:
             life.close()
         self._close_post()
+        if self.resources.archive is not None:
+            self.resources.archive.end(over.status, over.at, self._has_failed(over))
         self.resources.output.drain()
         self._ended_at = over.at
         ended = time.time() - (time.monotonic() - over.at)
@@ -350,35 +375,22 @@ class Supervised:
     def _end_life(self, over: Over) -> None:
         self._hook = None
         self._disarm()
-        self._happened(meaning(self.program.restart, over.pid, over.status, self._sent), over.at)
+        self._happened(self._meaning(over), over.at)
+
+    def _meaning(self, over: Over) -> Event:
+        return meaning_of(over.status, over.pid is not None, self._sent, self.program.restart)
+
+    def _has_failed(self, over: Over) -> bool:
+        """Tell whether a life has failed by itself: not one that was told to end."""
+        told = self.phase is Phase.STOPPING and self.state.aim is not Aim.FAIL
+        return not told and self._meaning(over) is not Event.ENDED_WELL
 
     # -- hooks
 
     def _run_hook(self, argv: tuple[str, ...], done: Callable[[ExitStatus], object], timeout: float) -> Hook | None:
-        def over(status: ExitStatus) -> None:
-            if status.code != 0:
-                self.journal.say(f"hook {argv[0]}: {status}")
-            done(status)
-
-        try:
-            return Hook(argv, self.program.command, self._facts(), self._loop, self._keepers, over, timeout)
-        except OSError as error:
-            status = ExitStatus(1, None, f"it cannot be started now: {explain(error)}")
-            self._loop.call_soon(lambda: over(status))
-            return None
-
-    def _facts(self) -> Mapping[str, str]:
-        """What a hook is told, in its environment: of the present life, or of the last one and its end."""
-        facts = {"LOWRUN_NAME": self.name, "LOWRUN_RESTARTS": str(self.state.restarts)}
-        last = self.last
-        if self.life is not None:
-            facts["LOWRUN_PID"] = str(self.life.pid or "")
-        elif last is not None:
-            facts["LOWRUN_PID"] = str(last.pid or "")
-            if last.status is not None:
-                facts["LOWRUN_EXIT_CODE"] = str(last.status.code)
-                facts["LOWRUN_EXIT_SIGNAL"] = str(last.status.signal or "")
-        return facts
+        facts = facts_of(self.name, self.state.restarts, self.life is not None, self.pid, self.last)
+        like, say = self.program.command, self.journal.say
+        return begin_hook(argv, like, facts, self._loop, self._keepers, done, timeout, say)
 
     def _close_post(self) -> None:
         post, self._post = self._post, None

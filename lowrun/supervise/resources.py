@@ -22,6 +22,7 @@ from lowrun.supervise.notify import NotifySocket
 from lowrun.supervise.outputlog import Output, PipedOutput
 from lowrun.supervise.readiness import Readiness, open_readiness, parse_ready
 from lowrun.supervise.record import Moment, Record
+from lowrun.supervise.recording import Archive
 from lowrun.supervise.settings import Program
 from lowrun.supervise.sockets import ListenSockets
 from lowrun.supervise.state import now
@@ -50,7 +51,7 @@ class Kept(NamedTuple):
 
 
 class Resources:
-    """See the module; takes `output` over, and `stay`.
+    """See the module; takes `output`, `archive` and `stay` over.
 
     With `stay`, a listening socket (core/door.py), a life outlives a lowrun that is killed; `kept` is one that has.
     Raises OSError, UsageError, DeniedError, UnsupportedError.
@@ -64,14 +65,17 @@ class Resources:
         *,
         stay: OwnedFd | None = None,
         kept: Kept | None = None,
+        archive: Archive | None = None,
     ) -> None:
-        self.output, self.stay, self.kept = output, stay, kept
+        self.output, self.stay, self.kept, self.archive = output, stay, kept, archive
         self.notify: NotifySocket | None = None
         self.watchdog: Watchdog | None = None
         self.readiness: Readiness | None = None
         self.limits: TreeLimits | None = None
         with ExitStack() as stack:
             stack.callback(output.close)
+            if archive is not None:
+                stack.callback(archive.close)
             null = stack.enter_context(OwnedFd(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)))
             #: The program's descriptor -> ours.
             self.fds = {0: null.fileno(), **output.fds}

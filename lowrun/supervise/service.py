@@ -16,7 +16,7 @@ from lowrun.core.keepers import Keepers
 from lowrun.core.loop import Loop
 from lowrun.errors import GoneError, UsageError
 from lowrun.supervise.control import ControlServer, Message, Reply
-from lowrun.supervise.group import AT_REST, Group
+from lowrun.supervise.group import Group
 from lowrun.supervise.journal import FileJournal, Journal, Syslog
 from lowrun.supervise.lost import find_kept
 from lowrun.supervise.outputlog import open_output
@@ -24,6 +24,7 @@ from lowrun.supervise.policy import Phase
 from lowrun.supervise.processes import ProcessId
 from lowrun.supervise.program import Supervised
 from lowrun.supervise.record import LastExit, Record
+from lowrun.supervise.recording import open_archive
 from lowrun.supervise.resources import Resources
 from lowrun.supervise.settings import Program
 from lowrun.supervise.state import ProgramState, StateDirectory
@@ -99,7 +100,8 @@ class Service:
         stay = kept.keeper.stay if kept is not None else None
         if program.on_lost == "keep" and stay is None:
             stay = open_door(self._states[program.name].door)
-        return Resources(program, self._loop, output, stay=stay, kept=kept)
+        archive = open_archive(program, self._loop, self._states[program.name], journal)
+        return Resources(program, self._loop, output, stay=stay, kept=kept, archive=archive)
 
     # -- records
 
@@ -252,7 +254,7 @@ class Service:
 
     def close(self) -> None:
         """End all at once, write the last records, let go of the locks."""
-        self._dirty.update({name: each for name, each in self.programs.items() if each.phase not in AT_REST})
+        self._dirty.update({name: each for name, each in self.programs.items() if not each.at_rest})
         self.group.close()
         self.write_records()
         self._stack.close()

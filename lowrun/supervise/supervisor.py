@@ -22,6 +22,7 @@ from lowrun.supervise.group import Group
 from lowrun.supervise.hosted import Hosted
 from lowrun.supervise.order import check_distinct, start_order
 from lowrun.supervise.program import Supervised
+from lowrun.supervise.recording import check_recording
 from lowrun.supervise.service import Service
 from lowrun.supervise.settings import Program, Restart
 from lowrun.supervise.state import StateDirectory
@@ -88,6 +89,8 @@ class Supervisor:
             stack.callback(place.close)
             group = Group(self._loop, programs, place, on_change=self._changed, on_end=self._all_ended)
             return stack.enter_context(group)
+        for program in programs:
+            check_recording(program)
         with ExitStack() as opened:
             if not isinstance(state, StateDirectory):
                 state = opened.enter_context(StateDirectory.open(create=True, path=state))

@@ -384,6 +384,17 @@ def test_a_stop_of_one_leaves_the_others(verbs: Verbs) -> None:
         assert supervisor.ended
 
 
+def test_failures_are_kept(verbs: Verbs) -> None:
+    """What is recorded of each life that failed lies in the state directory; all is over when it is written."""
+    recording = lr.supervise.Recording(output=True)
+    program = lr.Program.of(
+        ["sh", "-c", "echo oh; exit 3"], name="job", restart=lr.Restart("never"), recording=recording
+    )
+    with lr.Loop() as loop, lr.Supervisor(loop, program, state=verbs.directory) as supervisor:
+        assert supervisor.wait() == 1
+    assert (verbs.directory / "job" / "failures" / "run-0001" / "stdout.log").read_text() == "oh\n"
+
+
 def test_the_next_supervisor_takes_over_what_was_kept(verbs: Verbs) -> None:
     """A host that was killed leaves a program that is to be kept; the next host has it, by the same pid."""
     code = (
@@ -429,6 +440,13 @@ def test_nonsense_is_refused_at_once(command: Any, options: dict[str, Any], text
     """A UsageError says what is wrong; nothing is started and nothing is left."""
     with lr.Loop() as loop, pytest.raises(lr.UsageError, match=text):
         lr.Supervisor(loop, command, **options)
+
+
+def test_what_cannot_be_recorded_is_refused(verbs: Verbs) -> None:
+    """As `lowrun start` does."""
+    program = lr.Program.of("true", on_lost="keep", recording=lr.supervise.Recording(calls=True))
+    with lr.Loop() as loop, pytest.raises(lr.UsageError, match="on-lost keep with call-trace"):
+        lr.Supervisor(loop, program, state=verbs.directory)
 
 
 def test_a_refusal_lets_go_of_the_state(verbs: Verbs) -> None:

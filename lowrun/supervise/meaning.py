@@ -1,4 +1,8 @@
-"""How a life ended, and what that is to the policy. Pure."""
+"""How a life ended, and what that means for the policy. Pure.
+
+A death by SIGTERM, SIGINT or SIGHUP that lowrun has sent is a normal end; codes 126 and 127 are final: what cannot be
+executed now cannot be executed in five seconds, either.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from lowrun.supervise.policy import Event
 from lowrun.supervise.settings import Restart
 from lowrun.values import CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, ExitStatus
 
-__all__ = ["LastExit", "meaning"]
+__all__ = ["LastExit", "meaning_of"]
 
 FINAL = frozenset({CODE_NOT_EXECUTABLE, CODE_NOT_FOUND})
 #: Deaths by these are a normal end when lowrun has sent them.
@@ -35,13 +39,11 @@ class LastExit(NamedTuple):
         return self.reason or (str(self.status) if self.status is not None else "it ended; its status is not known")
 
 
-def meaning(restart: Restart, pid: int | None, status: ExitStatus | None, sent: Set[int]) -> Event:
-    """Return what the end of the main process `pid` (None: it was not executed) with `status` is to the policy, when
-    lowrun had sent it the signals `sent`.
-    """
+def meaning_of(status: ExitStatus | None, executed: bool, sent: Set[int], restart: Restart) -> Event:
+    """Return the event that a life's end is: `status` None is not known, `sent` are the signals that lowrun sent it."""
     if status is None:
         return Event.FAILED
-    if pid is None:
+    if not executed:
         return Event.BROKEN if status.code in FINAL else Event.FAILED
     if status.signal is not None:
         deliberate = status.signal in sent & DELIBERATE
