@@ -128,9 +128,11 @@ class _Start:
             assert self.service is not None
             self.service.write_records()
             gave_up = self.service.ended and self.service.exit_code != 0
-            lines = self._failures[:MOST_LINES]
-            if len(self._failures) > MOST_LINES:
-                lines.append(f"... and {len(self._failures) - MOST_LINES} lines more; lowrun log NAME has them")
+            programs = self.service.programs.values()
+            faults = [f"{program.name}: not recorded: {fault}" for program in programs for fault in program.faults]
+            lines = (faults + self._failures)[:MOST_LINES]
+            if (more := len(faults) + len(self._failures) - MOST_LINES) > 0:
+                lines.append(f"... and {more} lines more; lowrun log NAME has them")
             self._tell(Word(EXIT_FAILED_TO_START if gave_up else 0, "\n".join(lines)))
 
     def end(self) -> None:

@@ -100,6 +100,11 @@ class Supervised:
         """Why it was given up; "" while it was not, and after a normal end."""
         return self.state.reason
 
+    @property
+    def faults(self) -> list[str]:
+        """What cannot be recorded of its lives, and why."""
+        return [] if self.resources.archive is None else self.resources.archive.faults
+
     # -- what can be asked
 
     def start(self) -> None:

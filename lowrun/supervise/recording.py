@@ -179,7 +179,8 @@ class Archive:
         #: Those that are not through yet, whether to be kept or not.
         self._pending: list[LifeRecord] = []
         self._idle: Callable[[], object] | None = None
-        self._said: list[str] = []
+        #: What could not be recorded, of the present life or the last one.
+        self.faults: list[str] = []
 
     def begin(self, outputs: Mapping[int, int]) -> LifeRecord:
         """Begin with a new life, whose output goes to `outputs`: its descriptor -> ours."""
@@ -194,9 +195,9 @@ class Archive:
     def _say_faults(self, faults: list[str]) -> None:
         """Say what cannot be recorded; not once more with each life."""
         for fault in faults:
-            if fault not in self._said:
+            if fault not in self.faults:
                 self._journal.say(f"not recorded: {fault}")
-        self._said = list(faults)
+        self.faults = list(faults)
 
     def end(self, status: ExitStatus | None, at: float, failed: bool) -> None:
         """The present life is over; see LifeRecord."""

@@ -6,17 +6,19 @@ import csv
 import json
 import os
 import re
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.programs import mock
+from tests.programs import LOWRUN, mock
 from tests.supervised import PATIENCE, Verbs, in_order
 
 ALL = ("-ct", "-st", "-lt", "-nt", "-i", "lo")
 MIB = 1 << 20
+NO_PACKETS = ["setpriv", "--bounding-set=-net_raw"]
 #: Two threads that write to files which were opened long before.
 WRITERS = """
 import os, sys, threading
@@ -238,3 +240,16 @@ def test_wrong_recorders_are_told_at_once(verbs: Verbs, options: tuple[str, ...]
     assert expected in said
     assert len(said.splitlines()) == 1
     assert verbs.names() == []
+
+
+def test_what_cannot_be_recorded_is_told(verbs: Verbs) -> None:
+    """Without the right to capture packets: one line of `start` and of the log, once, and all else is kept."""
+    options = ["--name", "x", "-D", "--respawn", "-n", "1", "-t", "0", "-nt", "-lt"]
+    words = [*NO_PACKETS, LOWRUN, "start", *options, "sh", "-c", "echo hi; exit 4"]
+    done = subprocess.run(words, env=verbs.env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0].startswith("lowrun: x: not recorded: packets: no packets are captured: ")
+    assert len([line for line in verbs.log("x") if line.startswith("not recorded: ")]) == 1
+    kept = failures(verbs, "x")[1]
+    assert (kept / "stdout.log").read_bytes() == b"hi\n"
+    assert len(facts(kept)["faults"]) == 1
