@@ -45,7 +45,8 @@ HOUSE: list[tuple[str, str]] = [
         "supervise",
         "settings policy meaning order envfile environment options config processes record truth state "
         "journal reading outputlog failures recording control pidfile succession mainprocess listening "
-        "sockets notify watchdog readiness resources lost hooks life attached program supervisor service",
+        "sockets notify watchdog readiness resources lost hooks life attached program group hosted service "
+        "supervisor",
     ),
     ("", "embed __init__"),
 ]

@@ -1,4 +1,4 @@
-"""What the end of a life means for the policy. Pure.
+"""How a life ended, and what that means for the policy. Pure.
 
 A death by SIGTERM, SIGINT or SIGHUP that lowrun has sent is a normal end; codes 126 and 127 are final: what cannot be
 executed now cannot be executed in five seconds, either.
@@ -8,16 +8,35 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Set
+from typing import NamedTuple
 
 from lowrun.supervise.policy import Event
 from lowrun.supervise.settings import Restart
 from lowrun.values import CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, ExitStatus
 
-__all__ = ["meaning_of"]
+__all__ = ["LastExit", "meaning_of"]
 
 FINAL = frozenset({CODE_NOT_EXECUTABLE, CODE_NOT_FOUND})
 #: Deaths by these are a normal end when lowrun has sent them.
 DELIBERATE = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+
+
+class LastExit(NamedTuple):
+    """How the life before ended."""
+
+    #: Of its main process; None when none was executed.
+    pid: int | None
+    #: None: it is not known.
+    status: ExitStatus | None
+    #: Seconds since the epoch.
+    at: float
+    #: Why it could not be executed, or was ended by lowrun; "".
+    reason: str
+
+    @property
+    def text(self) -> str:
+        """How it ended, in words."""
+        return self.reason or (str(self.status) if self.status is not None else "it ended; its status is not known")
 
 
 def meaning_of(status: ExitStatus | None, executed: bool, sent: Set[int], restart: Restart) -> Event:

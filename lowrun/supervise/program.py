@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
 
 from lowrun.core.keepers import Keepers
 from lowrun.core.loop import Loop, Timer
-from lowrun.errors import explain
+from lowrun.errors import ClosedError, explain
 from lowrun.supervise.attached import AttachedLife
-from lowrun.supervise.hooks import Hook
+from lowrun.supervise.hooks import Hook, begin_hook, facts_of
 from lowrun.supervise.journal import Journal
 from lowrun.supervise.life import Life, Over
-from lowrun.supervise.meaning import meaning_of
+from lowrun.supervise.meaning import LastExit, meaning_of
 from lowrun.supervise.policy import Action, Aim, Event, Phase, State, step
 from lowrun.supervise.record import Moment
 from lowrun.supervise.resources import Kept, Resources
@@ -31,24 +30,7 @@ from lowrun.supervise.settings import Program
 from lowrun.supervise.state import now
 from lowrun.values import ExitStatus
 
-__all__ = ["LastExit", "Supervised"]
-
-
-class LastExit(NamedTuple):
-    """How the life before ended."""
-
-    pid: int | None
-    #: None: it is not known.
-    status: ExitStatus | None
-    #: Seconds since the epoch.
-    at: float
-    #: Why it could not be executed, or was ended by lowrun; "".
-    reason: str
-
-    @property
-    def text(self) -> str:
-        """How it ended, in words."""
-        return self.reason or (str(self.status) if self.status is not None else "it ended; its status is not known")
+__all__ = ["Supervised"]
 
 
 class Supervised:
@@ -91,6 +73,7 @@ class Supervised:
         self._sent: set[int] = set()
         self._when_stopped: list[Callable[[], object]] = []
         self._when_restarted: list[Callable[[], object]] = []
+        self._closed = False
 
     @property
     def name(self) -> str:
@@ -108,6 +91,16 @@ class Supervised:
         return None if self.life is None else self.life.pid
 
     @property
+    def restarts(self) -> int:
+        """How often it was started again."""
+        return self.state.restarts
+
+    @property
+    def reason(self) -> str:
+        """Why it was given up; "" while it was not, and after a normal end."""
+        return self.state.reason
+
+    @property
     def faults(self) -> list[str]:
         """What cannot be recorded of its lives, and why."""
         return [] if self.resources.archive is None else self.resources.archive.faults
@@ -115,7 +108,8 @@ class Supervised:
     # -- what can be asked
 
     def start(self) -> None:
-        """Begin its first life, or a new one after its end."""
+        """Begin its first life, or a new one after its end. Raises ClosedError."""
+        self._check_open()
         self._happened(Event.START)
 
     def stop(self, done: Callable[[], object] | None = None, timeout: float | None = None) -> None:
@@ -133,7 +127,11 @@ class Supervised:
             self._happened(Event.STOP)
 
     def restart(self, done: Callable[[], object] | None = None) -> None:
-        """End it and start it anew; `done()` when the new life is ready, or has failed to become so (see `last`)."""
+        """End it and start it anew; `done()` when the new life is ready, or has failed to become so (see `last`).
+
+        Raises ClosedError.
+        """
+        self._check_open()
         if done is not None:
             self._when_restarted.append(done)
         self._happened(Event.START if self.phase in (Phase.IDLE, Phase.DONE) else Event.RESTART)
@@ -150,6 +148,10 @@ class Supervised:
     def hurry(self) -> None:
         """Kill what is being stopped."""
         self._happened(Event.STUBBORN)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError(f'the supervisor of "{self.name}" is closed')
 
     # -- policy
 
@@ -173,7 +175,7 @@ class Supervised:
 
     def _finish(self) -> None:
         if self.state.reason:
-            self.journal.say(f"given up: {self.state.reason}")
+            self.journal.gave_up(self.state.reason)
         archive = self.resources.archive
         if archive is not None and self.state.exit_code == 0:
             archive.hurry()
@@ -191,9 +193,9 @@ class Supervised:
     def _tell_end(self) -> None:
         if self.phase is not Phase.DONE:
             return  # it was started anew meanwhile
+        self._on_finish(self)
         self._call(self._when_stopped)
         self._call(self._when_restarted)
-        self._on_finish(self)
 
     @staticmethod
     def _call(callbacks: list[Callable[[], object]]) -> None:
@@ -391,30 +393,9 @@ class Supervised:
     # -- hooks
 
     def _run_hook(self, argv: tuple[str, ...], done: Callable[[ExitStatus], object], timeout: float) -> Hook | None:
-        def over(status: ExitStatus) -> None:
-            if status.code != 0:
-                self.journal.say(f"hook {argv[0]}: {status}")
-            done(status)
-
-        try:
-            return Hook(argv, self.program.command, self._facts(), self._loop, self._keepers, over, timeout)
-        except OSError as error:
-            status = ExitStatus(1, None, f"it cannot be started now: {explain(error)}")
-            self._loop.call_soon(lambda: over(status))
-            return None
-
-    def _facts(self) -> Mapping[str, str]:
-        """What a hook is told, in its environment: of the present life, or of the last one and its end."""
-        facts = {"LOWRUN_NAME": self.name, "LOWRUN_RESTARTS": str(self.state.restarts)}
-        last = self.last
-        if self.life is not None:
-            facts["LOWRUN_PID"] = str(self.life.pid or "")
-        elif last is not None:
-            facts["LOWRUN_PID"] = str(last.pid or "")
-            if last.status is not None:
-                facts["LOWRUN_EXIT_CODE"] = str(last.status.code)
-                facts["LOWRUN_EXIT_SIGNAL"] = str(last.status.signal or "")
-        return facts
+        facts = facts_of(self.name, self.state.restarts, self.life is not None, self.pid, self.last)
+        like, say = self.program.command, self.journal.say
+        return begin_hook(argv, like, facts, self._loop, self._keepers, done, timeout, say)
 
     def _close_post(self) -> None:
         post, self._post = self._post, None
@@ -423,6 +404,10 @@ class Supervised:
 
     def close(self) -> None:
         """End it at once; nobody is told."""
+        self._closed = True
+        if self.phase not in (Phase.IDLE, Phase.DONE):
+            self.journal.say("ended at once: its supervisor was closed")
+            self.state = replace(self.state, phase=Phase.DONE)
         self._disarm()
         self._close_post()
         for part in (self._hook, self.life):
