@@ -26,7 +26,7 @@ HOUSE: list[tuple[str, str]] = [
     ("", "version errors steps values notation"),
     (
         "core",
-        "kernel fd tape pump loop inotify procfs lineage cgroup launch door events keeper keepers exits "
+        "kernel fd tape pump loop inotify procfs lineage cgroup_v1 cgroup launch door events keeper keepers exits "
         "process watch tracing sampling packets",
     ),
     (
