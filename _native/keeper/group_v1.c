@@ -62,6 +62,7 @@ static long limit_memory(uint64_t bytes)
     char text[32];
     long result;
 
+    text_write(memory.fd, "memory.use_hierarchy", "1"); /* since Linux 5.11 it is always so */
     text_number(text, bytes);
     text_write(memory.fd, "memory.limit_in_bytes", text);
     result = text_write(memory.fd, "memory.memsw.limit_in_bytes", text);

@@ -74,11 +74,11 @@ def _try(parent: OwnedFd, controller: str, path: str, limit: int) -> None:
 
 
 def _denied(controller: str, path: str, error: OSError) -> DeniedError:
-    return DeniedError(
-        error.errno or errno.EACCES,
-        f"no limit of {controller} can be set below {path}: {error.strerror}; run lowrun as root, where cgroups are "
-        "writable, or have that directory given to you",
-    )
+    remedy = "run lowrun as root, or have that directory given to you"
+    if error.errno == errno.EROFS:
+        remedy = "give the container writable cgroups, or use --limit instead"
+    text = f"no limit of {controller} can be set below {path}: {error.strerror}; {remedy}"
+    return DeniedError(error.errno or errno.EACCES, text)
 
 
 def _sweep(parent: OwnedFd) -> None:
