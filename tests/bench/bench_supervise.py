@@ -1,8 +1,8 @@
 """What keeping a program running costs: from its death to the next life, and what the supervisor takes meanwhile.
 
-The program (mock/beacon.c) says itself when its first instruction was executed, so the time is what its users wait: from
-the SIGKILL on, the exec and the dynamic linker included. Against s6-supervise; runit's runsv and supervisord, too, and
-lives that are short, with `python -m tests.bench.bench_supervise`, all of them up at once and killed in turns.
+The program (mock/beacon.c) says itself when it was executed, so the time is what its users wait: from the SIGKILL on,
+the exec and the dynamic linker included. Against s6-supervise; runit's runsv and supervisord, too, and lives that are
+short, with `python -m tests.bench.bench_supervise`, all of them up at once and killed in turns.
 
 s6-supervise and runsv pause for a second before they start anew what has ended soon after its start. For s6 that is not
 the time since the start but since the program has said that it is ready, and one that never says so always waits that
