@@ -45,13 +45,13 @@ class Syslog:
 
     def send(self, ident: str, pid: int, text: str) -> bool:
         """Send a line; False when it is lost: nobody listens, or is too busy to take it."""
-        stamp = time.strftime("%b %e %H:%M:%S")
-        data = f"<{PRIORITY}>{stamp} {ident}[{pid}]: {text}".encode(errors="backslashreplace")[:LONGEST]
-        return self._send(data) or (self._socket is None and self._send(data))
-
-    def _send(self, data: bytes) -> bool:
         if self._socket is None and not self._connect():
             return False
+        stamp = time.strftime("%b %e %H:%M:%S")
+        data = f"<{PRIORITY}>{stamp} {ident}[{pid}]: {text}".encode(errors="backslashreplace")[:LONGEST]
+        return self._send(data) or (self._socket is None and self._connect() and self._send(data))
+
+    def _send(self, data: bytes) -> bool:
         assert self._socket is not None
         try:
             self._socket.send(data)

@@ -2,7 +2,7 @@
 
     policy --SPAWN--> [pre hook] -> Life [-> ready, post hook] -> over -> [on-exit hook] --ENDED_WELL, ...--> policy
               ^                                                          |
-              +---- DELAY_OVER (a timerfd) <---------- ARM_DELAY --------+
+              +---- DELAY_OVER (a timerfd, or at once) <--- ARM_DELAY ---+
 
 Every change is told upwards by `on_change(program)`; nothing here knows of files, sockets or the command line. Who asks
 for a stop or a restart is told when it is done.
@@ -172,6 +172,8 @@ class Supervised:
             self._call(self._when_restarted)
         if self.phase is Phase.DONE and before.phase is not Phase.DONE:
             self._finish()
+        elif self.phase is Phase.WAITING and self._timer is None:
+            self._happened(Event.DELAY_OVER)
 
     def _finish(self) -> None:
         if self.state.reason:
@@ -217,7 +219,10 @@ class Supervised:
             timer.close()
 
     def _arm_delay(self) -> None:
-        self._arm(self._ended_at + self.state.delay - time.monotonic(), Event.DELAY_OVER)
+        """No timer for a delay that is over: one that is due at once still costs a turn of the loop."""
+        after = self._ended_at + self.state.delay - time.monotonic()
+        if after > 0:
+            self._arm(after, Event.DELAY_OVER)
 
     # -- a life
 
