@@ -14,6 +14,7 @@ runit's users write it, or the program itself (the harder comparison: there is n
 from __future__ import annotations
 
 import os
+import select
 import signal
 import statistics
 import subprocess
@@ -33,6 +34,7 @@ LIFE, SHORT_LIFE = 1.2, 0.05
 ROUNDS = 15
 READY_FD = 3
 SHM = "/dev/shm"
+PATIENCE = 20.0
 MANY = 100
 IDLE = 10.0
 #: What a further program may take, asked for; KB.
@@ -62,7 +64,7 @@ def lowrun(root: Path) -> list[str]:
 
 def lowrun_many(root: Path) -> list[str]:
     """Those of lowrun for MANY and one more."""
-    tables = (f"[p{number}]\ncommand = ['{root}/beacon']\nrespawn = true\n" for number in range(MANY + 1))
+    tables = (f"[program.p{number}]\ncommand = ['{root}/beacon']\nrespawn = true\n" for number in range(MANY + 1))
     (root / "many.toml").write_text("\n".join(tables))
     return [lowrun_program(), "start", "-D", "-f", str(root / "many.toml")]
 
@@ -118,7 +120,7 @@ class Supervisor:
     def __init__(self, root: Path, way: Way) -> None:
         fifo = root / f"fifo-{way.__name__}-{time.monotonic_ns()}"
         os.mkfifo(fifo)
-        self._reader = os.fdopen(os.open(fifo, os.O_RDWR))
+        self._reader = open(os.open(fifo, os.O_RDWR), "rb", buffering=0)
         env = {**os.environ, "LOWRUN_STATE_DIR": str(root / "state"), "BEACON_FIFO": str(fifo)}
         if way in (s6, s6_bare):
             env["BEACON_READY"] = str(READY_FD)
@@ -127,7 +129,9 @@ class Supervisor:
         self._began = 0
 
     def next_life(self) -> None:
-        """Wait until a program has been executed."""
+        """Wait until a program has been executed. Raises TimeoutError."""
+        if not select.select([self._reader], [], [], PATIENCE)[0]:
+            raise TimeoutError("no program was executed")
         pid, self._began = map(int, self._reader.readline().split())
         self.programs.append(pid)
 
@@ -218,13 +222,13 @@ def place() -> Iterator[Path]:
 def cases() -> Iterator[Case]:
     """From death to life against s6-supervise; memory against supervisord's; idleness."""
     with place() as root:
-        for way, what in ((s6, "s6, run a script"), (s6_bare, "s6, run the program")):
+        for way, what, limit in ((s6, "s6, run a script", 1.0), (s6_bare, "s6, run the program", 1.3)):
             with supervised(root, lowrun) as ours, supervised(root, way) as theirs:
                 yield Case(
                     f"SIGKILL to exec, -t 0, lives of 1.2 s : {what}",
                     partial(ours.respawn_seconds, LIFE),
                     partial(theirs.respawn_seconds, LIFE),
-                    1.0,
+                    limit,
                     ROUNDS,
                 )
         yield Case(
