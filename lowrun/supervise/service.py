@@ -17,7 +17,7 @@ from lowrun.core.loop import Loop
 from lowrun.errors import GoneError, UsageError
 from lowrun.supervise.control import ControlServer, Message, Reply
 from lowrun.supervise.journal import Journal, Syslog
-from lowrun.supervise.lost import find_kept
+from lowrun.supervise.lost import check_same, find_kept
 from lowrun.supervise.outputlog import open_output
 from lowrun.supervise.policy import Phase
 from lowrun.supervise.processes import ProcessId
@@ -42,8 +42,8 @@ class Service:
     """Keeps `programs` running; their state is in `directory`, which stays the caller's.
 
     `start` begins; `on_change(supervised)` comes after each change, `on_end(service)` when all have come to their end.
-    Close it in the end (a context manager). Raises BusyError: one of them is supervised already; UsageError,
-    DeniedError, OSError.
+    Close it in the end (a context manager). Raises BusyError: one of them is supervised already, or goes on without a
+    supervisor by another command; UsageError, DeniedError, OSError.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class Service:
     def _take(self, program: Program, directory: StateDirectory, stack: ExitStack) -> None:
         state = stack.enter_context(directory.program(program.name))
         stack.enter_context(state.lock())
+        check_same(state, program)
         self._states[program.name] = state
         self._journals[program.name] = Journal(state, self._syslog)
 
