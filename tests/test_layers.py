@@ -43,8 +43,8 @@ HOUSE: list[tuple[str, str]] = [
     ("recorders", "output calls samples packets"),
     (
         "supervise",
-        "settings policy order envfile environment options config processes record truth state journal "
-        "reading outputlog control pidfile succession mainprocess listening sockets notify watchdog readiness "
+        "settings policy order envfile environment listening readyspec options config processes record truth state "
+        "journal reading outputlog control pidfile succession mainprocess sockets notify watchdog readiness "
         "resources lost hooks life attached program supervisor service",
     ),
     ("", "embed __init__"),
@@ -61,7 +61,7 @@ PURE = (
     "trace.memory trace.ioctls trace.special trace.results trace.pointers trace.decode trace.naming trace.descriptors "
     "trace.text trace.inject trace.pycapture samples.records samples.series samples.chart "
     "supervise.settings supervise.policy supervise.record supervise.truth supervise.succession supervise.listening "
-    "supervise.order "
+    "supervise.order supervise.readyspec "
     "samples.tables packets.denial packets.pcapng runs.report runs.usage notation supervise.envfile"
 ).split()
 #: A pure module does not import these at all ...

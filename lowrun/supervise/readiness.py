@@ -16,53 +16,20 @@ import errno
 import os
 import re
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from lowrun.core import kernel
 from lowrun.core.fd import OwnedFd
 from lowrun.core.loop import IoSource, Loop, Timer
 from lowrun.errors import UsageError
+from lowrun.supervise.readyspec import Ready
 
-__all__ = ["Readiness", "Ready", "open_readiness", "parse_ready"]
+__all__ = ["Readiness", "open_readiness"]
 
-WAYS = "notify, fd=N, pidfile, tcp=HOST:PORT or log=REGEX"
-MAX_FD = 1 << 20
 #: Bytes of a line of output that are looked at.
 MAX_LINE = 64 << 10
 #: Between two rounds of connecting: at first, and at most; seconds.
 FIRST_DELAY, LAST_DELAY = 0.005, 0.25
-
-
-class Ready(NamedTuple):
-    """What `--ready` asks for: the way, and what it needs."""
-
-    way: str
-    fd: int = -1
-    host: str = ""
-    port: int = 0
-    pattern: re.Pattern[bytes] | None = None
-
-
-def parse_ready(spec: str) -> Ready:
-    """Return what `--ready SPEC` means. Raises UsageError."""
-    way, equals, value = spec.partition("=")
-    if way in ("notify", "pidfile") and not equals:
-        return Ready(way)
-    if way == "fd" and value.isascii() and value.isdigit() and 3 <= int(value) <= MAX_FD:
-        return Ready(way, fd=int(value))
-    if way == "fd":
-        raise UsageError(f"--ready fd=N takes a descriptor from 3 on, not {value!r}")
-    if way == "tcp":
-        host, colon, port = value.rpartition(":")
-        if colon and port.isascii() and port.isdigit() and 0 < int(port) < 65536:
-            return Ready(way, host=host.removeprefix("[").removesuffix("]"), port=int(port))
-        raise UsageError(f"--ready tcp=HOST:PORT takes an address as in 127.0.0.1:8080 or [::1]:8080, not {value!r}")
-    if way == "log" and value:
-        try:
-            return Ready(way, pattern=re.compile(os.fsencode(value)))
-        except re.error as error:
-            raise UsageError(f"--ready log={value}: no regular expression: {error}") from error
-    raise UsageError(f"--ready takes {WAYS}, not {spec!r}")
 
 
 class Readiness(Protocol):

@@ -20,7 +20,8 @@ from lowrun.core.loop import Loop
 from lowrun.errors import UsageError
 from lowrun.supervise.notify import NotifySocket
 from lowrun.supervise.outputlog import Output, PipedOutput
-from lowrun.supervise.readiness import Readiness, open_readiness, parse_ready
+from lowrun.supervise.readiness import Readiness, open_readiness
+from lowrun.supervise.readyspec import check_descriptors, parse_ready
 from lowrun.supervise.record import Moment, Record
 from lowrun.supervise.settings import Program
 from lowrun.supervise.sockets import ListenSockets
@@ -105,6 +106,7 @@ class Resources:
 
     def _open_readiness(self, program: Program, loop: Loop, env: dict[str, str], stack: ExitStack) -> None:
         ready = None if program.ready is None else parse_ready(program.ready)
+        check_descriptors(ready, len(program.sockets))
         if program.watchdog is not None:
             self.watchdog = Watchdog(loop, program.watchdog)
             stack.callback(self.watchdog.end)
