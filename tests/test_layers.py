@@ -26,7 +26,7 @@ HOUSE: list[tuple[str, str]] = [
     ("", "version errors steps values notation"),
     (
         "core",
-        "kernel fd pump loop inotify procfs lineage cgroup launch door events keeper keepers exits process "
+        "kernel fd pump timers loop inotify procfs lineage cgroup launch door events keeper keepers exits process "
         "watch tracing sampling packets",
     ),
     (

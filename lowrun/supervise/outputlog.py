@@ -120,7 +120,10 @@ def _open_log(state: ProgramState) -> OwnedFd:
 
 
 def _lines(state: ProgramState, keep: int, count: int, newest: int) -> list[str]:
-    text = b"".join(tail(state, _names(keep), count, newest)) if newest > 0 else b""
+    try:
+        text = b"".join(tail(state, _names(keep), count, newest)) if newest > 0 else b""
+    except OSError:  # no descriptor is left, or the disk fails
+        return []
     return text.decode(errors="backslashreplace").splitlines()
 
 
@@ -134,6 +137,7 @@ class PipedOutput:
         source, sink = map(OwnedFd, os.pipe2(os.O_CLOEXEC))
         os.set_blocking(source.fileno(), False)
         self._source, self._sink = source, sink
+        bytes_in(source.fileno())  # loads what `drain` needs while there are descriptors left for that
         self._listener: Callable[[bytes], object] | None = None
         self._watch: IoSource = loop.add_io(source.fileno(), kernel.READ, self._ready)
         self.fds: Mapping[int, int] = {1: sink.fileno(), 2: sink.fileno()}

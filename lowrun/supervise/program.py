@@ -236,10 +236,11 @@ class Supervised:
         kept = self.resources.kept
         if kept is None:
             self._missed = False
-            self.resources.output.begin_life()
         else:
             self._resume(kept)
         try:
+            if kept is None:
+                self.resources.output.begin_life()
             self.life = Life(
                 self.program,
                 self._loop,

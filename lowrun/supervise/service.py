@@ -13,7 +13,7 @@ from signal import Signals
 
 from lowrun.core.door import open_door
 from lowrun.core.keepers import Keepers
-from lowrun.core.loop import Loop
+from lowrun.core.loop import Loop, Timer
 from lowrun.errors import GoneError, UsageError
 from lowrun.supervise.control import ControlServer, Message, Reply
 from lowrun.supervise.journal import Journal, Syslog
@@ -29,6 +29,9 @@ from lowrun.supervise.state import ProgramState, StateDirectory
 from lowrun.supervise.supervisor import Supervisor
 
 __all__ = ["Service"]
+
+#: After so long a record that could not be written is tried again; seconds.
+AGAIN = 1.0
 
 #: What `wait` can wait for.
 REACHED: dict[str, Callable[[Supervised], bool]] = {
@@ -61,6 +64,9 @@ class Service:
         self._states: dict[str, ProgramState] = {}
         self._journals: dict[str, Journal] = {}
         self._dirty: dict[str, Supervised] = {}
+        #: Those that could not be written: the disk is full, or no descriptor is left.
+        self._unwritten: dict[str, Supervised] = {}
+        self._again: Timer | None = None
         self._waiting: list[tuple[Supervised, str, Reply]] = []
         self._is_stopping = False
         with ExitStack() as stack:
@@ -113,12 +119,23 @@ class Service:
 
     def write_records(self) -> None:
         """Write what has changed, at once: before somebody is told of it who may look."""
-        dirty, self._dirty = self._dirty, {}
+        failed, self._unwritten = self._unwritten, {}
+        dirty, self._dirty = {**failed, **self._dirty}, {}
         for name, supervised in dirty.items():
             try:
                 self._states[name].write(self._record(supervised))
             except OSError as error:
-                supervised.journal.say(f"its state cannot be written: {error.strerror}")
+                self._unwritten[name] = supervised
+                if name not in failed:
+                    supervised.journal.say(f"its state cannot be written: {error.strerror}")
+        self._stop_trying()
+        if self._unwritten:
+            self._again = self._loop.add_timer(AGAIN, self.write_records)
+
+    def _stop_trying(self) -> None:
+        timer, self._again = self._again, None
+        if timer is not None:
+            timer.close()
 
     def _record(self, supervised: Supervised) -> Record:
         life, state, program, last = supervised.life, supervised.state, supervised.program, supervised.last
@@ -235,6 +252,7 @@ class Service:
         """End all at once, write the last records, let go of the locks."""
         self.supervisor.close()
         self.write_records()
+        self._stop_trying()
         self._stack.close()
 
     def __enter__(self) -> Service:
