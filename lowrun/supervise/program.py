@@ -136,11 +136,17 @@ class Supervised:
 
     def reload(self) -> bool:
         """Send the reload signal to its main process; False without one."""
-        number = self.program.reload_signal
+        return self._send("reload: ", self.program.reload_signal)
+
+    def send_signal(self, number: int) -> bool:
+        """Send a signal to its main process; False without one, and while it is being stopped."""
+        return self._send("", number)
+
+    def _send(self, what: str, number: int) -> bool:
         if self.life is None or self.phase is Phase.STOPPING or not self.life.send_signal(number):
             return False
         self._sent.add(number)
-        self.journal.say(f"reload: {signal.Signals(number).name} to pid {self.life.pid}")
+        self.journal.say(f"{what}{signal.Signals(number).name} to pid {self.life.pid}")
         return True
 
     def hurry(self) -> None:

@@ -233,6 +233,11 @@ class Service:
         for supervised in self.supervisor.programs.values():
             supervised.reload()
 
+    def send_signal(self, number: int) -> None:
+        """Send each program's main process a signal."""
+        for supervised in self.supervisor.programs.values():
+            supervised.send_signal(number)
+
     def last_output(self, name: str, lines: int = 10) -> list[str]:
         """Return the last lines that a program wrote."""
         return self.supervisor.programs[name].resources.output.last_lines(lines)
