@@ -255,7 +255,7 @@ class Supervised:
                 on_executed=self._executed,
                 on_main=self._traced,
                 on_exit=self._exited,
-                on_ready=self._ready if kept is None else self._ready_again,
+                on_ready=self._ready_again if kept is not None and kept.was_ready else self._ready,
                 on_late=self._late,
                 on_over=self._over,
             )

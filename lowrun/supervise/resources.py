@@ -44,6 +44,11 @@ class Kept(NamedTuple):
     gone: bool
 
     @property
+    def was_ready(self) -> bool:
+        """It served already, as far as it was written down: its post hook was run."""
+        return self.record is not None and self.record.ready
+
+    @property
     def began(self) -> Moment:
         """The same moment on other clocks."""
         here, since = now(), time.monotonic() - self.started
