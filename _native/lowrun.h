@@ -159,6 +159,9 @@ struct lr_hook {                        /* a call at its entry or its exit, for 
 struct lr_tracer_options {
     int output;                         /* where records are written to; -1: they are taken while the command runs, */
     int wake;                           /* and this counter is raised when there are some */
+    int spare;                          /* `output` and this one take turns when one has `turn_size` bytes: what */
+    uint32_t head;                      /* is written to next is emptied down to so many bytes; -1: there is none */
+    uint64_t turn_size;
     uint32_t string_limit;              /* bytes copied of a string or buffer */
     const struct lr_capture_row *plan;  /* one row per call number; outlives the tracer, as `only` does */
     uint32_t rows;
@@ -199,6 +202,7 @@ int64_t lr_tracer_take(struct lr_tracer *tracer, const uint8_t **ret_records);
 int lr_tracer_flush(struct lr_tracer *tracer);
 void lr_tracer_usage(const struct lr_tracer *tracer, struct lr_tracer_usage *ret_usage);
 int lr_tracer_write_error(const struct lr_tracer *tracer);
+int lr_tracer_output(const struct lr_tracer *tracer);
 void lr_tracer_free(struct lr_tracer *tracer);
 
 /* ---- samples of a tree: sampler*.c ---- */
@@ -215,6 +219,7 @@ uint32_t lr_sampler_missed(const struct lr_sampler *sampler);
 void lr_sampler_ask(struct lr_sampler *sampler, int64_t time_ns);
 int lr_sampler_append(struct lr_sampler *sampler, const void *data, uint32_t size);
 int lr_sampler_flush(struct lr_sampler *sampler);
+int lr_sampler_redirect(struct lr_sampler *sampler, int output);
 void lr_sampler_last(const struct lr_sampler *sampler, struct lr_sample_tick *ret_tick);
 void lr_sampler_free(struct lr_sampler *sampler);
 

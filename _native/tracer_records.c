@@ -10,6 +10,9 @@
  *
  * Disk full or any other error of write(2): recording ends there, and what
  * was written is cut back to whole records, the last of which says why.
+ *
+ * Where only the last records matter, two outputs take turns. What a descriptor
+ * is must be said again after each turn, since the record of it may be gone with the next.
  */
 #include "tracer.h"
 
@@ -49,6 +52,24 @@ static void give_up(struct lr_tracer *t, uint32_t written, int error)
         t->write_error = error;        /* a reader stops at a record that is cut */
 }
 
+static void turn(struct lr_tracer *t)
+{
+    int full = t->options.output;
+
+    if (ftruncate(t->options.spare, t->options.head) < 0 || lseek(t->options.spare, t->options.head, SEEK_SET) < 0)
+        return;                        /* one that is too long is better than none */
+    t->options.output = t->options.spare;
+    t->options.spare = full;
+    t->written = 0;
+    t->turned = true;
+}
+
+/* Which of the two has the latest records. */
+int lr_tracer_output(const struct lr_tracer *t)
+{
+    return t->options.output;
+}
+
 int lr_tracer_flush(struct lr_tracer *t)
 {
     uint32_t written = 0;
@@ -66,6 +87,9 @@ int lr_tracer_flush(struct lr_tracer *t)
             written += (uint32_t) n;
     }
     t->used = 0;
+    t->written += written;
+    if (t->options.spare >= 0 && t->written >= t->options.turn_size)
+        turn(t);
     return -t->write_error;
 }
 

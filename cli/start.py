@@ -10,7 +10,7 @@ import os
 import signal
 from contextlib import suppress
 
-from lowrun import Loop, SignalInfo, Timer, UsageError, supervise
+from lowrun import Loop, SignalInfo, Timer, supervise
 from lowrun.cli.background import Tell, Word, in_background
 from lowrun.cli.console import complain
 from lowrun.cli.start_options import StartRequest
@@ -34,18 +34,12 @@ def run(request: StartRequest) -> int:
     for hint in request.hints:
         complain(hint)
     for program in request.programs:
-        _refuse_recording(program)
+        supervise.check_recording(program)
     if request.foreground:
         return _supervise(request, _say)
     word = in_background(lambda tell: _supervise(request, tell))
     _say(word)
     return word.code
-
-
-def _refuse_recording(program: supervise.Program) -> None:
-    recording = program.recording
-    if recording.calls or recording.output or recording.samples or recording.packets:
-        raise UsageError(f"{program.name}: recorders of lives (-ct, -lt, -st, -nt) are not in this version yet")
 
 
 def _say(word: Word) -> None:
@@ -143,9 +137,11 @@ class _Start:
             assert self.service is not None
             self.service.write_records()
             gave_up = self.service.supervisor.ended and self.service.exit_code != 0
-            lines = self._failures[:MOST_LINES]
-            if len(self._failures) > MOST_LINES:
-                lines.append(f"... and {len(self._failures) - MOST_LINES} lines more; lowrun log NAME has them")
+            programs = self.service.supervisor.programs.values()
+            faults = [f"{program.name}: not recorded: {fault}" for program in programs for fault in program.faults]
+            lines = (faults + self._failures)[:MOST_LINES]
+            if (more := len(faults) + len(self._failures) - MOST_LINES) > 0:
+                lines.append(f"... and {more} lines more; lowrun log NAME has them")
             self._tell(Word(EXIT_FAILED_TO_START if gave_up else 0, "\n".join(lines)))
 
     def end(self) -> None:

@@ -103,7 +103,7 @@ GROUPS = {
         _row("post", "run CMD once it serves", "CMD"),
         _row("on-exit", "run CMD after each life", "CMD"),
     ),
-    "what is kept of lives that end in failure (not in this version yet)": (
+    "what is kept of lives that end in failure (in STATE/NAME/failures)": (
         _row("sys-trace", "disk, memory, process and network figures", short=("-st",)),
         _row("call-trace", "every system call", short=("-ct",)),
         _row("log-trace", "stdout and stderr", short=("-lt",)),

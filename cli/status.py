@@ -64,6 +64,7 @@ def _facts(state: supervise.ProgramState) -> dict[str, Any]:
         "restarts": truth.restarts,
         "last_exit": None if last is None else {"code": last.code, "signal": last.signal, "at": last.at},
         "reason": None if record is None else record.reason or None,
+        "failures": [str(path) for path in supervise.kept_failures(supervise.failures_path(state)).values()],
         "command": None if record is None else list(record.command),
         "processes": None,
         "cpu_s": None,
@@ -86,6 +87,8 @@ def _text(facts: dict[str, Any]) -> str:
     rows.append(("restarts", str(facts["restarts"])))
     if facts["last_exit"] is not None:
         rows.append(("last exit", _exit(facts["last_exit"])))
+    if facts["failures"]:
+        rows.append(("failures", f"{len(facts['failures'])} kept, the last in {facts['failures'][-1]}"))
     if facts["processes"] is not None:
         rows.append(("processes", str(facts["processes"])))
         rows.append(("CPU", f"{facts['cpu_s']:.2f} s"))

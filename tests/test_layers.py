@@ -26,8 +26,8 @@ HOUSE: list[tuple[str, str]] = [
     ("", "version errors steps values notation"),
     (
         "core",
-        "kernel fd pump timers loop inotify procfs lineage cgroup launch door events keeper keepers exits process "
-        "watch tracing sampling packets",
+        "kernel fd tape pump timers loop inotify procfs lineage cgroup launch door events keeper keepers exits "
+        "process watch tracing sampling packets",
     ),
     (
         "trace",
@@ -39,13 +39,13 @@ HOUSE: list[tuple[str, str]] = [
     ),
     ("samples", "records series chart tables machine files"),
     ("packets", "netfilter denial namespaces pasta pcapng interfaces capture"),
-    ("runs", "recorder slices report directory usage exits network run repeater repeat"),
+    ("runs", "recorder observers slices report directory usage exits network run repeater repeat"),
     ("recorders", "output calls samples packets"),
     (
         "supervise",
-        "settings policy order envfile environment listening readyspec options config processes record truth state "
-        "journal reading outputlog control pidfile succession mainprocess sockets notify watchdog readiness "
-        "resources lost hooks life attached program supervisor service",
+        "settings policy meaning order envfile environment listening readyspec options config processes record truth "
+        "state journal reading outputlog failures recording control pidfile succession mainprocess "
+        "sockets notify watchdog readiness resources lost hooks life attached program supervisor service",
     ),
     ("", "embed __init__"),
 ]
@@ -60,8 +60,8 @@ PURE = (
     "trace.structs trace.messages trace.scalars trace.layout trace.reading trace.sockopts trace.memory_process "
     "trace.memory trace.ioctls trace.special trace.results trace.pointers trace.decode trace.naming trace.descriptors "
     "trace.text trace.inject trace.pycapture samples.records samples.series samples.chart "
-    "supervise.settings supervise.policy supervise.record supervise.truth supervise.succession supervise.listening "
-    "supervise.order supervise.readyspec "
+    "supervise.settings supervise.policy supervise.meaning supervise.record supervise.truth supervise.succession "
+    "supervise.listening supervise.order supervise.readyspec "
     "samples.tables packets.denial packets.pcapng runs.report runs.usage notation supervise.envfile"
 ).split()
 #: A pure module does not import these at all ...

@@ -76,9 +76,7 @@ def bytes_in(pipe: int) -> int:
 class Destination(OwnedFd):
     """Where output is passed on to: the file, pipe, socket or terminal behind the caller's `fd`.
 
-    Raises OSError: EBADF when the caller has no such descriptor, or it is one
-    that a command would not get: a process started without standard output
-    has any file of its own there, close-on-exec as all that Python opens.
+    Raises OSError: EBADF when the caller has no such descriptor.
     """
 
     __slots__ = ("kind",)
@@ -86,8 +84,6 @@ class Destination(OwnedFd):
     def __init__(self, fd: int) -> None:
         super().__init__(-1)
         status = os.fstat(fd)
-        if not os.get_inheritable(fd):
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         self.kind: int = lib.LR_DESTINATION_OWN
         if stat.S_ISSOCK(status.st_mode):
             self.kind = lib.LR_DESTINATION_SOCKET
@@ -181,6 +177,11 @@ class Pump:
     def waiting(self) -> int:
         """Return the number of bytes in the source."""
         return bytes_in(self._pump.source)
+
+    def record_to(self, record: OwnedFd) -> None:
+        """Write what comes from now on to another file, the caller's to close."""
+        self._referents = self._referents[0], record, self._referents[2]
+        self._pump.record = record.fileno()
 
     def drop_destination(self) -> None:
         """Pass nothing on from now on."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lowrun.supervise.config import load
     from lowrun.supervise.control import ask
     from lowrun.supervise.environment import running_command, take_descriptors
+    from lowrun.supervise.failures import failures_path, kept_failures
     from lowrun.supervise.journal import LOG_NAMES
     from lowrun.supervise.lost import end_lost
     from lowrun.supervise.options import SETTINGS, make_program
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from lowrun.supervise.processes import ProcessId, figures_of_tree
     from lowrun.supervise.program import Supervised
     from lowrun.supervise.reading import Follower, tail
+    from lowrun.supervise.recording import check_recording
     from lowrun.supervise.service import Service
     from lowrun.supervise.settings import Limits, Program, Recording, Restart, StartLimit, check_name
     from lowrun.supervise.state import ProgramState, StateDirectory
@@ -49,6 +51,9 @@ __all__ = [
     "Restart",
     "StartLimit",
     "check_name",
+    "check_recording",
+    "failures_path",
+    "kept_failures",
     "load",
     "make_program",
     "running_command",
@@ -80,6 +85,9 @@ _HOME = {
     "Restart": "settings",
     "StartLimit": "settings",
     "check_name": "settings",
+    "check_recording": "recording",
+    "failures_path": "failures",
+    "kept_failures": "failures",
     "load": "config",
     "make_program": "options",
     "running_command": "environment",

@@ -2,7 +2,8 @@
 
     spawn -> executed -> [its starter exits, a main process is found or named] -> ready -> its end -> over
 
-What all lives of a program share (the request, sockets, the pipe of its output) is `Resources`. The keeper tells of
+What all lives of a program share (the request, sockets, the pipe of its output) is `Resources`; what is recorded of
+this one is its `LifeRecord`, which its owner takes over in the end. The keeper tells of
 every end; nothing is waited for here. Events go up by callbacks: executed, main, exit, ready, late, over; `over` is the
 last.
 """
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lowrun.core.fd import Closable
+from lowrun.core.fd import Closable, OwnedFd
 from lowrun.core.keeper import Keeper
 from lowrun.core.keepers import Keepers
 from lowrun.core.launch import failed_exec_status
@@ -28,6 +29,7 @@ from lowrun.supervise.mainprocess import MainProcess
 from lowrun.supervise.notify import Notice
 from lowrun.supervise.pidfile import PidFile, check
 from lowrun.supervise.processes import ProcessId
+from lowrun.supervise.recording import LifeRecord
 from lowrun.supervise.resources import Kept, Resources
 from lowrun.supervise.settings import Program
 from lowrun.values import ExitStatus
@@ -70,8 +72,10 @@ class Life:
         on_ready: Callable[[], object],
         on_late: Callable[[str], object],
         on_over: Callable[[Over], object],
+        record: LifeRecord | None = None,
     ) -> None:
         self.ready = False
+        self._record = record
         self._program, self._loop, self._resources = program, loop, resources
         self._on_executed, self._on_main, self._on_exit = on_executed, on_main, on_exit
         self._on_ready, self._on_late, self._on_over = on_ready, on_late, on_over
@@ -109,18 +113,26 @@ class Life:
             self._timer = loop.add_timer(program.start_timeout, self._late)
 
     def _spawn(self, keepers: Keepers, resources: Resources) -> Process:
+        info = None if self._record is None else self._record.info
         return Process(
             self._loop,
             keepers,
             resources.launch,
-            resources.fds,
+            resources.fds if info is None else {**resources.fds, **info.redirects},
             on_start=self._started,
             on_reaped=self._reaped,
             on_end=self._ended,
+            park=self._park if info is not None and info.seizers else None,
+            count_io=info is not None and info.counts_io,
             linger=None,
             stay=resources.stay,
             limits=resources.limits,
         )
+
+    def _park(self, pid: int, _sockets: list[OwnedFd]) -> None:
+        """The command waits to be seized."""
+        if self._record is not None:
+            self._process.go(self._record.seize(pid))
 
     def _begin_readiness(self, resources: Resources) -> None:
         if resources.watchdog is not None:
@@ -142,6 +154,8 @@ class Life:
         """Go on where the lowrun that is gone was: what has ended since is told by the keeper, from the loop."""
         process, record = self._process, kept.record
         assert process.pid is not None
+        if self._record is not None:
+            self._record.started(process)
         main = None if record is None else record.main
         self._main.started(process.pid, process)
         if main is not None and main.pid != process.pid:
@@ -209,6 +223,8 @@ class Life:
     def _started(self, process: Process) -> None:
         assert process.pid is not None
         self._last_pid = process.pid
+        if self._record is not None:
+            self._record.started(process)
         self._main.started(process.pid, process)
         self._on_executed(process.pid)
         if self._serves_at_once or self._is_early:
@@ -317,6 +333,8 @@ class Life:
             self._process.terminate(min(CLEAR_AFTER, self._program.stop_timeout))
 
     def _ended(self, process: Process) -> None:
+        if self._record is not None:
+            self._record.gone(process)
         self._main.ended()
         self._cancel_timer()
         self._end_readiness()

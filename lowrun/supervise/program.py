@@ -14,7 +14,6 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
 from lowrun.core.keepers import Keepers
 from lowrun.core.loop import Loop, Timer
@@ -23,36 +22,15 @@ from lowrun.supervise.attached import AttachedLife
 from lowrun.supervise.hooks import Hook
 from lowrun.supervise.journal import Journal
 from lowrun.supervise.life import Life, Over
+from lowrun.supervise.meaning import LastExit, meaning_of
 from lowrun.supervise.policy import Action, Aim, Event, Phase, State, step
 from lowrun.supervise.record import Moment
 from lowrun.supervise.resources import Kept, Resources
 from lowrun.supervise.settings import Program
 from lowrun.supervise.state import now
-from lowrun.values import CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, ExitStatus
+from lowrun.values import ExitStatus
 
-__all__ = ["LastExit", "Supervised"]
-
-FINAL = frozenset({CODE_NOT_EXECUTABLE, CODE_NOT_FOUND})
-#: Deaths by these are a normal end when lowrun has sent them.
-DELIBERATE = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
-ALIVE = frozenset({Phase.STARTING, Phase.RUNNING, Phase.STOPPING})
-
-
-class LastExit(NamedTuple):
-    """How the life before ended."""
-
-    pid: int | None
-    #: None: it is not known.
-    status: ExitStatus | None
-    #: Seconds since the epoch.
-    at: float
-    #: Why it could not be executed, or was ended by lowrun; "".
-    reason: str
-
-    @property
-    def text(self) -> str:
-        """How it ended, in words."""
-        return self.reason or (str(self.status) if self.status is not None else "it ended; its status is not known")
+__all__ = ["Supervised"]
 
 
 class Supervised:
@@ -111,6 +89,11 @@ class Supervised:
         """The pid of its main process, None without one."""
         return None if self.life is None else self.life.pid
 
+    @property
+    def faults(self) -> list[str]:
+        """What cannot be recorded of its lives, and why."""
+        return [] if self.resources.archive is None else self.resources.archive.faults
+
     # -- what can be asked
 
     def start(self) -> None:
@@ -120,13 +103,16 @@ class Supervised:
     def stop(self, done: Callable[[], object] | None = None, timeout: float | None = None) -> None:
         """End it, its whole tree; `done()` when nothing is left. SIGKILL after `timeout` seconds (None: its own)."""
         self._stop_timeout = self.program.stop_timeout if timeout is None else timeout
-        if self.phase in (Phase.IDLE, Phase.DONE):
+        if self.at_rest:
             if done is not None:
                 done()
             return
         if done is not None:
             self._when_stopped.append(done)
-        self._happened(Event.STOP)
+        if self.phase is Phase.DONE and self.resources.archive is not None:
+            self.resources.archive.hurry()
+        else:
+            self._happened(Event.STOP)
 
     def restart(self, done: Callable[[], object] | None = None) -> None:
         """End it and start it anew; `done()` when the new life is ready, or has failed to become so (see `last`)."""
@@ -176,6 +162,23 @@ class Supervised:
     def _finish(self) -> None:
         if self.state.reason:
             self.journal.say(f"given up: {self.state.reason}")
+        archive = self.resources.archive
+        if archive is not None and self.state.exit_code == 0:
+            archive.hurry()
+        if archive is not None and archive.busy:
+            archive.when_idle(self._tell_end)
+        else:
+            self._tell_end()
+
+    @property
+    def at_rest(self) -> bool:
+        """True when nothing of it runs, and nothing is to be done any more for it."""
+        archive = self.resources.archive
+        return self.phase in (Phase.IDLE, Phase.DONE) and (archive is None or not archive.busy)
+
+    def _tell_end(self) -> None:
+        if self.phase is not Phase.DONE:
+            return  # it was started anew meanwhile
         self._call(self._when_stopped)
         self._call(self._when_restarted)
         self._on_finish(self)
@@ -239,7 +242,7 @@ class Supervised:
         if self.program.attach is not None and self.last is None:
             self._attach(self.program.attach)
             return
-        kept = self.resources.kept
+        kept, archive = self.resources.kept, self.resources.archive
         if kept is None:
             self._missed = False
         else:
@@ -258,8 +261,11 @@ class Supervised:
                 on_ready=self._ready_again if kept is not None and kept.was_ready else self._ready,
                 on_late=self._late,
                 on_over=self._over,
+                record=None if archive is None else archive.begin(self.resources.output.fds),
             )
         except OSError as error:  # no process or no descriptor is to be had at present
+            if archive is not None:
+                archive.forget()
             over = Over(None, None, time.monotonic(), f"it cannot be started now: {explain(error)}")
             self._loop.call_soon(lambda: self._over(over))
 
@@ -343,6 +349,8 @@ class Supervised:
         if life is not None:
             life.close()
         self._close_post()
+        if self.resources.archive is not None:
+            self.resources.archive.end(over.status, over.at, self._has_failed(over))
         self.resources.output.drain()
         self._ended_at = over.at
         ended = time.time() - (time.monotonic() - over.at)
@@ -362,17 +370,12 @@ class Supervised:
         self._happened(self._meaning(over), over.at)
 
     def _meaning(self, over: Over) -> Event:
-        restart, status = self.program.restart, over.status
-        if status is None:
-            return Event.FAILED
-        if over.pid is None:  # it was not executed
-            return Event.BROKEN if status.code in FINAL else Event.FAILED
-        if status.signal is not None:
-            deliberate = status.signal in self._sent & DELIBERATE
-            return Event.ENDED_WELL if deliberate or status.code in restart.success else Event.FAILED
-        if status.code in restart.success:
-            return Event.ENDED_WELL
-        return Event.BROKEN if status.code in FINAL | restart.prevent else Event.FAILED
+        return meaning_of(over.status, over.pid is not None, self._sent, self.program.restart)
+
+    def _has_failed(self, over: Over) -> bool:
+        """Tell whether a life has failed by itself: not one that was told to end."""
+        told = self.phase is Phase.STOPPING and self.state.aim is not Aim.FAIL
+        return not told and self._meaning(over) is not Event.ENDED_WELL
 
     # -- hooks
 

@@ -51,10 +51,13 @@ class Readiness(Protocol):
         """No life follows."""
 
 
-def open_readiness(loop: Loop, ready: Ready) -> Readiness | None:
-    """Return the way; None for those of other modules, notify and pidfile. Raises UsageError for an unknown host."""
+def open_readiness(loop: Loop, ready: Ready, held: OwnedFd | None = None) -> Readiness | None:
+    """Return the way; None for those of other modules, notify and pidfile. Raises UsageError for an unknown host.
+
+    `held`, the way's from now on, is what a life that goes on was given for `fd=N`.
+    """
     if ready.way == "fd":
-        return _ByDescriptor(loop, ready.fd)
+        return _ByDescriptor(loop, ready.fd, held)
     if ready.way == "tcp":
         return _ByConnecting(loop, ready.host, ready.port)
     return None if ready.pattern is None else _ByOutput(ready.pattern)
@@ -88,21 +91,33 @@ class _Way:
 
 
 class _ByDescriptor(_Way):
-    """A pipe, the same for every life: lowrun and the keeper have its other end as well, so it has no end of file."""
+    """A pipe, the same for every life: lowrun and the keeper have its other end as well, so it has no end of file.
 
-    def __init__(self, loop: Loop, number: int) -> None:
+    What a program gets can be read as well (fifo(7)): so one that outlives its lowrun is not killed by SIGPIPE when it
+    writes, and the next lowrun, which gets `held` from its keeper, reads what it has written meanwhile.
+    """
+
+    def __init__(self, loop: Loop, number: int, held: OwnedFd | None) -> None:
         super().__init__()
-        read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._read, self._write = OwnedFd(read), OwnedFd(write)
-        os.set_blocking(write, True)
-        self.fds[number] = write
+        self._is_held = held is not None
+        if held is None:
+            read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            os.close(write)
+            self._read = OwnedFd(read)
+            self._given = OwnedFd(os.open(f"/proc/self/fd/{read}", os.O_RDWR | os.O_CLOEXEC))
+        else:
+            self._given = held
+            path = f"/proc/self/fd/{held.fileno()}"
+            self._read = OwnedFd(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        self.fds[number] = self._given.fileno()
         self._loop = loop
         self._source: IoSource | None = None
 
     def begin(self, on_ready: Callable[[], object]) -> None:
         super().begin(on_ready)
-        while self._take():  # what the life before has written
+        while not self._is_held and self._take():  # what the life before has written
             pass
+        self._is_held = False
         self._source = self._loop.add_io(self._read.fileno(), kernel.READ, self._written)
 
     def end(self) -> None:
@@ -114,7 +129,7 @@ class _ByDescriptor(_Way):
     def close(self) -> None:
         super().close()
         self._read.close()
-        self._write.close()
+        self._given.close()
 
     def _take(self) -> bytes:
         try:

@@ -7,6 +7,7 @@ exec; sockets and pipes stay open between two lives, so that nobody is refused a
 from __future__ import annotations
 
 import os
+import stat
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -21,8 +22,9 @@ from lowrun.errors import UsageError
 from lowrun.supervise.notify import NotifySocket
 from lowrun.supervise.outputlog import Output, PipedOutput
 from lowrun.supervise.readiness import Readiness, open_readiness
-from lowrun.supervise.readyspec import check_descriptors, parse_ready
+from lowrun.supervise.readyspec import Ready, check_descriptors, parse_ready
 from lowrun.supervise.record import Moment, Record
+from lowrun.supervise.recording import Archive
 from lowrun.supervise.settings import Program
 from lowrun.supervise.sockets import ListenSockets
 from lowrun.supervise.state import now
@@ -56,7 +58,7 @@ class Kept(NamedTuple):
 
 
 class Resources:
-    """See the module; takes `output` over, and `stay`.
+    """See the module; takes `output`, `archive` and `stay` over.
 
     With `stay`, a listening socket (core/door.py), a life outlives a lowrun that is killed; `kept` is one that has.
     Raises OSError, UsageError, DeniedError, UnsupportedError.
@@ -70,20 +72,30 @@ class Resources:
         *,
         stay: OwnedFd | None = None,
         kept: Kept | None = None,
+        archive: Archive | None = None,
     ) -> None:
-        self.output, self.stay, self.kept = output, stay, kept
+        self.output, self.stay, self.kept, self.archive = output, stay, kept, archive
         self.notify: NotifySocket | None = None
         self.watchdog: Watchdog | None = None
         self.readiness: Readiness | None = None
         self.limits: TreeLimits | None = None
         with ExitStack() as stack:
             stack.callback(output.close)
+            if archive is not None:
+                stack.callback(archive.close)
             null = stack.enter_context(OwnedFd(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)))
             #: The program's descriptor -> ours.
             self.fds = {0: null.fileno(), **output.fds}
             env: dict[str, str] = {}
+            ready = None if program.ready is None else parse_ready(program.ready)
+            check_descriptors(ready, len(program.sockets))
+            #: What a life that goes on was given: its descriptor -> ours.
+            self._held = {} if self.kept is None else self.kept.keeper.take_held()
+            notification = self._take_notification(ready)
             self._open_sockets(program, env, stack)
-            self._open_readiness(program, loop, env, stack)
+            self._open_notify(program, ready, loop, env, stack)
+            if ready is not None:
+                self._open_readiness(ready, loop, notification, stack)
             if program.limits.memory is not None or program.limits.cpu_percent is not None:
                 self.limits = tree_limits(program.limits.memory, program.limits.cpu_percent)
                 stack.callback(self.limits.parent.close)
@@ -100,7 +112,7 @@ class Resources:
             self._stack = stack.pop_all()
 
     def _open_sockets(self, program: Program, env: dict[str, str], stack: ExitStack) -> None:
-        held = [] if self.kept is None else list(self.kept.keeper.take_held().values())
+        held, self._held = list(self._held.values()), {}
         if program.sockets:
             sockets = ListenSockets(program.sockets, program.name, held)
             stack.callback(sockets.close)
@@ -109,9 +121,17 @@ class Resources:
         for descriptor in held:
             descriptor.close()
 
-    def _open_readiness(self, program: Program, loop: Loop, env: dict[str, str], stack: ExitStack) -> None:
-        ready = None if program.ready is None else parse_ready(program.ready)
-        check_descriptors(ready, len(program.sockets))
+    def _take_notification(self, ready: Ready | None) -> OwnedFd | None:
+        """Return the end of the pipe that a life which goes on has for `fd=N`."""
+        if self.kept is None or self.kept.gone or ready is None or ready.fd not in self._held:
+            return None
+        if not stat.S_ISFIFO(os.fstat(self._held[ready.fd].fileno()).st_mode):
+            return None
+        return self._held.pop(ready.fd)
+
+    def _open_notify(
+        self, program: Program, ready: Ready | None, loop: Loop, env: dict[str, str], stack: ExitStack
+    ) -> None:
         if program.watchdog is not None:
             self.watchdog = Watchdog(loop, program.watchdog)
             stack.callback(self.watchdog.end)
@@ -121,9 +141,9 @@ class Resources:
             self.notify = NotifySocket(loop, program.command.uid, "" if record is None else record.notify)
             stack.callback(self.notify.close)
             env.update(self.notify.env)
-        if ready is None:
-            return
-        self.readiness = open_readiness(loop, ready)
+
+    def _open_readiness(self, ready: Ready, loop: Loop, held: OwnedFd | None, stack: ExitStack) -> None:
+        self.readiness = open_readiness(loop, ready, held)
         if self.readiness is not None:
             stack.callback(self.readiness.close)
             self.fds.update(self.readiness.fds)

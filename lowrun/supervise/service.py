@@ -23,6 +23,7 @@ from lowrun.supervise.policy import Phase
 from lowrun.supervise.processes import ProcessId
 from lowrun.supervise.program import Supervised
 from lowrun.supervise.record import LastExit, Record
+from lowrun.supervise.recording import open_archive
 from lowrun.supervise.resources import Resources
 from lowrun.supervise.settings import Program
 from lowrun.supervise.state import ProgramState, StateDirectory
@@ -104,7 +105,8 @@ class Service:
         stay = kept.keeper.stay if kept is not None else None
         if program.on_lost == "keep" and stay is None:
             stay = open_door(self._states[program.name].door)
-        return Resources(program, self._loop, output, stay=stay, kept=kept)
+        archive = open_archive(program, self._loop, self._states[program.name], journal)
+        return Resources(program, self._loop, output, stay=stay, kept=kept, archive=archive)
 
     # -- records
 

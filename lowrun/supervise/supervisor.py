@@ -23,9 +23,6 @@ from lowrun.supervise.settings import Program
 __all__ = ["Place", "Supervisor"]
 
 
-AT_REST = frozenset({Phase.IDLE, Phase.DONE})
-
-
 class Place(Protocol):
     """Where a program's lines and its output go, and what its lives share; `Resources` are closed by the supervisor."""
 
@@ -134,9 +131,9 @@ class Supervisor:
         self._check_end()
 
     def _stop_unless_leant_on(self, supervised: Supervised) -> None:
-        if supervised.phase in AT_REST:
+        if supervised.at_rest:
             return
-        if all(self.programs[name].phase in AT_REST for name in self._leaning[supervised.name]):
+        if all(self.programs[name].at_rest for name in self._leaning[supervised.name]):
             supervised.stop()
 
     def hurry(self) -> None:
@@ -147,7 +144,7 @@ class Supervisor:
     # -- what programs say
 
     def _changed(self, supervised: Supervised) -> None:
-        if supervised.phase in AT_REST:
+        if supervised.at_rest:
             self._active.discard(supervised.name)
         else:
             self._active.add(supervised.name)
@@ -157,6 +154,7 @@ class Supervisor:
             self._loop.call_soon(self._start_due)
 
     def _finished(self, supervised: Supervised) -> None:
+        self._active.discard(supervised.name)
         supervised.journal.stopped()
         if self._stopping:
             for name in (*supervised.program.after, *supervised.program.needs):

@@ -117,6 +117,11 @@ class PythonTracer:
     def detach(self) -> None:
         """Nothing is attached to."""
 
+    @property
+    def output(self) -> int:
+        """As NativeTracer."""
+        return self._native.output
+
     def take(self) -> memoryview:
         """Return the records since the last time."""
         return self._sink.take() if self._loop.recording else memoryview(b"")

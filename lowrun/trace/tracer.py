@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from lowrun.core import kernel
-from lowrun.core.tracing import NativeTracer, Tampering
+from lowrun.core.tracing import NativeTracer, Tampering, Turns
 from lowrun.errors import DeniedError, GoneError, InternalError, UnsupportedError, UsageError
 from lowrun.trace.denial import Facts, reason, status_lines
 from lowrun.values import Usage
@@ -60,7 +60,7 @@ class Tracer:
 
     With `output` -1 there are no files: the records are taken by `take`. The
     eventfd `wake` is raised when there are new ones, and at the end.
-    `tampering` says what is done to calls. `engine` is one of ENGINES.
+    `tampering` says what is done to calls. `engine` is one of ENGINES; the python engine takes no `turns`.
     """
 
     __slots__ = ("_attached", "_error", "_finished", "_in_python", "_native", "_over", "_started", "_wake")
@@ -74,6 +74,7 @@ class Tracer:
         wake: int = -1,
         tampering: Tampering | None = None,
         engine: str = "auto",
+        turns: Turns | None = None,
     ) -> None:
         if engine not in ENGINES:
             raise UsageError(f'no such engine: "{engine}" (there are: {", ".join(ENGINES)})')
@@ -83,7 +84,7 @@ class Tracer:
 
             self._native = PythonTracer(output, plan, only, string_limit, wake, tampering)
         else:
-            self._native = NativeTracer(output, plan, only, string_limit, wake, tampering)
+            self._native = NativeTracer(output, plan, only, string_limit, wake, tampering, turns=turns)
         self._in_python = engine == "python" or (tampering is not None and tampering.hook is not None)
         self._wake = wake
         self._error: OSError | None = None
@@ -211,6 +212,11 @@ class Tracer:
         """Write the records that are still in memory; after `stop`. What fails is told by `fault`."""
         with contextlib.suppress(OSError):
             self._native.flush()
+
+    @property
+    def output(self) -> int:
+        """The descriptor that the latest records were written to: one of two, when they take turns."""
+        return self._native.output
 
     @property
     def fault(self) -> str | None:

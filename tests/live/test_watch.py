@@ -18,10 +18,11 @@ from lowrun.core.watch import Watch
 
 #: Starts `sh -c SCRIPT` as a stranger's child, says its pid, and at a line of input reaps it; or never sees its end.
 PARENT = """
-import signal, subprocess, sys
+import os, signal, subprocess, sys
 if sys.argv[2] == "blind":
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-child = subprocess.Popen(["sh", "-c", sys.argv[1]], restore_signals=True)
+# A group of its own, with a parent beside it: in one without (orphaned, setpgid(2)) SIGTSTP stops nobody.
+child = subprocess.Popen(["sh", "-c", sys.argv[1]], restore_signals=True, preexec_fn=os.setpgrp)
 print(child.pid, flush=True)
 sys.stdin.readline()
 child.wait()

@@ -1,0 +1,66 @@
+"""What is kept of lives that ended in failure: STATE/NAME/failures/run-0001, run-0002 ..., a bounded number of them.
+
+The layout is that of a repetition's runs: run.json, and beside it what the recorders kept. Numbers go on for ever; the
+oldest go. The directory is a program's own state (0700): nobody else puts anything there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from lowrun.core.fd import write_whole
+from lowrun.runs.report import result_dict, to_json
+from lowrun.supervise.state import ProgramState
+from lowrun.values import Result
+
+__all__ = ["Failures", "failures_path", "kept_failures"]
+
+DIRECTORY = "failures"
+KEPT = re.compile(r"run-(\d{4,})")
+
+
+def failures_path(state: ProgramState) -> Path:
+    """Return where a program's failures are kept, whether there are any or not."""
+    return Path(state.path, DIRECTORY)
+
+
+def kept_failures(path: Path) -> dict[int, Path]:
+    """Return the failures that are kept in `path`, by number, the oldest first; {} when there is no such directory."""
+    try:
+        names = os.listdir(path)
+    except OSError:
+        return {}
+    found = {int(match[1]): path / name for name in names if (match := KEPT.fullmatch(name))}
+    return dict(sorted(found.items()))
+
+
+class Failures:
+    """The directory of one program's failures, made when needed; the last `keep` stay. Raises OSError."""
+
+    def __init__(self, state: ProgramState, keep: int) -> None:
+        self.path = failures_path(state)
+        self._keep = keep
+        try:
+            os.mkdir(DIRECTORY, 0o700, dir_fd=state.fileno())
+        except FileExistsError:
+            if self.path.is_symlink() or not self.path.is_dir():
+                raise
+        self._last = max(kept_failures(self.path), default=0)
+
+    def add(self, keep: Callable[[int, Path], Result]) -> Path:
+        """Make the directory of one more; `keep(number, directory)` fills it and returns the result. Raises OSError."""
+        self._last += 1
+        directory = self.path / f"run-{self._last:04d}"
+        directory.mkdir()
+        result = keep(self._last, directory)
+        write_whole(directory / "run.json", to_json(result_dict(result, self.path)).encode())
+        self._prune()
+        return directory
+
+    def _prune(self) -> None:
+        for directory in list(kept_failures(self.path).values())[: -self._keep]:
+            shutil.rmtree(directory, ignore_errors=True)
