@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from lowrun.core import kernel
-from lowrun.core.fd import OwnedFd
+from lowrun.core.fd import Closable, OwnedFd
 from lowrun.core.loop import IoSource, Loop, Timer
 from lowrun.errors import UsageError
 from lowrun.supervise.readyspec import Ready
@@ -30,6 +30,10 @@ __all__ = ["Readiness", "open_readiness"]
 MAX_LINE = 64 << 10
 #: Between two rounds of connecting: at first, and at most; seconds.
 FIRST_DELAY, LAST_DELAY = 0.005, 0.25
+
+
+#: Calls what it is given with all that a program writes, until what it returns is closed.
+Follow = Callable[[Callable[[bytes], object]], Closable]
 
 
 class Readiness(Protocol):
@@ -51,16 +55,19 @@ class Readiness(Protocol):
         """No life follows."""
 
 
-def open_readiness(loop: Loop, ready: Ready, held: OwnedFd | None = None) -> Readiness | None:
+def open_readiness(
+    loop: Loop, ready: Ready, held: OwnedFd | None = None, follow: Follow | None = None
+) -> Readiness | None:
     """Return the way; None for those of other modules, notify and pidfile. Raises UsageError for an unknown host.
 
-    `held`, the way's from now on, is what a life that goes on was given for `fd=N`.
+    `held`, the way's from now on, is what a life that goes on was given for `fd=N`; `follow` is how the output is read
+    that nobody calls `feed` with.
     """
     if ready.way == "fd":
         return _ByDescriptor(loop, ready.fd, held)
     if ready.way == "tcp":
         return _ByConnecting(loop, ready.host, ready.port)
-    return None if ready.pattern is None else _ByOutput(ready.pattern)
+    return None if ready.pattern is None else _ByOutput(ready.pattern, follow)
 
 
 class _Way:
@@ -222,16 +229,25 @@ class _ByConnecting(_Way):
 
 
 class _ByOutput(_Way):
-    """Looks at each line of the output, at the first 64 KiB of a longer one."""
+    """Looks at each line of the output, at the first 64 KiB of a longer one; `follow` it where `feed` is not called."""
 
-    def __init__(self, pattern: re.Pattern[bytes]) -> None:
+    def __init__(self, pattern: re.Pattern[bytes], follow: Follow | None) -> None:
         super().__init__()
-        self._pattern = pattern
+        self._pattern, self._follow = pattern, follow
+        self._followed: Closable | None = None
         self._line = bytearray()
 
     def begin(self, on_ready: Callable[[], object]) -> None:
         super().begin(on_ready)
         self._line.clear()
+        if self._follow is not None:
+            self._followed = self._follow(self.feed)
+
+    def end(self) -> None:
+        super().end()
+        followed, self._followed = self._followed, None
+        if followed is not None:
+            followed.close()
 
     def feed(self, output: bytes) -> None:
         if self._on_ready is None:

@@ -20,7 +20,7 @@ from lowrun.core.launch import Launch
 from lowrun.core.loop import Loop
 from lowrun.errors import UsageError
 from lowrun.supervise.notify import NotifySocket
-from lowrun.supervise.outputlog import Output, PipedOutput
+from lowrun.supervise.outputlog import DirectOutput, Output, PipedOutput
 from lowrun.supervise.readiness import Readiness, open_readiness
 from lowrun.supervise.readyspec import Ready, check_descriptors, parse_ready
 from lowrun.supervise.record import Moment, Record
@@ -143,13 +143,14 @@ class Resources:
             env.update(self.notify.env)
 
     def _open_readiness(self, ready: Ready, loop: Loop, held: OwnedFd | None, stack: ExitStack) -> None:
-        self.readiness = open_readiness(loop, ready, held)
+        follow = self.output.follow if isinstance(self.output, DirectOutput) else None
+        if ready.way == "log" and follow is None and not isinstance(self.output, PipedOutput):
+            raise UsageError("--ready log=... reads the output: not with --pass-output")
+        self.readiness = open_readiness(loop, ready, held, follow)
         if self.readiness is not None:
             stack.callback(self.readiness.close)
             self.fds.update(self.readiness.fds)
-        if ready.way == "log" and self.readiness is not None:
-            if not isinstance(self.output, PipedOutput):
-                raise UsageError("--ready log=... needs a pipe: not with --pass-output, nor with --on-lost keep")
+        if isinstance(self.output, PipedOutput) and ready.way == "log" and self.readiness is not None:
             self.output.listen(self.readiness.feed)
 
     def close(self) -> None:
