@@ -17,6 +17,9 @@ from lowrun.errors import ClosedError
 
 __all__ = ["Timer", "Timers"]
 
+#: Timers that fire at a turn of the loop, as many as epoll gives events.
+MOST = 64
+
 
 class Timer:
     """Calls back once after a time, or again and again; whoever added it closes it (or uses `with`)."""
@@ -108,14 +111,19 @@ class Timers:
                 kernel.timer_set(self.fd, (first - time.monotonic_ns()) / 1e9)
 
     def run(self) -> None:
-        """Fire those that are due, in their order. What one raises comes out; the others follow next time."""
+        """Fire those that are due, in their order, but no more than MOST: other sources have their turn, too.
+
+        What one raises comes out; the others follow next time.
+        """
         if self._armed is None or not kernel.counter_take(self.fd):
             return
         now = max(time.monotonic_ns(), self._armed)  # the kernel's word counts
         self._armed = None
         last = now, self._count
         try:
-            while self._entries and self._entries[0] <= last:
+            for _ in range(MOST):
+                if not self._entries or self._entries[0] > last:
+                    break
                 self._timers.pop(self._entries.pop(0)).fire(now)
         finally:
             self._arm()

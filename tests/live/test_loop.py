@@ -81,6 +81,20 @@ def test_timers_that_are_closed_armed_and_added_by_others() -> None:
             timers[2].set(0)
 
 
+def test_timers_leave_other_sources_their_turn() -> None:
+    """A thousand that are due at once fire in several turns, all of them."""
+    fired: list[int] = []
+    with lr.Loop() as loop:
+        timers = [loop.add_timer(0, lambda: fired.append(1)) for _ in range(1000)]
+        time.sleep(0.001)
+        loop.dispatch(-1)
+        assert 0 < len(fired) < 1000
+        while len(fired) < 1000:
+            loop.dispatch(-1)
+        for timer in timers:
+            timer.close()
+
+
 def test_a_timer_that_raises_holds_no_other_up() -> None:
     """What it raises comes out of dispatch(); the next one that is due fires in the next."""
     fired: list[int] = []

@@ -98,6 +98,7 @@ def test_what_is_passed_on(verbs: Verbs, tmp_path: Path) -> None:
     """SIGHUP as the reload signal, SIGUSR1, SIGUSR2 and SIGWINCH as they are: to the main process, which goes on."""
     with container(verbs, "--reload-signal", "USR2", "sh", "-c", TOLD.format(tmp_path)) as here:
         numbers(tmp_path / "pid", 1)
+        verbs.await_line("x", r"x started, pid \d+")  # until then lowrun has nobody to pass them on to
         told = []
         for number, expected in (("HUP", "USR2"), ("USR1", "USR1"), ("USR2", "USR2"), ("WINCH", "WINCH")):
             os.kill(here.init, signal.Signals[f"SIG{number}"])
