@@ -15,6 +15,8 @@ CORPUS  := bash:bash busybox:busybox curl:curl ethtool:ethtool git:git ip:iprout
 NETWORK := dumpcap:wireshark-common pasta:passt tshark:tshark
 # Programs that are kept running, and what tells lowrun of them.
 KEPT    := faketime:faketime nginx:nginx-light redis-server:redis-server systemd-notify:systemd
+# What benches compare lowrun with, beside what tests need.
+RIVALS  := runsv:runit s6-supervise:s6 supervisord:supervisor
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
@@ -86,6 +88,7 @@ $(VENV)/.tools: $(VENV)/.installed pyproject.toml
 
 # Benches run lowrun as users have it, not from the source tree.
 $(BENCH)/.installed: $(VENV)/.created $(SOURCES) $(wildcard lowrun/*.py lowrun/*/*.py cli/*.py)
+	@.ci/packages $(PYTHON) strace:strace $(NETWORK) $(RIVALS)
 	$(BIN)/python -m venv --clear $(BENCH)
 	$(BENCH)/bin/pip install -q ".[plot]" psrecord
 	@touch $@

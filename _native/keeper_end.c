@@ -113,11 +113,11 @@ int lr_keeper_start(const char *path, int *ret_socket, int *ret_pidfd)
 
 int lr_keeper_send(int socket, const struct lr_request *request, const int *fds, int nfds)
 {
-    char control[CMSG_SPACE((LR_KEEPER_MAX_FDS + 4) * sizeof(int))] __attribute__((aligned(8)));
+    char control[CMSG_SPACE(LR_REQUEST_MAX_FDS * sizeof(int))] __attribute__((aligned(8)));
     struct iovec vector = { .iov_base = (void *) request, .iov_len = sizeof *request };
     struct msghdr message = { .msg_iov = &vector, .msg_iovlen = 1 };
 
-    if (nfds > LR_KEEPER_MAX_FDS + 4)
+    if (nfds > LR_REQUEST_MAX_FDS)
         return -EINVAL;
     if (nfds > 0) {
         struct cmsghdr *header = (struct cmsghdr *) control;

@@ -160,7 +160,6 @@ struct lr_tracer {
     uint32_t end;                      /* of what was put in last, without its padding */
     int write_error;                   /* nothing is recorded any more */
     uint64_t written;                  /* to the present output */
-    bool turned;                       /* it is another one, which does not say yet what descriptors are */
 
     struct lr_tracer_usage usage;
 };
@@ -250,6 +249,7 @@ uint64_t lr_clock_ns(clockid_t clock);
 void *lr_record_begin(struct lr_tracer *t, const struct lr_task *task, int kind, size_t body);
 void lr_record_end(struct lr_tracer *t);
 void lr_records_abandon(struct lr_tracer *t);
+bool lr_records_turn(struct lr_tracer *t);
 void lr_record_drop(struct lr_tracer *t);
 void lr_record_restart(struct lr_tracer *t);
 size_t lr_record_room(const struct lr_tracer *t);

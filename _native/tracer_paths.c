@@ -174,13 +174,11 @@ static bool gives_address(const struct lr_task *task)
 /* Before the record of the entry. */
 void lr_paths_before(struct lr_tracer *t, struct lr_task *task)
 {
+    if (lr_records_turn(t))
+        lr_files_forget(t);
     if (!follows(t)) {
         visit_used(t, task, look);
         return;
-    }
-    if (t->turned) {
-        t->turned = false;
-        lr_files_forget(t);
     }
     if (task->files == NULL || task->directory == NULL)
         lr_paths_list(t, task);

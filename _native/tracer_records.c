@@ -12,7 +12,8 @@
  * was written is cut back to whole records, the last of which says why.
  *
  * Where only the last records matter, two outputs take turns. What a descriptor
- * is must be said again after each turn, since the record of it may be gone with the next.
+ * is must be said again after each turn, since the record of it is gone with the
+ * next one: so a turn is made before all that belongs to a call's entry.
  */
 #include "tracer.h"
 
@@ -52,18 +53,6 @@ static void give_up(struct lr_tracer *t, uint32_t written, int error)
         t->write_error = error;        /* a reader stops at a record that is cut */
 }
 
-static void turn(struct lr_tracer *t)
-{
-    int full = t->options.output;
-
-    if (ftruncate(t->options.spare, t->options.head) < 0 || lseek(t->options.spare, t->options.head, SEEK_SET) < 0)
-        return;                        /* one that is too long is better than none */
-    t->options.output = t->options.spare;
-    t->options.spare = full;
-    t->written = 0;
-    t->turned = true;
-}
-
 /* Which of the two has the latest records. */
 int lr_tracer_output(const struct lr_tracer *t)
 {
@@ -88,9 +77,22 @@ int lr_tracer_flush(struct lr_tracer *t)
     }
     t->used = 0;
     t->written += written;
-    if (t->options.spare >= 0 && t->written >= t->options.turn_size)
-        turn(t);
     return -t->write_error;
+}
+
+/* Between two records: goes on with the other output when this one is full. Returns whether that is so. */
+bool lr_records_turn(struct lr_tracer *t)
+{
+    int full = t->options.output;
+
+    if (t->options.spare < 0 || t->written + t->used < t->options.turn_size || lr_tracer_flush(t) < 0)
+        return false;
+    if (ftruncate(t->options.spare, t->options.head) < 0 || lseek(t->options.spare, t->options.head, SEEK_SET) < 0)
+        return false;                  /* one that is too long is better than none */
+    t->options.output = t->options.spare;
+    t->options.spare = full;
+    t->written = 0;
+    return true;
 }
 
 static void wake_reader(struct lr_tracer *t)

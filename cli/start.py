@@ -128,7 +128,7 @@ class _Start:
         if timer is not None:
             timer.close()
         assert self.service is not None
-        if self._settled >= self.service.supervisor.programs.keys():
+        if self._settled >= self.service.programs.keys():
             self._finish()
 
     def _finish(self) -> None:
@@ -136,8 +136,8 @@ class _Start:
             self._told = True
             assert self.service is not None
             self.service.write_records()
-            gave_up = self.service.supervisor.ended and self.service.exit_code != 0
-            programs = self.service.supervisor.programs.values()
+            gave_up = self.service.ended and self.service.exit_code != 0
+            programs = self.service.programs.values()
             faults = [f"{program.name}: not recorded: {fault}" for program in programs for fault in program.faults]
             lines = (faults + self._failures)[:MOST_LINES]
             if (more := len(faults) + len(self._failures) - MOST_LINES) > 0:

@@ -4,8 +4,9 @@
     result = lr.run(["./job"], record=[lr.Output()], timeout=30)
     print(result.status.code, result.usage.max_rss_kib, result.artifacts)
 
-Here are the public names; the wings below hold the code. Recorders and the tracing of calls, which many a program that
-imports lowrun never asks for, are imported when they are first named: they are a third of the time an import takes.
+Here are the public names; the wings below hold the code. Recorders, the tracing of calls and supervision, which many a
+program that imports lowrun never asks for, are imported when they are first named: they are more than a third of the
+time that an import would take.
 """
 
 import sys
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from lowrun.recorders.output import Output
     from lowrun.recorders.packets import Packets
     from lowrun.recorders.samples import Samples
+    from lowrun.supervise.settings import Program, Restart
+    from lowrun.supervise.supervisor import Supervisor
     from lowrun.trace.hooks import HookedCall
     from lowrun.trace.inject import Inject
 
@@ -67,9 +70,11 @@ __all__ = [
     "LowrunError",
     "Output",
     "Packets",
+    "Program",
     "ProtocolError",
     "Recorder",
     "Repeater",
+    "Restart",
     "Result",
     "RunInfo",
     "Samples",
@@ -78,6 +83,7 @@ __all__ = [
     "Source",
     "SpawnError",
     "Summary",
+    "Supervisor",
     "Timer",
     "UnnamedFile",
     "UnsupportedError",
@@ -102,7 +108,10 @@ LATER = {
     "Inject": "lowrun.trace.inject",
     "Output": "lowrun.recorders.output",
     "Packets": "lowrun.recorders.packets",
+    "Program": "lowrun.supervise.settings",
+    "Restart": "lowrun.supervise.settings",
     "Samples": "lowrun.recorders.samples",
+    "Supervisor": "lowrun.supervise.supervisor",
 }
 
 

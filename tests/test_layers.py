@@ -26,8 +26,8 @@ HOUSE: list[tuple[str, str]] = [
     ("", "version errors steps values notation"),
     (
         "core",
-        "kernel fd tape pump timers loop inotify procfs lineage cgroup launch door events keeper keepers exits "
-        "process watch tracing sampling packets",
+        "kernel fd tape pump timers loop inotify procfs lineage cgroup_v1 cgroup launch door events keeper keepers "
+        "exits process watch tracing sampling packets",
     ),
     (
         "trace",
@@ -45,7 +45,8 @@ HOUSE: list[tuple[str, str]] = [
         "supervise",
         "settings policy meaning order envfile environment listening readyspec options config processes record truth "
         "state journal reading outputlog failures recording control pidfile succession mainprocess "
-        "sockets notify watchdog readiness resources lost hooks life attached program supervisor service",
+        "sockets notify watchdog readiness resources lost hooks life attached program group hosted service "
+        "supervisor",
     ),
     ("", "embed __init__"),
 ]

@@ -34,9 +34,9 @@ long event_send(int socket, const struct lr_event *event, const int *fds, int nf
     return SYS3(sendmsg, socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-long message_receive(int socket, struct lr_request *ret_request, int ret_fds[MAX_RECEIVED], int *ret_nfds)
+long message_receive(int socket, struct lr_request *ret_request, int ret_fds[LR_REQUEST_MAX_FDS], int *ret_nfds)
 {
-    static char control[CMSG_SPACE(MAX_RECEIVED * sizeof(int))] __attribute__((aligned(8)));
+    static char control[CMSG_SPACE(LR_REQUEST_MAX_FDS * sizeof(int))] __attribute__((aligned(8)));
     struct iovec vector = { .iov_base = ret_request, .iov_len = sizeof *ret_request };
     struct msghdr message = {
         .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control,

@@ -233,7 +233,7 @@ static void leave(void)
 /* Does what one request asks for. Returns 0 when there is none, -errno at the socket's end. */
 static int serve(void)
 {
-    int fds[MAX_RECEIVED], nfds;
+    int fds[LR_REQUEST_MAX_FDS], nfds;
     long n = message_receive(KEEPER_SOCKET, &request, fds, &nfds);
 
     if (n == -EAGAIN || n == -EINTR)

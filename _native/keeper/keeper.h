@@ -17,21 +17,20 @@
 #define KEEPER_OWNER 1  /* a pidfd of lowrun's process: readable when it is dead */
 #define KEEPER_SPARE 2  /* keeps the number taken, so that nothing received is 0 to 2 */
 
-#define MAX_RECEIVED (LR_KEEPER_MAX_FDS + 4)
 
 /* ---- event.c: messages ---- */
 uint64_t now_ns(void);          /* CLOCK_MONOTONIC, as events have it */
 /* Sends an event with descriptors; -errno, -EAGAIN: there is no room. By a call of sockets, and safe in a child. */
 long event_send(int socket, const struct lr_event *event, const int *fds, int nfds);
 /* Takes a request and its descriptors; its bytes, 0 at the socket's end, -EAGAIN when there is none. */
-long message_receive(int socket, struct lr_request *ret_request, int ret_fds[MAX_RECEIVED], int *ret_nfds);
+long message_receive(int socket, struct lr_request *ret_request, int ret_fds[LR_REQUEST_MAX_FDS], int *ret_nfds);
 
 /* ---- launch.c: from a request to a running command ---- */
 struct launch {
     const struct lr_request *request;
     char *body;
-    int fds[MAX_RECEIVED]; /* body, [working directory], [cgroup], [listening socket], the command's */
-    int directory, cgroup; /* of fds; -1: did not come along */
+    int fds[LR_REQUEST_MAX_FDS]; /* of SPAWN, in its order */
+    int directory, cgroup, memory_v1, cpu_v1; /* of fds; -1: did not come along */
     int listener;         /* the same; whoever takes it over sets it to -1 */
     int nfds;
     int first;            /* index in fds of the command's first descriptor */
@@ -94,10 +93,20 @@ void group_open(int parent);    /* makes it below `parent`; nothing when that fa
 int group_fd(void);             /* -1 without one */
 /* Limits what is in it as `request` asks; 0 when it asks for nothing, or -errno. */
 long group_limit(const struct lr_request *request);
+int group_is_needed(const struct lr_request *request); /* it asks for limits that are this cgroup's */
 void group_kill(void);
 void group_renew(void);         /* before the next tree, if this one was killed */
 void group_cpu(uint64_t *ret_user_us, uint64_t *ret_sys_us);
-void group_close(void);
+void group_drop(void);          /* the run does without */
+void group_close(void);         /* and those of group_v1.c */
+const char *group_name(void);   /* of all that this keeper makes */
+void group_remove(int parent);  /* what has that name in the directory, empty or about to be */
+
+/* ---- group_v1.c: the tree's cgroups v1, where controllers are in such hierarchies ---- */
+/* Makes those that came along and sets their limits; 0 or -errno. */
+long group_v1_open(const struct launch *launch);
+long group_v1_enter(void);      /* the child moves into them; 0 or -errno */
+void group_v1_close(void);
 
 /* ---- count.c: the tree's CPU without wait4, and whether it was alone ---- */
 void count_begin(void);

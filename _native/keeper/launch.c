@@ -206,6 +206,7 @@ static void become(void *argument)
 {
     struct launch *launch = argument;
 
+    attempt(launch, LR_STEP_ENTER, group_v1_enter()); /* with all privilege, and before a tracer looks */
     if (launch->request->flags & LR_SPAWN_PARK)
         park(launch);
     set_own(launch);
@@ -240,7 +241,7 @@ int launch_prepare(struct launch *launch, const struct lr_request *request, cons
     memset(launch, 0, sizeof *launch);
     launch->request = request;
     launch->nfds = nfds;
-    launch->directory = launch->cgroup = launch->listener = -1;
+    launch->directory = launch->cgroup = launch->memory_v1 = launch->cpu_v1 = launch->listener = -1;
     launch->step = LR_STEP_BODY;
     for (int i = 0; i < nfds; i++)
         launch->fds[i] = fds[i];
@@ -249,6 +250,10 @@ int launch_prepare(struct launch *launch, const struct lr_request *request, cons
         launch->directory = fds[launch->first++];
     if (request->flags & LR_SPAWN_CGROUP)
         launch->cgroup = fds[launch->first++];
+    if (request->flags & LR_SPAWN_MEMORY_V1)
+        launch->memory_v1 = fds[launch->first++];
+    if (request->flags & LR_SPAWN_CPU_V1)
+        launch->cpu_v1 = fds[launch->first++];
     if (request->flags & LR_SPAWN_STAY) {
         launch->listener = fds[launch->first];
         launch->fds[launch->first++] = -1;
@@ -287,11 +292,6 @@ static long clone_into(struct launch *launch, unsigned long flags, int cgroup, i
     return system_clone_on(__NR_clone3, (long) &arguments, sizeof arguments, 0, 0, 0, become, launch);
 }
 
-static int is_limited(const struct lr_request *request)
-{
-    return request->memory_max || request->cpu_quota_us;
-}
-
 int launch_run(struct launch *launch, int *ret_pidfd)
 {
     unsigned long flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD;
@@ -299,6 +299,8 @@ int launch_run(struct launch *launch, int *ret_pidfd)
 
     launch->step = LR_STEP_LIMITS;
     pid = group_limit(launch->request);
+    if (pid >= 0)
+        pid = group_v1_open(launch);
     if (pid < 0)
         return launch->error = (int) -pid, (int) pid;
     pid = -ENOSYS;
@@ -307,10 +309,10 @@ int launch_run(struct launch *launch, int *ret_pidfd)
     launch->gone_ns = 0;
     if (group_fd() >= 0) {
         pid = clone_into(launch, flags, group_fd(), ret_pidfd);
-        if (pid < 0 && !is_limited(launch->request))
-            group_close(); /* a sandbox without clone3, a threaded cgroup: the run does without */
+        if (pid < 0 && !group_is_needed(launch->request))
+            group_drop(); /* a sandbox without clone3, a threaded cgroup: the run does without */
     }
-    if (pid < 0 && !is_limited(launch->request))
+    if (pid < 0 && !group_is_needed(launch->request))
         pid = SYSTEM_CLONE(flags | SIGCHLD, launch_stack + launch->stack_size, ret_pidfd, become, launch);
     if (pid < 0)
         launch->error = (int) -pid;

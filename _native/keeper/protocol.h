@@ -42,7 +42,8 @@
 #include <stdint.h>
 
 enum lr_request_kind {
-    LR_REQUEST_SPAWN = 1,   /* descriptors: body, [working directory], [cgroup], [listening socket], then `nfds` for the command */
+    LR_REQUEST_SPAWN = 1,   /* descriptors: body, those of its flags in the order DIRECTORY, CGROUP, MEMORY_V1, CPU_V1,
+                               STAY, then `nfds` for the command */
     LR_REQUEST_GO = 2,      /* read by the parked command itself */
     LR_REQUEST_SIGNAL = 3,  /* `signo` to every process of the tree */
     LR_REQUEST_END = 4,     /* SIGKILL to the tree until it is gone */
@@ -71,6 +72,8 @@ enum lr_spawn_flags {
     LR_SPAWN_REAPED = 1 << 13,  /* tell of every orphan that is reaped */
     LR_SPAWN_STAY = 1 << 14,    /* a listening socket comes along: the tree outlives its owner */
     LR_SPAWN_OOM = 1 << 15,     /* `oom_score_adj` */
+    LR_SPAWN_MEMORY_V1 = 1 << 16, /* a directory of the controller's cgroup v1 comes along: `memory_max` is below it */
+    LR_SPAWN_CPU_V1 = 1 << 17,  /* the same of `cpu_quota_us` */
 };
 
 /* Of GO. */
@@ -85,6 +88,7 @@ enum lr_go_flags {
 #define LR_EVENT_MAX_FDS 3
 #define LR_UNCLAIMED_S 3600      /* so long, and after each QUERY anew, an end waits for the next owner */
 #define LR_KEEPER_MAX_FDS 64
+#define LR_REQUEST_MAX_FDS (LR_KEEPER_MAX_FDS + 6) /* with those that are not the command's */
 #define LR_KEEPER_MAX_RLIMITS 16
 #define LR_KEEPER_MAX_PID_TEXTS 4
 #define LR_PID_DIGITS 10          /* of the longest pid */
@@ -192,6 +196,7 @@ struct lr_event {
     STEP(RLIMIT, "resource limit") \
     STEP(OOM, "oom_score_adj") \
     STEP(LIMITS, "cgroup limits") \
+    STEP(ENTER, "cgroup") \
     STEP(WATCH, "ptrace") \
     STEP(NICE, "nice") \
     STEP(AFFINITY, "cpu affinity") \

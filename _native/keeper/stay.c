@@ -92,7 +92,7 @@ static void answer(struct peer *peer)
 static void hear(struct peer *peer)
 {
     static struct lr_request request;
-    int fds[MAX_RECEIVED], nfds, kept = 0;
+    int fds[LR_REQUEST_MAX_FDS], nfds, kept = 0;
     long n = message_receive(peer->fd, &request, fds, &nfds);
 
     if (n == -EAGAIN || n == -EINTR)

@@ -1,8 +1,9 @@
-"""The cgroup v2 that keepers make cgroups below, one for each tree (_native/keeper/group.c; cgroups(7)).
+"""The cgroups that keepers make cgroups below, one for each tree (_native/keeper/group.c, group_v1.c; cgroups(7)).
 
-Limits need more than a cgroup: its controllers are there only when its parent hands them on (cgroup.subtree_control),
-and a cgroup that has processes of its own cannot do that, but for the root (cgroup-v2.rst, "No Internal Process
-Constraint"). So the nearest one at or above ours that does is taken: in a session or service of systemd a slice.
+Of cgroup v1 see cgroup_v1.py. With v2 limits need more than a cgroup: its controllers are there only when its parent
+hands them on (cgroup.subtree_control), and a cgroup that has processes of its own cannot do that, but for the root
+(cgroup-v2.rst, "No Internal Process Constraint"). So the nearest one at or above ours that does is taken: in a
+session or service of systemd a slice.
 """
 
 from __future__ import annotations
@@ -10,13 +11,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import time
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
+from lowrun.core.cgroup_v1 import open_hierarchy
 from lowrun.core.fd import OwnedFd, write_all
-from lowrun.core.procfs import own_cgroup_v2
-from lowrun.errors import DeniedError, UnsupportedError
+from lowrun.core.lineage import hold
+from lowrun.core.procfs import own_cgroup_v1, own_cgroup_v2
+from lowrun.errors import DeniedError, GoneError, UnsupportedError
 
 __all__ = ["TreeLimits", "end_cgroup", "tree_limits", "writable_cgroup"]
 
@@ -44,48 +49,73 @@ def writable_cgroup() -> OwnedFd | None:
 class TreeLimits:
     """Limits of a whole tree: bytes (0: none), microseconds of CPU time in each CPU_PERIOD_US (0: no limit).
 
-    Its cgroup is made below `parent`, which hands on the controllers.
+    Its cgroups are made below `parent` (v2), which hands on the controllers, `memory_v1` and `cpu_v1`; None where a
+    limit is another one's, or not asked for.
     """
 
-    parent: OwnedFd
+    parent: OwnedFd | None
     memory_max: int
     cpu_quota_us: int
+    memory_v1: OwnedFd | None = None
+    cpu_v1: OwnedFd | None = None
+
+    @property
+    def parents(self) -> list[OwnedFd]:
+        """All that there are."""
+        return [each for each in (self.parent, self.memory_v1, self.cpu_v1) if each is not None]
+
+    def close(self) -> None:
+        """Close them."""
+        for each in self.parents:
+            each.close()
 
 
 def tree_limits(memory: int | None, cpu_percent: float | None) -> TreeLimits:
-    """Return the limits of a tree: bytes of memory, percent of one processor. The caller closes `parent`.
+    """Return the limits of a tree: bytes of memory, percent of one processor. The caller closes them.
 
-    Raises UnsupportedError where no cgroup v2 has the controllers, DeniedError where we may not use it.
+    A controller that is in a hierarchy of cgroup v1 is used there, else in v2. Raises UnsupportedError where there is
+    none, DeniedError where we may not use it, UsageError when a limit is more than we have ourselves.
     """
-    wanted = {name for name, value in (("memory", memory), ("cpu", cpu_percent)) if value is not None}
+    quota = 0 if cpu_percent is None else max(int(cpu_percent * CPU_PERIOD_US / 100), CPU_QUOTA_LEAST_US)
+    wanted = {name: limit for name, limit in (("memory", memory or 0), ("cpu", quota)) if limit}
+    found: dict[str, OwnedFd] = {}
+    with contextlib.ExitStack() as stack:
+        try:
+            mine, mounts = _text("/proc/self/cgroup"), _text("/proc/self/mountinfo")
+        except OSError:
+            mine = mounts = ""
+        for name, limit in wanted.items():
+            try:
+                path = own_cgroup_v1(name, mine, mounts)
+            except LookupError:
+                continue
+            found[name] = stack.enter_context(open_hierarchy(name, path, limit))
+        rest = wanted.keys() - found.keys()
+        parent = _open_v2(rest, own_cgroup_v2(mine, mounts)) if rest else None
+        stack.pop_all()
+    return TreeLimits(parent, memory or 0, quota, found.get("memory"), found.get("cpu"))
+
+
+def _open_v2(wanted: Set[str], own: str | None) -> OwnedFd:
+    """Return the nearest cgroup v2 at or above our `own` that hands on the controllers `wanted`."""
     names = " and ".join(sorted(wanted))
-    try:
-        own = own_cgroup_v2(_text("/proc/self/cgroup"), _text("/proc/self/mountinfo"))
-    except OSError:
-        own = None
-    if own is None:
-        raise UnsupportedError(
-            "limits of memory and CPU need cgroup v2, which is not mounted here; use --limit instead"
-        )
     refused = False
-    for path in (Path(own), *Path(own).parents):
+    for path in () if own is None else (Path(own), *Path(own).parents):
         if not (path / "cgroup.controllers").exists():
             break
-        if _hands_on(path, wanted, own=path == Path(own)):
+        if _hands_on(path, wanted, own=path == Path(own or "")):
             if os.access(path, os.W_OK) and os.access(path / "cgroup.procs", os.W_OK):
-                parent = OwnedFd(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-                quota = 0 if cpu_percent is None else max(int(cpu_percent * CPU_PERIOD_US / 100), CPU_QUOTA_LEAST_US)
-                return TreeLimits(parent, memory or 0, quota)
+                return OwnedFd(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
             refused = True
     if refused:
         message = (
             f"the cgroups that can limit {names} are not ours; run lowrun as root, or as a service with Delegate=yes"
         )
         raise DeniedError(errno.EACCES, message)
-    raise UnsupportedError(f"no cgroup v2 here hands on {names} (cgroup v1 may have it); use --limit instead")
+    raise UnsupportedError(f"no cgroup here, v2 or v1, has {names} for us; use --limit instead")
 
 
-def _hands_on(path: Path, wanted: set[str], *, own: bool) -> bool:
+def _hands_on(path: Path, wanted: Set[str], *, own: bool) -> bool:
     """Return True when cgroups below `path` have the `wanted` controllers; of our `own` we try to make it so."""
     control = path / "cgroup.subtree_control"
     with contextlib.suppress(OSError):
@@ -104,9 +134,8 @@ def end_cgroup(parent: OwnedFd, name: str) -> None:
     except OSError:
         return  # the tree had none
     with group, contextlib.suppress(OSError):
-        with OwnedFd(os.open("cgroup.kill", os.O_WRONLY | os.O_CLOEXEC, dir_fd=group.fileno())) as file:
-            write_all(file.fileno(), b"1")
         for _ in range(REMOVE_TRIES):
+            _kill_all(group)
             try:
                 os.rmdir(name, dir_fd=parent.fileno())
                 return
@@ -114,6 +143,26 @@ def end_cgroup(parent: OwnedFd, name: str) -> None:
                 if error.errno != errno.EBUSY:
                     raise
                 time.sleep(0.001)
+
+
+def _kill_all(group: OwnedFd) -> None:
+    """SIGKILL to what is in `group`: at one stroke, or where that cannot be (v1, v2 before Linux 5.14) one by one."""
+    try:
+        with OwnedFd(os.open("cgroup.kill", os.O_WRONLY | os.O_CLOEXEC, dir_fd=group.fileno())) as file:
+            write_all(file.fileno(), b"1")
+        return
+    except FileNotFoundError:
+        pass
+    for pid in _members(group):
+        with contextlib.suppress(GoneError, ProcessLookupError, PermissionError), hold(pid) as held:
+            if pid in _members(group):  # it was when it was held, so it is no other one's pid
+                held.send_signal(signal.SIGKILL)
+
+
+def _members(group: OwnedFd) -> list[int]:
+    """The pids in it, but for those that our pid namespace does not know."""
+    with open("cgroup.procs", opener=lambda path, flags: os.open(path, flags, dir_fd=group.fileno())) as file:
+        return [pid for pid in map(int, file) if pid]
 
 
 def _text(path: str) -> str:

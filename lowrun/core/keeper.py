@@ -19,6 +19,7 @@ from typing import Any
 from lowrun._native import ffi, lib
 from lowrun.core import kernel
 from lowrun.core.cgroup import TreeLimits, end_cgroup
+from lowrun.core.cgroup_v1 import CGROUP_NAME
 from lowrun.core.door import Ends, KeptTree, ask_for_keeper
 from lowrun.core.events import Listener, TreeUsage, Watcher, io_usage
 from lowrun.core.fd import Closable, OwnedFd
@@ -147,7 +148,7 @@ class Keeper:
         limits: TreeLimits | None,
     ) -> None:
         numbers = [launch.body.fileno()]
-        cgroup = self._cgroup if limits is None else limits.parent
+        cgroup = self._cgroup if limits is None or limits.parent is None else limits.parent
         with _working_directory() as here:
             if not here.closed:
                 flags |= lib.LR_SPAWN_DIRECTORY
@@ -155,6 +156,12 @@ class Keeper:
             if cgroup is not None:
                 flags |= lib.LR_SPAWN_CGROUP
                 numbers.append(cgroup.fileno())
+            if limits is not None and limits.memory_v1 is not None:
+                flags |= lib.LR_SPAWN_MEMORY_V1
+                numbers.append(limits.memory_v1.fileno())
+            if limits is not None and limits.cpu_v1 is not None:
+                flags |= lib.LR_SPAWN_CPU_V1
+                numbers.append(limits.cpu_v1.fileno())
             if stay is not None:
                 numbers.append(stay.fileno())
             self._send(launch.request(list(fds), flags, limits), [*numbers, *fds.values()])
@@ -289,8 +296,10 @@ class Keeper:
         listeners = [each for each in (self._listener, self._watcher) if each is not None]
         self._listener = self._watcher = None
         self._source.close()
-        if self._cgroup is not None:
-            end_cgroup(self._cgroup, f"lowrun-{self.pid}")
+        limits = None if self._last is None else self._last[3]
+        for parent in (self._cgroup, *(() if limits is None else limits.parents)):
+            if parent is not None and not parent.closed:
+                end_cgroup(parent, CGROUP_NAME.format(self.pid))
         for listener in listeners:
             listener.lost()
 

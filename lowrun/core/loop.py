@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Protocol
 
 from lowrun.core import kernel
-from lowrun.core.fd import OwnedFd
+from lowrun.core.fd import Closable, OwnedFd
 from lowrun.core.timers import Timer, Timers
 from lowrun.errors import ClosedError, UsageError
 from lowrun.values import ExitStatus
@@ -180,7 +180,7 @@ class Loop:
     """Waits for everything at once; single-threaded but for `call_soon_threadsafe`.
 
     Embedding: when `fileno()` polls readable, call `dispatch()`. A context
-    manager; closing it closes no source (their owners do).
+    manager; closing it closes no source (their owners do), but what it owns.
     """
 
     def __init__(self) -> None:
@@ -190,6 +190,7 @@ class Loop:
         self._free: list[int] = []
         self._deferred: deque[Callable[[], object]] = deque()
         self._stopping = False
+        self._owned: dict[Closable, None] = {}
         self._wakeup = kernel.counter_create()
         self._poller.add(self._wakeup, kernel.READ, WAKEUP)
         self._timers = Timers()
@@ -309,13 +310,23 @@ class Loop:
 
     # -- the end
 
+    def own(self, part: Closable) -> None:
+        """Close `part` first when the loop is closed: for what serves without a caller that holds on to it."""
+        self._owned[part] = None
+
+    def disown(self, part: Closable) -> None:
+        """Forget it: it was closed. What is not owned is no error."""
+        self._owned.pop(part, None)
+
     @property
     def closed(self) -> bool:
         """True after `close()`."""
         return self._poller.fileno() < 0
 
     def close(self) -> None:
-        """Close the loop's own three descriptors; the second time does nothing."""
+        """Close what it owns, last come first, then its own three descriptors; the second time does nothing."""
+        while self._owned:
+            self._owned.popitem()[0].close()
         if not self.closed:
             self._poller.close()
             wakeup, self._wakeup = self._wakeup, -1
@@ -338,6 +349,7 @@ _loops: weakref.WeakSet[Loop] = weakref.WeakSet()
 def _close_after_fork() -> None:
     """In a forked child an inherited epoll instance is still its parent's: close, touch nothing in it."""
     for loop in list(_loops):
+        loop._owned.clear()
         loop.close()
 
 

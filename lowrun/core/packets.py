@@ -24,6 +24,7 @@ __all__ = [
     "Reader",
     "Ring",
     "RingBuffer",
+    "Sorter",
     "close_rings",
     "interface_at",
     "map_rings",
@@ -107,10 +108,9 @@ class RingBuffer:
 class CaptureFile:
     """The file of `tape` (the caller's) that packets are appended to, turn by turn where it has a size."""
 
-    __slots__ = ("_stop", "data")
+    __slots__ = ("data",)
 
     def __init__(self, tape: Tape) -> None:
-        self._stop = ffi.new("uint32_t *")
         begin = {"size": tape.head}
         turns = {} if tape.size is None else {"spare": tape.spare, "turn_size": tape.size}
         self.data = ffi.new(
@@ -138,25 +138,29 @@ class CaptureFile:
         """True while no packet is older than one before it."""
         return not self.data.unordered
 
-    def put_in_order(self, fd: int) -> bool:
-        """Put the packets of the file `fd`, a copy perhaps, in order of time; False: too many are out of place.
 
-        It is whole in any case. Raises OSError: ECANCELED after `give_up`.
+class Sorter:
+    """Puts the packets of files in order of time, which begin at byte `head` of each. One thread works at a time."""
+
+    __slots__ = ("_head", "_stop")
+
+    def __init__(self, head: int) -> None:
+        self._head = head
+        self._stop = ffi.new("uint32_t *")
+
+    def put_in_order(self, fd: int) -> bool:
+        """Do it in the file itself; False: too many are out of place.
+
+        The file is whole in any case. Raises OSError: ECANCELED after `give_up`.
         """
-        if check(lib.lr_packets_mend(fd, self.data.head, self._stop), "pwrite"):
-            return False
-        self.data.unordered = 0
-        return True
+        return not check(lib.lr_packets_mend(fd, self._head, self._stop), "pwrite")
 
     def copy_in_order(self, fd: int, target: int) -> None:
-        """Copy the file `fd` to `target`, its packets in order of time.
-
-        Raises OSError (ENOSPC...; ECANCELED after `give_up`).
-        """
-        check(lib.lr_packets_sort(fd, target, self.data.head, self._stop), "write")
+        """Copy the file `fd` to `target`, in order. Raises OSError (ENOSPC...; ECANCELED after `give_up`)."""
+        check(lib.lr_packets_sort(fd, target, self._head, self._stop), "write")
 
     def give_up(self) -> None:
-        """Let a thread that puts its packets in order end soon."""
+        """Let the thread that works end soon; from another one."""
         self._stop[0] = 1
 
 

@@ -204,7 +204,7 @@ class Process:
 
     def terminate(self, kill_after: float) -> None:
         """SIGTERM to every process of the tree, SIGKILL after `kill_after` seconds."""
-        if self._gone:
+        if self._gone or not self._keeper.busy:  # the command was the last of it: its end is being told
             return
         tell("process", "SIGTERM to the tree of pid %s, SIGKILL in %g s", self.pid, kill_after)
         self._keeper.wake()

@@ -9,6 +9,7 @@ __all__ = [
     "backlogged",
     "dropped_by_interfaces",
     "effective_capabilities",
+    "own_cgroup_v1",
     "own_cgroup_v2",
     "process_stat",
     "unescape",
@@ -86,12 +87,29 @@ def own_cgroup_v2(cgroup: str, mountinfo: str) -> str | None:
     that is mounted from another root than the process's path is not usable.
     """
     inside = next((line[3:] for line in cgroup.splitlines() if line.startswith("0::")), None)
-    if inside is None:
-        return None
+    return None if inside is None else _mounted_at(inside, mountinfo, "cgroup2", None)
+
+
+def own_cgroup_v1(controller: str, cgroup: str, mountinfo: str) -> str | None:
+    """Return the directory of the cgroup v1 a process is in, of the hierarchy that has `controller`, as above.
+
+    Raises LookupError when no such hierarchy has it: then cgroup v2 may have it. None: it is not mounted where we are.
+    """
+    for line in cgroup.splitlines():
+        _number, controllers, inside = line.split(":", 2)
+        if controller in controllers.split(","):
+            return _mounted_at(inside, mountinfo, "cgroup", controller)
+    raise LookupError(controller)
+
+
+def _mounted_at(inside: str, mountinfo: str, kind: str, option: str | None) -> str | None:
+    """Return where the cgroup `inside` is mounted, in a file system of `kind` with `option` (None: any)."""
     for line in mountinfo.splitlines():
         left, _, right = line.partition(" - ")
-        fields = left.split(" ")
-        if right.split(" ", 1)[0] != "cgroup2" or len(fields) < 5:
+        fields, about = left.split(" "), right.split(" ")
+        if len(fields) < 5 or len(about) < 3 or about[0] != kind:
+            continue
+        if option is not None and option not in about[2].split(","):
             continue
         root, point = unescape(fields[3]), unescape(fields[4])
         if root == "/":

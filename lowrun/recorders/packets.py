@@ -21,7 +21,7 @@ from pathlib import Path
 
 from lowrun.core.fd import OwnedFd, UnnamedFile, write_all
 from lowrun.core.loop import Loop
-from lowrun.core.packets import CaptureFile, Interface, recent_packets
+from lowrun.core.packets import CaptureFile, Interface, Sorter, recent_packets
 from lowrun.core.procfs import dropped_by_interfaces
 from lowrun.core.tape import Tape, copy_range
 from lowrun.errors import ClosedError, DeniedError, UnsupportedError, UsageError, explain
@@ -85,6 +85,7 @@ class Packets:
         self._interfaces: Sequence[Interface] = ()
         self._record: Tape | None = None
         self._file: CaptureFile | None = None
+        self._sorter: Sorter | None = None
         self._session: Session | None = None
         #: At the start, what each interface had dropped; {}: not known.
         self._dropped: dict[str, int] = {}
@@ -143,7 +144,7 @@ class Packets:
         self._record = Tape(self._run.scratch, self._head(self._run), None if window is None else window.size)
         self._dropped = _dropped_by_interfaces() if sockets is None else {}
         try:
-            self._file = CaptureFile(self._record)
+            self._file, self._sorter = CaptureFile(self._record), Sorter(self._record.head)
             self._session = self._capture.join(self._loop, self._file, interfaces)
         except BaseException:
             self.discard()
@@ -232,7 +233,7 @@ class Packets:
                 self._fault(f"packets: none are kept: {_why_unordered(error)}")
                 return
         if not self._file.ordered:
-            self._put_in_order(self._made or self._record.newer, self._file, self._run.scratch)
+            self._put_in_order(self._made or self._record.newer, self._run.scratch)
 
     def _end_of(self, record: Tape, file: CaptureFile, window: Window) -> UnnamedFile:
         """Return a file of the last packets."""
@@ -254,14 +255,15 @@ class Packets:
             undo.pop_all()
         return made
 
-    def _put_in_order(self, packets: UnnamedFile, file: CaptureFile, directory: Path) -> None:
+    def _put_in_order(self, packets: UnnamedFile, directory: Path) -> None:
         """Put them in order of time, in place or in a file made anew, or leave them as they are and say so."""
         ordered = None
         try:
-            if file.put_in_order(packets.fileno()):
+            assert self._sorter is not None
+            if self._sorter.put_in_order(packets.fileno()):
                 return
             ordered = UnnamedFile(directory)
-            file.copy_in_order(packets.fileno(), ordered.fileno())
+            self._sorter.copy_in_order(packets.fileno(), ordered.fileno())
         except OSError as error:
             if ordered is not None:
                 ordered.close()
@@ -360,8 +362,8 @@ class Packets:
         self._end_sorting()
 
     def _end_sorting(self) -> None:
-        if self._sorting is not None and self._file is not None:
-            self._file.give_up()
+        if self._sorting is not None and self._sorter is not None:
+            self._sorter.give_up()
             self._sorting.join()
             self._sorting = None
 
@@ -372,7 +374,7 @@ class Packets:
         if self._record is not None:
             self._record.close()
         self._record = None
-        self._run = self._loop = self._session = self._file = None
+        self._run = self._loop = self._session = self._file = self._sorter = None
 
     def close(self) -> None:
         """Close the rings, unless a copy of this recorder has a run under way."""

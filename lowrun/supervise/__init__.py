@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lowrun.supervise.failures import failures_path, kept_failures
     from lowrun.supervise.journal import LOG_NAMES
     from lowrun.supervise.lost import end_lost
+    from lowrun.supervise.meaning import LastExit
     from lowrun.supervise.options import SETTINGS, make_program
     from lowrun.supervise.order import start_order
     from lowrun.supervise.outputlog import output_names
@@ -34,6 +35,7 @@ __all__ = [
     "Follower",
     "ProcessId",
     "LOG_NAMES",
+    "LastExit",
     "Phase",
     "end_lost",
     "figures_of_tree",
@@ -74,6 +76,7 @@ _HOME = {
     "ask": "control",
     "Truth": "truth",
     "Supervisor": "supervisor",
+    "LastExit": "meaning",
     "Supervised": "program",
     "ProgramState": "state",
     "StateDirectory": "state",

@@ -199,11 +199,15 @@ class ControlServer:
         if not self._points:
             self.close()
 
-    def close(self) -> None:
-        """Serve nobody any more; the second time does nothing."""
+    def withdraw(self) -> None:
+        """Take all names away, before their locks are let go; who waits for an answer can have it until `close`."""
         points, self._points = self._points, {}
         for point in points.values():
             _unlink(point.state, NAME)
+
+    def close(self) -> None:
+        """Serve nobody any more; the second time does nothing."""
+        self.withdraw()
         for client in list(self._clients):
             client.close()
         watch, self._watch = self._watch, None

@@ -9,9 +9,11 @@ from lowrun.core.keepers import Keepers
 from lowrun.core.launch import Launch, failed_exec_status
 from lowrun.core.loop import Loop
 from lowrun.core.process import Process, open_standard_fds
+from lowrun.errors import explain
+from lowrun.supervise.meaning import LastExit
 from lowrun.values import CODE_SIGNAL_BASE, Command, ExitStatus
 
-__all__ = ["Hook"]
+__all__ = ["Hook", "begin_hook", "facts_of"]
 
 #: From SIGTERM to SIGKILL; seconds.
 KILL_AFTER = 1.0
@@ -63,3 +65,44 @@ class Hook:
         self._timer.close()
         self._process.close()
         self._launch.close()
+
+
+def begin_hook(
+    argv: tuple[str, ...],
+    like: Command,
+    facts: Mapping[str, str],
+    loop: Loop,
+    keepers: Keepers,
+    done: Callable[[ExitStatus], object],
+    timeout: float,
+    say: Callable[[str], object],
+) -> Hook | None:
+    """Begin a Hook, whose failure is said; None when it cannot be had now, which is a failure, too.
+
+    `done(status)` comes in any case, from the loop.
+    """
+
+    def over(status: ExitStatus) -> None:
+        if status.code != 0:
+            say(f"hook {argv[0]}: {status}")
+        done(status)
+
+    try:
+        return Hook(argv, like, facts, loop, keepers, over, timeout)
+    except OSError as error:
+        status = ExitStatus(1, None, f"it cannot be started now: {explain(error)}")
+        loop.call_soon(lambda: over(status))
+        return None
+
+
+def facts_of(name: str, restarts: int, is_alive: bool, pid: int | None, last: LastExit | None) -> dict[str, str]:
+    """Return what a hook is told, in its environment: of the present life, or of the last one and its end."""
+    facts = {"LOWRUN_NAME": name, "LOWRUN_RESTARTS": str(restarts)}
+    if is_alive:
+        facts["LOWRUN_PID"] = str(pid or "")
+    elif last is not None:
+        facts["LOWRUN_PID"] = str(last.pid or "")
+        if last.status is not None:
+            facts["LOWRUN_EXIT_CODE"] = str(last.status.code)
+            facts["LOWRUN_EXIT_SIGNAL"] = str(last.status.signal or "")
+    return facts

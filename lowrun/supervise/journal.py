@@ -2,6 +2,8 @@
 
     2026-11-21T15:31:45.123 lowrun[4242]: proc 4250 exited, status 1
 
+A supervisor in a host that gave it no place on disk has them logged by the host: `logging.getLogger`.
+
 The file is opened for each line: a thousand programs take no descriptor for it. It is renamed to log.1 before it grows
 over 1 MiB. Nothing here fails or waits: on a full disk lines are lost, and whole ones; syslog(3) would wait for a
 daemon that hangs, so lines go to its socket as they would from there (RFC 3164, facility daemon), by a send that never
@@ -17,9 +19,10 @@ from typing import TYPE_CHECKING
 from lowrun.supervise.state import ProgramState
 
 if TYPE_CHECKING:
+    import logging
     import socket
 
-__all__ = ["LOG", "LOG_NAMES", "Journal", "Syslog"]
+__all__ = ["LOG", "LOG_NAMES", "FileJournal", "Journal", "LoggerJournal", "Syslog"]
 
 LOG, OLDER = "log", "log.1"
 #: Newest first.
@@ -42,13 +45,13 @@ class Syslog:
 
     def send(self, ident: str, pid: int, text: str) -> bool:
         """Send a line; False when it is lost: nobody listens, or is too busy to take it."""
-        stamp = time.strftime("%b %e %H:%M:%S")
-        data = f"<{PRIORITY}>{stamp} {ident}[{pid}]: {text}".encode(errors="backslashreplace")[:LONGEST]
-        return self._send(data) or (self._socket is None and self._send(data))
-
-    def _send(self, data: bytes) -> bool:
         if self._socket is None and not self._connect():
             return False
+        stamp = time.strftime("%b %e %H:%M:%S")
+        data = f"<{PRIORITY}>{stamp} {ident}[{pid}]: {text}".encode(errors="backslashreplace")[:LONGEST]
+        return self._send(data) or (self._socket is None and self._connect() and self._send(data))
+
+    def _send(self, data: bytes) -> bool:
         assert self._socket is not None
         try:
             self._socket.send(data)
@@ -81,17 +84,78 @@ class Syslog:
 
 
 class Journal:
-    """Writes the lines of one program; who writes holds its lock."""
+    """The lines of the program `name`, wherever they go."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def say(self, text: str) -> None:
+        """Write a line."""
+        self._write(text.translate(CONTROL))
+
+    def warn(self, text: str) -> None:
+        """Write a line about what somebody should see to."""
+        self.say(text)
+
+    def _write(self, text: str) -> None:
+        raise NotImplementedError
+
+    # -- the lines that users and their scripts know
+
+    def started(self, pid: int) -> None:
+        """Say that the supervisor, `pid`, begins."""
+        self.say(f"started (pid {pid}), command: start {self.name}")
+
+    def program_started(self, pid: int) -> None:
+        """Say that the program's first life has begun."""
+        self.say(f"{self.name} started, pid {pid}")
+
+    def exited(self, pid: int, status: int) -> None:
+        """Say that the program has exited with code `status`."""
+        self.say(f"proc {pid} exited, status {status}")
+
+    def killed(self, pid: int, signal: int) -> None:
+        """Say that the program died by `signal`."""
+        self.say(f"proc {pid} killed by signo {signal}")
+
+    def restarted(self, count: int, limit: int, pid: int) -> None:
+        """Say that the program was started again, for the `count`th time of at most `limit` (0: no limit)."""
+        self.say(f"{self.name} restarted({count}/{limit}), pid {pid}")
+
+    def traced(self, pid: int) -> None:
+        """Say that the daemon `pid` is watched from now on."""
+        self.say(f"start trace {self.name} daemon pid {pid}")
+
+    def told_to_stop(self, pid: int) -> None:
+        """Say that the program was sent its stop signal."""
+        self.say(f"kill(child pid {pid})")
+
+    def gave_up(self, reason: str) -> None:
+        """Say that there will be no further life."""
+        self.warn(f"given up: {reason}")
+
+    def left_out(self, missing: str) -> None:
+        """Say that the program is not started, for want of the one named `missing`."""
+        self.warn(f"not started: it needs {missing}, which has failed")
+
+    def stopped(self) -> None:
+        """Say that the supervisor ends."""
+        self.say("stopped")
+
+
+class FileJournal(Journal):
+    """Lines in the program's own log and the system's; who writes holds its lock."""
 
     __slots__ = ("_state", "_syslog")
 
     def __init__(self, state: ProgramState, syslog: Syslog | None = None) -> None:
+        super().__init__(state.name)
         self._state = state
         self._syslog = syslog
 
-    def say(self, text: str) -> None:
-        """Write a line."""
-        text = text.translate(CONTROL)
+    def _write(self, text: str) -> None:
         seconds = time.time()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds))
         line = f"{stamp}.{int(seconds % 1 * 1000):03} lowrun[{os.getpid()}]: {text}\n"
@@ -113,39 +177,24 @@ class Journal:
         with self._state.open(LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT) as file:
             _write_line(file.fileno(), 0, line)
 
-    # -- the lines that users and their scripts know
 
-    def started(self, pid: int) -> None:
-        """Say that the supervisor, `pid`, begins."""
-        self.say(f"started (pid {pid}), command: start {self._state.name}")
+class LoggerJournal(Journal):
+    """Lines that the host logs: level INFO, and WARNING for a program that is given up or left out."""
 
-    def program_started(self, pid: int) -> None:
-        """Say that the program's first life has begun."""
-        self.say(f"{self._state.name} started, pid {pid}")
+    __slots__ = ("_logger",)
 
-    def exited(self, pid: int, status: int) -> None:
-        """Say that the program has exited with code `status`."""
-        self.say(f"proc {pid} exited, status {status}")
+    def __init__(self, name: str) -> None:
+        import logging
 
-    def killed(self, pid: int, signal: int) -> None:
-        """Say that the program died by `signal`."""
-        self.say(f"proc {pid} killed by signo {signal}")
+        super().__init__(name)
+        self._logger: logging.Logger = logging.getLogger(f"lowrun.supervise.{name}")
 
-    def restarted(self, count: int, limit: int, pid: int) -> None:
-        """Say that the program was started again, for the `count`th time of at most `limit` (0: no limit)."""
-        self.say(f"{self._state.name} restarted({count}/{limit}), pid {pid}")
+    def _write(self, text: str) -> None:
+        self._logger.info("%s", text)
 
-    def traced(self, pid: int) -> None:
-        """Say that the daemon `pid` is watched from now on."""
-        self.say(f"start trace {self._state.name} daemon pid {pid}")
-
-    def told_to_stop(self, pid: int) -> None:
-        """Say that the program was sent its stop signal."""
-        self.say(f"kill(child pid {pid})")
-
-    def stopped(self) -> None:
-        """Say that the supervisor ends."""
-        self.say("stopped")
+    def warn(self, text: str) -> None:
+        """See Journal; with the name, for hosts that have set up no logging, whose standard error it comes to."""
+        self._logger.warning("%s: %s", self.name, text.translate(CONTROL))
 
 
 def _write_line(fd: int, size: int, line: bytes) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -114,7 +115,7 @@ class Life:
 
     def _spawn(self, keepers: Keepers, resources: Resources) -> Process:
         info = None if self._record is None else self._record.info
-        return Process(
+        process = Process(
             self._loop,
             keepers,
             resources.launch,
@@ -128,6 +129,11 @@ class Life:
             stay=resources.stay,
             limits=resources.limits,
         )
+        # A message on a Unix socket wakes its reader on the sender's processor, where it waits until the sender sleeps
+        # (wake_up_interruptible_sync_poll in sock_def_readable, net/core/sock.c). What is still to be done here,
+        # writing the record above all, takes longer than the keeper's clone and exec: those first.
+        os.sched_yield()
+        return process
 
     def _park(self, pid: int, _sockets: list[OwnedFd]) -> None:
         """The command waits to be seized."""

@@ -19,7 +19,7 @@ from lowrun.core.keepers import Keepers
 from lowrun.core.loop import Loop
 from lowrun.core.process import Process
 from lowrun.errors import BusyError
-from lowrun.supervise.journal import Journal, Syslog
+from lowrun.supervise.journal import FileJournal, Syslog
 from lowrun.supervise.policy import Phase
 from lowrun.supervise.record import LastExit, Record
 from lowrun.supervise.resources import Kept
@@ -117,7 +117,7 @@ class _End:
         self._state, self._loop = state, loop
         self._record = kept.record or Record(boot_id=boot_id())
         syslog = Syslog()
-        self._syslog, self._journal = syslog, Journal(state, syslog)
+        self._syslog, self._journal = syslog, FileJournal(state, syslog)
         self._status: ExitStatus | None = None
         self._ended = False
         for descriptor in kept.keeper.take_held().values():

@@ -229,7 +229,7 @@ def make_program(
         fields["output"] = "pass"
     if "pidfile" in given:
         fields["pidfile"] = given["pidfile"] or f"/run/{plain}.pid"
-    restart = _fields(RESTART, given)
+    restart = {"when": "never", **_fields(RESTART, given)}
     for option, field in (("success-exit-status", "success"), ("restart-prevent", "prevent")):
         if option in given:
             restart[field] = frozenset(given[option])

@@ -8,7 +8,16 @@ from lowrun import notation
 from lowrun.errors import UsageError
 from lowrun.supervise.settings import Program
 
-__all__ = ["start_order"]
+__all__ = ["check_distinct", "start_order"]
+
+
+def check_distinct(programs: Iterable[Program]) -> None:
+    """Raise UsageError when two programs have the same name."""
+    names: set[str] = set()
+    for program in programs:
+        if program.name in names:
+            raise UsageError(f"two programs have the name {program.name!r}")
+        names.add(program.name)
 
 
 def start_order(programs: Iterable[Program]) -> list[list[Program]]:

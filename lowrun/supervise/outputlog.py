@@ -265,8 +265,8 @@ class SyslogOutput(PipedOutput):
     Lines are lost that the log's daemon is too busy for.
     """
 
-    def __init__(self, loop: Loop, state: ProgramState, syslog: Syslog) -> None:
-        self._name, self._syslog = state.name, syslog
+    def __init__(self, loop: Loop, name: str, syslog: Syslog) -> None:
+        self._name, self._syslog = name, syslog
         self._part = b""
         self._last: deque[bytes] = deque(maxlen=REMEMBERED)
         super().__init__(loop)
@@ -422,6 +422,6 @@ def open_output(
     if program.output == "pass":
         return PassedOutput()
     if program.output == "syslog":
-        return SyslogOutput(loop, state, syslog)
+        return SyslogOutput(loop, state.name, syslog)
     kind = DirectOutput if program.on_lost == "keep" else FileOutput
     return kind(loop, state, program.log_size, program.log_keep, on_fault)

@@ -2,7 +2,7 @@
 
     policy --SPAWN--> [pre hook] -> Life [-> ready, post hook] -> over -> [on-exit hook] --ENDED_WELL, ...--> policy
               ^                                                          |
-              +---- DELAY_OVER (a timerfd) <---------- ARM_DELAY --------+
+              +---- DELAY_OVER (a timerfd, or at once) <--- ARM_DELAY ---+
 
 Every change is told upwards by `on_change(program)`; nothing here knows of files, sockets or the command line. Who asks
 for a stop or a restart is told when it is done.
@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 from lowrun.core.keepers import Keepers
 from lowrun.core.loop import Loop, Timer
-from lowrun.errors import explain
+from lowrun.errors import ClosedError, explain
 from lowrun.supervise.attached import AttachedLife
-from lowrun.supervise.hooks import Hook
+from lowrun.supervise.hooks import Hook, begin_hook, facts_of
 from lowrun.supervise.journal import Journal
 from lowrun.supervise.life import Life, Over
 from lowrun.supervise.meaning import LastExit, meaning_of
@@ -73,6 +73,7 @@ class Supervised:
         self._sent: set[int] = set()
         self._when_stopped: list[Callable[[], object]] = []
         self._when_restarted: list[Callable[[], object]] = []
+        self._closed = False
 
     @property
     def name(self) -> str:
@@ -90,6 +91,16 @@ class Supervised:
         return None if self.life is None else self.life.pid
 
     @property
+    def restarts(self) -> int:
+        """How often it was started again."""
+        return self.state.restarts
+
+    @property
+    def reason(self) -> str:
+        """Why it was given up; "" while it was not, and after a normal end."""
+        return self.state.reason
+
+    @property
     def faults(self) -> list[str]:
         """What cannot be recorded of its lives, and why."""
         return [] if self.resources.archive is None else self.resources.archive.faults
@@ -97,7 +108,8 @@ class Supervised:
     # -- what can be asked
 
     def start(self) -> None:
-        """Begin its first life, or a new one after its end."""
+        """Begin its first life, or a new one after its end. Raises ClosedError."""
+        self._check_open()
         self._happened(Event.START)
 
     def stop(self, done: Callable[[], object] | None = None, timeout: float | None = None) -> None:
@@ -115,7 +127,11 @@ class Supervised:
             self._happened(Event.STOP)
 
     def restart(self, done: Callable[[], object] | None = None) -> None:
-        """End it and start it anew; `done()` when the new life is ready, or has failed to become so (see `last`)."""
+        """End it and start it anew; `done()` when the new life is ready, or has failed to become so (see `last`).
+
+        Raises ClosedError.
+        """
+        self._check_open()
         if done is not None:
             self._when_restarted.append(done)
         self._happened(Event.START if self.phase in (Phase.IDLE, Phase.DONE) else Event.RESTART)
@@ -139,6 +155,10 @@ class Supervised:
         """Kill what is being stopped."""
         self._happened(Event.STUBBORN)
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError(f'the supervisor of "{self.name}" is closed')
+
     # -- policy
 
     def _happened(self, event: Event, at: float | None = None) -> None:
@@ -158,10 +178,12 @@ class Supervised:
             self._call(self._when_restarted)
         if self.phase is Phase.DONE and before.phase is not Phase.DONE:
             self._finish()
+        elif self.phase is Phase.WAITING and self._timer is None:
+            self._happened(Event.DELAY_OVER)
 
     def _finish(self) -> None:
         if self.state.reason:
-            self.journal.say(f"given up: {self.state.reason}")
+            self.journal.gave_up(self.state.reason)
         archive = self.resources.archive
         if archive is not None and self.state.exit_code == 0:
             archive.hurry()
@@ -179,9 +201,9 @@ class Supervised:
     def _tell_end(self) -> None:
         if self.phase is not Phase.DONE:
             return  # it was started anew meanwhile
+        self._on_finish(self)
         self._call(self._when_stopped)
         self._call(self._when_restarted)
-        self._on_finish(self)
 
     @staticmethod
     def _call(callbacks: list[Callable[[], object]]) -> None:
@@ -203,7 +225,10 @@ class Supervised:
             timer.close()
 
     def _arm_delay(self) -> None:
-        self._arm(self._ended_at + self.state.delay - time.monotonic(), Event.DELAY_OVER)
+        """No timer for a delay that is over: one that is due at once still costs a turn of the loop."""
+        after = self._ended_at + self.state.delay - time.monotonic()
+        if after > 0:
+            self._arm(after, Event.DELAY_OVER)
 
     # -- a life
 
@@ -380,30 +405,9 @@ class Supervised:
     # -- hooks
 
     def _run_hook(self, argv: tuple[str, ...], done: Callable[[ExitStatus], object], timeout: float) -> Hook | None:
-        def over(status: ExitStatus) -> None:
-            if status.code != 0:
-                self.journal.say(f"hook {argv[0]}: {status}")
-            done(status)
-
-        try:
-            return Hook(argv, self.program.command, self._facts(), self._loop, self._keepers, over, timeout)
-        except OSError as error:
-            status = ExitStatus(1, None, f"it cannot be started now: {explain(error)}")
-            self._loop.call_soon(lambda: over(status))
-            return None
-
-    def _facts(self) -> Mapping[str, str]:
-        """What a hook is told, in its environment: of the present life, or of the last one and its end."""
-        facts = {"LOWRUN_NAME": self.name, "LOWRUN_RESTARTS": str(self.state.restarts)}
-        last = self.last
-        if self.life is not None:
-            facts["LOWRUN_PID"] = str(self.life.pid or "")
-        elif last is not None:
-            facts["LOWRUN_PID"] = str(last.pid or "")
-            if last.status is not None:
-                facts["LOWRUN_EXIT_CODE"] = str(last.status.code)
-                facts["LOWRUN_EXIT_SIGNAL"] = str(last.status.signal or "")
-        return facts
+        facts = facts_of(self.name, self.state.restarts, self.life is not None, self.pid, self.last)
+        like, say = self.program.command, self.journal.say
+        return begin_hook(argv, like, facts, self._loop, self._keepers, done, timeout, say)
 
     def _close_post(self) -> None:
         post, self._post = self._post, None
@@ -412,6 +416,10 @@ class Supervised:
 
     def close(self) -> None:
         """End it at once; nobody is told."""
+        self._closed = True
+        if self.phase not in (Phase.IDLE, Phase.DONE):
+            self.journal.say("ended at once: its supervisor was closed")
+            self.state = replace(self.state, phase=Phase.DONE)
         self._disarm()
         self._close_post()
         for part in (self._hook, self.life):

@@ -98,7 +98,7 @@ class Resources:
                 self._open_readiness(ready, loop, notification, stack)
             if program.limits.memory is not None or program.limits.cpu_percent is not None:
                 self.limits = tree_limits(program.limits.memory, program.limits.cpu_percent)
-                stack.callback(self.limits.parent.close)
+                stack.callback(self.limits.close)
             inherited = os.environ if program.command.env is None else program.command.env
             command = replace(
                 program.command,

@@ -7,8 +7,8 @@ happens at one turn of the loop: a reader compares it with /proc (truth.py), so 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from signal import Signals
 
 from lowrun.core.door import open_door
@@ -16,7 +16,8 @@ from lowrun.core.keepers import Keepers
 from lowrun.core.loop import Loop, Timer
 from lowrun.errors import GoneError, UsageError
 from lowrun.supervise.control import ControlServer, Message, Reply
-from lowrun.supervise.journal import Journal, Syslog
+from lowrun.supervise.group import Group
+from lowrun.supervise.journal import FileJournal, Journal, Syslog
 from lowrun.supervise.lost import check_same, find_kept
 from lowrun.supervise.outputlog import open_output
 from lowrun.supervise.policy import Phase
@@ -27,7 +28,6 @@ from lowrun.supervise.recording import open_archive
 from lowrun.supervise.resources import Resources
 from lowrun.supervise.settings import Program
 from lowrun.supervise.state import ProgramState, StateDirectory
-from lowrun.supervise.supervisor import Supervisor
 
 __all__ = ["Service"]
 
@@ -45,9 +45,10 @@ REACHED: dict[str, Callable[[Supervised], bool]] = {
 class Service:
     """Keeps `programs` running; their state is in `directory`, which stays the caller's.
 
-    `start` begins; `on_change(supervised)` comes after each change, `on_end(service)` when all have come to their end.
-    Close it in the end (a context manager). Raises BusyError: one of them is supervised already, or goes on without a
-    supervisor by another command; UsageError, DeniedError, OSError.
+    `start` begins; `on_change(supervised)` comes after each change, `on_end()` when all have come to their end.
+    `stays`: this process goes on without it, so who stops its last program is not to wait for the process's end.
+    Close it in the end (a context manager). Raises BusyError: one of them is supervised already, or goes on
+    without a supervisor by another command; UsageError, DeniedError, OSError.
     """
 
     def __init__(
@@ -57,28 +58,29 @@ class Service:
         directory: StateDirectory,
         *,
         on_change: Callable[[Supervised], object] = lambda _program: None,
-        on_end: Callable[[Service], object] = lambda _service: None,
+        on_end: Callable[[], object] = lambda: None,
+        stays: bool = False,
     ) -> None:
-        self._loop, self._on_change = loop, on_change
+        self._loop, self._on_change, self._stays = loop, on_change, stays
         self._me = ProcessId.of(os.getpid())
         self._syslog = Syslog()
         self._states: dict[str, ProgramState] = {}
-        self._journals: dict[str, Journal] = {}
+        self._journals: dict[str, FileJournal] = {}
         self._dirty: dict[str, Supervised] = {}
         #: Those that could not be written: the disk is full, or no descriptor is left.
         self._unwritten: dict[str, Supervised] = {}
         self._again: Timer | None = None
         self._waiting: list[tuple[Supervised, str, Reply]] = []
-        self._is_stopping = False
+        #: To those who have stopped the last program of a service that stays: when the locks are free.
+        self._parting: list[Reply] = []
         with ExitStack() as stack:
             stack.callback(self._syslog.close)
+            control = stack.enter_context(closing(ControlServer(loop)))
+            stack.callback(self._part)
             for program in programs:
                 self._take(program, directory, stack)
-            control = ControlServer(loop)
-            stack.callback(control.close)
-            self.supervisor = stack.enter_context(
-                Supervisor(loop, programs, self, on_change=self._changed, on_end=lambda _supervisor: on_end(self))
-            )
+            stack.callback(control.withdraw)
+            self.group = stack.enter_context(Group(loop, programs, self, on_change=self._changed, on_end=on_end))
             for name, state in self._states.items():
                 control.serve(state, self._asked)
                 self._journals[name].started(os.getpid())
@@ -89,7 +91,7 @@ class Service:
         stack.enter_context(state.lock())
         check_same(state, program)
         self._states[program.name] = state
-        self._journals[program.name] = Journal(state, self._syslog)
+        self._journals[program.name] = FileJournal(state, self._syslog)
 
     # -- Place
 
@@ -117,6 +119,8 @@ class Service:
         if supervised.phase is Phase.STOPPING:
             self.write_records()  # before it gets the signal that ends it: whoever comes next shall know why it ended
         self._tell_waiting()
+        if not self.ended:
+            self._part()
         self._on_change(supervised)
 
     def write_records(self) -> None:
@@ -168,7 +172,7 @@ class Service:
     # -- requests
 
     def _asked(self, request: Message, reply: Reply) -> None:
-        supervised = self.supervisor.programs[request["name"]]
+        supervised = self.programs[request["name"]]
         do = request.get("do")
         if do not in REQUESTS:
             raise UsageError(f"this supervisor knows no request {do!r}; it may be of another version")
@@ -180,7 +184,19 @@ class Service:
 
     def _stop(self, supervised: Supervised, request: Message, reply: Reply) -> None:
         timeout = request.get("timeout")
-        supervised.stop(lambda: self._answer(reply, {"ends": self.supervisor.ended}), timeout)
+        supervised.stop(lambda: self._stopped(reply), timeout)
+
+    def _stopped(self, reply: Reply) -> None:
+        if self._stays and self.ended:
+            self._parting.append(reply)
+        else:
+            self._answer(reply, {"ends": self.ended})
+
+    def _part(self) -> None:
+        """Tell those who wait that another supervisor can come, or that this one goes on."""
+        parting, self._parting = self._parting, []
+        for reply in parting:
+            reply({"ends": False})
 
     def _restart(self, supervised: Supervised, _request: Message, reply: Reply) -> None:
         def done() -> None:
@@ -210,9 +226,8 @@ class Service:
         for entry in waiting:
             supervised, until, reply = entry
             if REACHED[until](supervised):
-                self._answer(
-                    reply, {"phase": supervised.phase.value, "pid": supervised.pid, "ends": self.supervisor.ended}
-                )
+                ends = self.ended and not self._stays
+                self._answer(reply, {"phase": supervised.phase.value, "pid": supervised.pid, "ends": ends})
             elif supervised.phase is Phase.DONE:
                 reply({"error": f'"{supervised.name}" has ended: {supervised.state.reason or "normally"}'})
             else:
@@ -221,43 +236,49 @@ class Service:
     # -- the course of it
 
     @property
+    def programs(self) -> Mapping[str, Supervised]:
+        """All of them, by name."""
+        return self.group.programs
+
+    @property
     def ended(self) -> bool:
         """True when all programs have come to their end."""
-        return self.supervisor.ended
+        return self.group.ended
 
     @property
     def exit_code(self) -> int:
-        """See Supervisor."""
-        return self.supervisor.exit_code
+        """See Group."""
+        return self.group.exit_code
 
     def reload(self) -> None:
         """Send each program its reload signal."""
-        for supervised in self.supervisor.programs.values():
-            supervised.reload()
+        self.group.reload()
+
+    def restart(self) -> None:
+        """Restart each program that was started."""
+        self.group.restart()
 
     def send_signal(self, number: int) -> None:
         """Send each program's main process a signal."""
-        for supervised in self.supervisor.programs.values():
+        for supervised in self.programs.values():
             supervised.send_signal(number)
 
     def last_output(self, name: str, lines: int = 10) -> list[str]:
         """Return the last lines that a program wrote."""
-        return self.supervisor.programs[name].resources.output.last_lines(lines)
+        return self.programs[name].resources.output.last_lines(lines)
 
     def start(self) -> None:
         """Start all programs, in their order."""
-        self.supervisor.start()
+        self.group.start()
 
     def stop(self) -> None:
         """Stop all programs, in reverse order; the second time what is being stopped is killed."""
-        if self._is_stopping:
-            self.supervisor.hurry()
-        self._is_stopping = True
-        self.supervisor.stop()
+        self.group.stop()
 
     def close(self) -> None:
         """End all at once, write the last records, let go of the locks."""
-        self.supervisor.close()
+        self._dirty.update({name: each for name, each in self.programs.items() if not each.at_rest})
+        self.group.close()
         self.write_records()
         self._stop_trying()
         self._stack.close()

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lowrun.errors import UsageError
-from lowrun.values import Command
+from lowrun.values import Command, Word
 
 __all__ = ["NAME_RULE", "Limits", "Program", "Recording", "Restart", "StartLimit", "check_name"]
 
 #: A name is a directory's: no slash, not hidden, no blanks.
 NAME_RULE = re.compile(r"[A-Za-z0-9_+@:,=%][A-Za-z0-9_+@:,=%.-]{0,127}")
+
+OUTPUTS = ("file", "syslog", "pass")
+ON_LOST = ("kill", "keep")
 
 
 def check_name(name: str) -> str:
@@ -39,11 +43,11 @@ class Restart:
 
     `when` is "never", "failure" or "always". `limit` counts respawns in a row, 0 is no limit; a life longer than
     `stable_after` begins a new row. Each respawn comes `delay` seconds after the end; with `backoff` that time
-    doubles with each one in a row, up to `backoff` seconds. Codes in `success` are a normal end; after one in `prevent`
-    it is not started again. Raises UsageError.
+    doubles with each one in a row, up to `backoff` seconds. `start_limit` is (starts, seconds): no more starts within
+    that time. Codes in `success` are a normal end; after one in `prevent` it is not started again. Raises UsageError.
     """
 
-    when: str = "never"
+    when: str = "failure"
     limit: int = 0
     delay: float = 5.0
     backoff: float | None = None
@@ -57,6 +61,10 @@ class Restart:
             raise UsageError(f"a program is respawned never, on failure or always, not {self.when!r}")
         if self.limit < 0 or self.delay < 0 or self.stable_after < 0 or (self.backoff or 0) < 0:
             raise UsageError("the limit and the times of a respawn are 0 or more")
+        if self.start_limit is not None:
+            object.__setattr__(self, "start_limit", StartLimit(*self.start_limit))
+        for field in ("success", "prevent"):
+            object.__setattr__(self, field, frozenset(getattr(self, field)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +111,7 @@ class Program:
     `watchdog`: it has to send WATCHDOG=1 that often. `sockets` ("tcp:HOST:PORT", "unix:PATH", ...) are opened once and
     handed to each life (LISTEN_FDS). `output` is "file", "syslog" or "pass". `on_lost` is what becomes of it when
     lowrun is killed: "kill" or "keep". Hooks are argument lists. `attach` is the pid of a process that runs already
-    and is the first life, whosever child it is.
+    and is the first life, whosever child it is. Raises UsageError.
     """
 
     name: str
@@ -135,3 +143,24 @@ class Program:
 
     def __post_init__(self) -> None:
         check_name(self.name)
+        for field, words in (("output", OUTPUTS), ("on_lost", ON_LOST)):
+            if getattr(self, field) not in words:
+                raise UsageError(f"{field} is one of {', '.join(words)}, not {getattr(self, field)!r}")
+        for field in ("sockets", "pre", "post", "on_exit", "after", "needs"):
+            value = getattr(self, field)
+            if isinstance(value, str):
+                raise UsageError(f"{field} is a sequence of texts, not one: ({value!r},)")
+            if value is not None:
+                object.__setattr__(self, field, tuple(value))
+        for field in ("start_timeout", "stop_timeout", "watchdog", "log_size", "log_keep"):
+            if (getattr(self, field) or 0) < 0:
+                raise UsageError(f"{field} is 0 or more")
+
+    @classmethod
+    def of(cls, command: Command | Word | Sequence[Word], *, name: str | None = None, **settings: Any) -> Program:
+        """Return the program that executes `command`; without `name` it has the base name of the file.
+
+        `settings` are the fields of a Program. Raises UsageError.
+        """
+        command = Command.of(command)
+        return cls(command.name if name is None else name, command, **settings)

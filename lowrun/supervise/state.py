@@ -114,9 +114,11 @@ class StateDirectory:
         self._directory = directory
 
     @classmethod
-    def open(cls, create: bool = False) -> StateDirectory:
-        """Open it, made when needed with `create`; else a missing one is an empty one. Raises DeniedError."""
-        path = state_path()
+    def open(cls, create: bool = False, path: str | os.PathLike[str] | None = None) -> StateDirectory:
+        """Open it, made when needed with `create`; else a missing one is an empty one. Without `path` it is where
+        `state_path` says. Raises DeniedError.
+        """
+        path = state_path() if path is None else os.path.abspath(path)
         above, name = os.path.split(path)
         if create:
             try:

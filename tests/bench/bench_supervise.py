@@ -1,8 +1,14 @@
-"""What keeping a program running costs: from its death to the next life, and the memory meanwhile.
+"""What keeping a program running costs: from its death to the next life, and what the supervisor takes meanwhile.
 
-Against s6-supervise, which has the shortest way from death to exec of Debian's supervisors (runit's runsv and
-supervisord are measured by `python -m tests.bench.bench_supervise`), and against supervisord's memory. s6 leaves a
-second between two starts, so each program lives a little longer than that before it is killed.
+The program (mock/beacon.c) says itself when it was executed, so the time is what its users wait: from the SIGKILL on,
+the exec and the dynamic linker included. Against s6-supervise; runit's runsv and supervisord, too, and lives that are
+short, with `python -m tests.bench.bench_supervise`, all of them up at once and killed in turns.
+
+s6-supervise and runsv pause for a second before they start anew what has ended soon after its start. For s6 that is not
+the time since the start but since the program has said that it is ready, and one that never says so always waits that
+second (s6-supervise's documentation, "Detailed operation"). So each life is longer than a second before it is killed,
+and the program says in s6's way that it is ready. `./run` is a shell script that executes the program, as s6's and
+runit's users write it, or the program itself (the harder comparison: there is no shell to start).
 """
 
 from __future__ import annotations
@@ -22,7 +28,15 @@ from pathlib import Path
 from tests.bench.harness import Case, lowrun_program
 
 MOCK = Path(__file__).parents[2] / "mock"
-KILLS, LIFE = 5, 1.2
+#: Seconds that a program lives before it is killed; longer than s6 and runit pause for, and no time for them at all.
+LIFE, SHORT_LIFE = 1.2, 0.05
+ROUNDS = 15
+READY_FD = 3
+SHM = "/dev/shm"
+MANY = 100
+IDLE = 10.0
+#: What a further program may take, asked for; KB.
+FURTHER = 100
 QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 SUPERVISORD = """\
 [supervisord]
@@ -31,135 +45,233 @@ logfile=/dev/null
 logfile_maxbytes=0
 pidfile={root}/supervisord.pid
 [program:beacon]
-command={root}/beacon {fifo}
+command={root}/beacon
 autorestart=true
 startsecs=0
 stdout_logfile=NONE
 stderr_logfile=NONE
 """
 
+Way = Callable[[Path], list[str]]
 
-def lowrun(root: Path, fifo: Path, name: str = "beacon") -> list[str]:
+
+def lowrun(root: Path) -> list[str]:
     """The words of lowrun."""
-    words = [lowrun_program(), "start", "-D", "--respawn", "-t", "0", "--name", name]
-    return [*words, str(root / "beacon"), str(fifo)]
+    return [lowrun_program(), "start", "-D", "--respawn", "-t", "0", "--name", "beacon", str(root / "beacon")]
 
 
-def s6(root: Path, fifo: Path) -> list[str]:
+def lowrun_many(root: Path) -> list[str]:
+    """Those of lowrun for MANY and one more."""
+    tables = (f"[p{number}]\ncommand = ['{root}/beacon']\nrespawn = true\n" for number in range(MANY + 1))
+    (root / "many.toml").write_text("\n".join(tables))
+    return [lowrun_program(), "start", "-D", "-f", str(root / "many.toml")]
+
+
+def s6(root: Path) -> list[str]:
     """Those of s6-supervise, with its service directory."""
-    return ["s6-supervise", str(_service(root / "s6", root, fifo))]
+    return ["s6-supervise", str(_service(root, "s6", _script(root)))]
 
 
-def runit(root: Path, fifo: Path) -> list[str]:
+def s6_bare(root: Path) -> list[str]:
+    """The same without a shell."""
+    return ["s6-supervise", str(_service(root, "s6-bare", None))]
+
+
+def runit(root: Path) -> list[str]:
     """Those of runsv."""
-    return ["runsv", str(_service(root / "runit", root, fifo))]
+    return ["runsv", str(_service(root, "runit", _script(root)))]
 
 
-def supervisord(root: Path, fifo: Path) -> list[str]:
+def runit_bare(root: Path) -> list[str]:
+    """The same without a shell."""
+    return ["runsv", str(_service(root, "runit-bare", None))]
+
+
+def supervisord(root: Path) -> list[str]:
     """Those of supervisord."""
-    (root / "supervisord.conf").write_text(SUPERVISORD.format(root=root, fifo=fifo))
+    (root / "supervisord.conf").write_text(SUPERVISORD.format(root=root))
     return ["supervisord", "-c", str(root / "supervisord.conf")]
 
 
-def _service(directory: Path, root: Path, fifo: Path) -> Path:
+def _script(root: Path) -> str:
+    return f"#!/bin/sh\nexec {root}/beacon\n"
+
+
+def _service(root: Path, name: str, script: str | None) -> Path:
+    """A service directory: its `run` is `script`, or the program itself (None)."""
+    directory = root / name
     directory.mkdir(exist_ok=True)
-    (directory / "run").write_text(f"#!/bin/sh\nexec {root}/beacon {fifo}\n")
-    (directory / "run").chmod(0o755)
+    run = directory / "run"
+    if script is not None:
+        run.write_text(script)
+        run.chmod(0o755)
+    elif not run.exists():
+        run.symlink_to(root / "beacon")
+    if name.startswith("s6"):
+        (directory / "notification-fd").write_text(f"{READY_FD}\n")
     return directory
 
 
+class Supervisor:
+    """A supervisor with its programs, each of whose lives says when it began."""
+
+    def __init__(self, root: Path, way: Way) -> None:
+        fifo = root / f"fifo-{way.__name__}-{time.monotonic_ns()}"
+        os.mkfifo(fifo)
+        self._reader = os.fdopen(os.open(fifo, os.O_RDWR))
+        env = {**os.environ, "LOWRUN_STATE_DIR": str(root / "state"), "BEACON_FIFO": str(fifo)}
+        if way in (s6, s6_bare):
+            env["BEACON_READY"] = str(READY_FD)
+        self._process = subprocess.Popen(way(root), env=env, start_new_session=True, **QUIET)  # type: ignore[call-overload]
+        self.programs: list[int] = []
+        self._began = 0
+
+    def next_life(self) -> None:
+        """Wait until a program has been executed."""
+        pid, self._began = map(int, self._reader.readline().split())
+        self.programs.append(pid)
+
+    def respawn_seconds(self, life: float) -> float:
+        """Seconds from SIGKILL of its only program, `life` seconds old, to the next one's first instruction."""
+        time.sleep(max(0.0, self._began / 1e9 + life - time.monotonic()))
+        killed = time.monotonic_ns()
+        os.kill(self.programs.pop(), signal.SIGKILL)
+        self.next_life()
+        return (self._began - killed) / 1e9
+
+    def processes(self) -> list[int]:
+        """The supervisor, and the programs' parents where it is not their parent itself: lowrun's keepers."""
+        parents = {int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1]) for pid in self.programs}
+        return sorted({self._process.pid} | parents)
+
+    def close(self) -> None:
+        """End it, and what it leaves behind."""
+        self._process.terminate()
+        self._process.wait()
+        self._reader.close()
+        for pid in self.programs:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+
 @contextmanager
-def supervised(root: Path, words: Callable[[Path, Path], list[str]]) -> Iterator[tuple[int, Callable[[], list[int]]]]:
-    """The supervisor's pid and a function that waits for the next life: its pid, and when it began (ns)."""
-    fifo = root / f"fifo-{time.monotonic_ns()}"
-    os.mkfifo(fifo)
-    reader = os.fdopen(os.open(fifo, os.O_RDWR))
-    env = {**os.environ, "LOWRUN_STATE_DIR": str(root / "state")}
-    process = subprocess.Popen(words(root, fifo), env=env, start_new_session=True, **QUIET)  # type: ignore[call-overload]
-    pid = 0
-
-    def next_life() -> list[int]:
-        nonlocal pid
-        life = [int(word) for word in reader.readline().split()]
-        pid = life[0]
-        return life
-
+def supervised(root: Path, way: Way, programs: int = 1) -> Iterator[Supervisor]:
+    """A supervisor whose programs live."""
+    supervisor = Supervisor(root, way)
     try:
-        yield process.pid, next_life
+        for _ in range(programs):
+            supervisor.next_life()
+        yield supervisor
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
-        reader.close()
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        supervisor.close()
 
 
-def respawn_seconds(root: Path, words: Callable[[Path, Path], list[str]]) -> float:
-    """Median seconds from SIGKILL to the next one's first instruction."""
-    found = []
-    with supervised(root, words) as (_, next_life):
-        pid, _ = next_life()
-        for _ in range(KILLS):
-            time.sleep(LIFE)
-            killed = time.monotonic_ns()
-            os.kill(pid, signal.SIGKILL)
-            pid, began = next_life()
-            found.append((began - killed) / 1e9)
-    return statistics.median(found)
-
-
-def tree_pss(root: int, without: int) -> float:
-    """KiB of PSS of `root` and all below it but `without`."""
-    total, waiting = 0.0, [root]
-    while waiting:
-        pid = waiting.pop()
-        if pid != without:
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            total += sum(float(line.split()[1]) for line in lines if line.startswith("Pss:"))
-            waiting += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+def pss_kib(supervisor: Supervisor) -> float:
+    """KiB of PSS of all its processes, not the programs'."""
+    total = 0
+    for pid in supervisor.processes():
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return total
 
 
-def megabytes(root: Path, words: Callable[[Path, Path], list[str]]) -> float:
-    """MB that supervising one program takes; printed as seconds would be."""
-    with supervised(root, words) as (pid, next_life):
-        program, _ = next_life()
-        time.sleep(0.5)  # until what it does at its start is over
-        return tree_pss(pid, program) / 1024
+def memory_kib(root: Path, way: Way, programs: int = 1) -> float:
+    """KiB that supervising `programs` takes."""
+    with supervised(root, way, programs) as supervisor:
+        time.sleep(1.5)  # until what it does at its start is over
+        return pss_kib(supervisor)
+
+
+def further_kib(root: Path) -> float:
+    """KiB for each further program."""
+    one = memory_kib(root, lowrun)
+    return (memory_kib(root, lowrun_many, MANY + 1) - one) / MANY
+
+
+def idle_switches(root: Path) -> float:
+    """Voluntary context switches of all lowrun's processes while nothing happens to MANY programs."""
+    with supervised(root, lowrun_many, MANY + 1) as supervisor:
+        time.sleep(1.5)
+        before = _switches(supervisor)
+        time.sleep(IDLE)
+        return _switches(supervisor) - before
+
+
+def _switches(supervisor: Supervisor) -> int:
+    total = 0
+    for pid in supervisor.processes():
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
+    return total
 
 
 @contextmanager
 def place() -> Iterator[Path]:
-    """A directory with the program in it."""
-    with tempfile.TemporaryDirectory() as directory:
+    """A directory with the program in it; in memory, as /run is, where services and state lie."""
+    with tempfile.TemporaryDirectory(dir=SHM if os.path.isdir(SHM) else None) as directory:
         subprocess.run(["cc", "-O1", "-w", "-o", f"{directory}/beacon", MOCK / "beacon.c"], check=True)
         yield Path(directory)
 
 
 def cases() -> Iterator[Case]:
-    """From death to life against s6-supervise; memory against supervisord's."""
-    with ExitStack() as stack:
-        root = stack.enter_context(place())
+    """From death to life against s6-supervise; memory against supervisord's; idleness."""
+    with place() as root:
+        for way, what in ((s6, "s6, run a script"), (s6_bare, "s6, run the program")):
+            with supervised(root, lowrun) as ours, supervised(root, way) as theirs:
+                yield Case(
+                    f"SIGKILL to exec, -t 0, lives of 1.2 s : {what}",
+                    partial(ours.respawn_seconds, LIFE),
+                    partial(theirs.respawn_seconds, LIFE),
+                    1.0,
+                    ROUNDS,
+                )
         yield Case(
-            "start --respawn -t 0, SIGKILL to exec : s6-supervise",
-            partial(respawn_seconds, root, lowrun),
-            partial(respawn_seconds, root, s6),
-            1.0,
-            3,
-        )
-        yield Case(
-            "PSS of one supervised program in GB : supervisord",
-            lambda: megabytes(root, lowrun) / 1e3,
-            lambda: megabytes(root, supervisord) / 1e3,
+            "PSS of one supervised program : supervisord",
+            lambda: memory_kib(root, lowrun) / 1e6,
+            lambda: memory_kib(root, supervisord) / 1e6,
             0.6,
             3,
+            unit="MB",
         )
+        yield Case(
+            f"PSS of each of {MANY} further programs : {FURTHER} KB",
+            lambda: further_kib(root) / 1e3,
+            lambda: FURTHER / 1e3,
+            1.0,
+            3,
+            unit="KB",
+        )
+        yield Case(
+            f"context switches, {MANY + 1} programs idle for {IDLE:g} s : 1",
+            lambda: idle_switches(root) / 1e3,
+            lambda: 1 / 1e3,
+            0.0,
+            1,
+            unit="",
+        )
+
+
+def table() -> None:
+    """Print medians of all supervisors: of long lives killed in turns, and of a program killed again and again."""
+    ways: tuple[Way, ...] = (lowrun, s6, s6_bare, runit, runit_bare, supervisord)
+    found: dict[Way, list[float]] = {way: [] for way in ways}
+    with place() as root:
+        with ExitStack() as stack:
+            supervisors = [(way, stack.enter_context(supervised(root, way))) for way in ways]
+            for turn in range(ROUNDS):
+                first = turn % len(ways)
+                for way, supervisor in supervisors[first:] + supervisors[:first]:
+                    found[way].append(supervisor.respawn_seconds(LIFE))
+        sys.stdout.write(f"{'SIGKILL to exec':<16}{'lives 1.2 s':>14}{'at least':>14}{'lives 0.05 s':>14}{'PSS':>12}\n")
+        for way in ways:
+            with supervised(root, way) as supervisor:
+                short = [supervisor.respawn_seconds(SHORT_LIFE) for _ in range(5)]
+            figures = (statistics.median(found[way]), min(found[way]), statistics.median(short))
+            columns = "".join(f"{seconds * 1e3:>11.2f} ms" for seconds in figures)
+            sys.stdout.write(f"{way.__name__:<16}{columns}{memory_kib(root, way) / 1e3:>9.2f} MB\n")
 
 
 if __name__ == "__main__":
-    with place() as here:
-        for way in (lowrun, s6, runit, supervisord):
-            milliseconds, memory = respawn_seconds(here, way) * 1e3, megabytes(here, way)
-            sys.stdout.write(f"{way.__name__:<12} {milliseconds:8.2f} ms {memory:8.2f} MB\n")
+    table()

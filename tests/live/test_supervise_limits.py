@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import subprocess
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.programs import alive
-from tests.supervised import Verbs, in_order, numbers
+from tests.programs import LOWRUN, alive
+from tests.supervised import Verbs, calls_in, in_order, numbers
 
 
 def between(file: Path) -> list[float]:
@@ -71,6 +73,22 @@ def test_starts_within_a_time(verbs: Verbs) -> None:
     lines = verbs.log("x")
     assert len([line for line in lines if line.endswith("exited, status 0")]) == 3
     assert any("3 times within 100 s, the limit" in line for line in lines)
+
+
+def calls_of_lives(verbs: Verbs, tmp_path: Path, respawns: int) -> Counter[str]:
+    """How often each system call was made by the supervisor of a program that was respawned so often, without delay."""
+    log = tmp_path / f"calls-{respawns}"
+    words = ("start", "-D", "--name", f"x{respawns}", "--respawn", "-n", str(respawns), "-t", "0", "sh", "-c", "exit 7")
+    subprocess.run(["strace", "-qq", "-e", "signal=none", "-o", log, LOWRUN, *words], env=verbs.env, check=False)
+    in_order(verbs.log(f"x{respawns}"), rf"x{respawns} restarted\({respawns}/{respawns}\), pid \d+", "stopped")
+    return Counter(name for name, _ in calls_in(log))
+
+
+def test_a_respawn_without_delay_is_direct(verbs: Verbs, tmp_path: Path) -> None:
+    """With -t 0 a life that has left nothing behind takes no timer, and one message to its keeper: start the next."""
+    few, many = (calls_of_lives(verbs, tmp_path, respawns) for respawns in (2, 12))
+    assert many["timerfd_create"] == few["timerfd_create"]
+    assert many["sendmsg"] == few["sendmsg"] + 10
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import pytest
 
 import lowrun as lr
 from lowrun.supervise import journal as journal_module
-from lowrun.supervise.journal import LOG_NAMES, Journal, Syslog
+from lowrun.supervise.journal import LOG_NAMES, FileJournal, Syslog
 from lowrun.supervise.outputlog import (
     DirectOutput,
     FileOutput,
@@ -79,7 +79,7 @@ def text(state: ProgramState, names: tuple[str, ...], lines: int | None = None) 
 def test_the_lines_of_the_contract(state: ProgramState, tmp_path: Path, devlog: socket.socket) -> None:
     """Word for word, stamped in the own log, and the same in the system's."""
     with closing(Syslog(str(tmp_path / "log"))) as syslog:
-        journal = Journal(state, syslog)
+        journal = FileJournal(state, syslog)
         journal.started(1)
         journal.program_started(2)
         journal.traced(3)
@@ -130,7 +130,7 @@ def test_the_systems_log_never_holds_anybody_up(tmp_path: Path, devlog: socket.s
 def test_the_journal_is_bounded(state: ProgramState, monkeypatch: pytest.MonkeyPatch) -> None:
     """It and one older one, never over the limit, and no line is cut or lost in between."""
     monkeypatch.setattr(journal_module, "LIMIT", 4096)
-    journal = Journal(state)
+    journal = FileJournal(state)
     for number in range(1000):
         journal.say(f"line {number}")
     assert sorted(os.listdir(state.fileno())) == ["log", "log.1"]
@@ -150,7 +150,7 @@ def test_a_full_disk_loses_whole_lines(state: ProgramState) -> None:
         code = 1
         try:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            journal = Journal(state)
+            journal = FileJournal(state)
             journal.say("first")
             resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
             journal.say("second " + "x" * 100)
@@ -183,7 +183,7 @@ def test_a_follower_loses_nothing(state: ProgramState, loop: lr.Loop, monkeypatc
     """It begins before there is a log, and sees every line once, in order, over many rotations."""
     monkeypatch.setattr(journal_module, "LIMIT", 2048)
     got = bytearray()
-    journal = Journal(state)
+    journal = FileJournal(state)
     with closing(Follower(loop, state, LOG_NAMES, 10, got.extend)):
         for number in range(500):
             journal.say(f"line {number}")
@@ -285,7 +285,7 @@ def test_a_listener_hears_all(state: ProgramState, loop: lr.Loop) -> None:
     with (
         closing(Syslog("/nowhere")) as syslog,
         closing(FileOutput(loop, state, 100, 1, faults)) as file,
-        closing(SyslogOutput(loop, state, syslog)) as lines,
+        closing(SyslogOutput(loop, state.name, syslog)) as lines,
     ):
         for output in (file, lines):
             heard.clear()
@@ -301,12 +301,12 @@ def test_a_listener_hears_all(state: ProgramState, loop: lr.Loop) -> None:
 def test_output_to_the_systems_log(state: ProgramState, loop: lr.Loop, tmp_path: Path, devlog: socket.socket) -> None:
     """A line each under the program's name, the last one without a newline too; none is endless."""
     with closing(Syslog(str(tmp_path / "log"))) as syslog:
-        with closing(SyslogOutput(loop, state, syslog)) as output:
+        with closing(SyslogOutput(loop, state.name, syslog)) as output:
             output.begin_life()
             assert run(output, "sh", "-c", "echo one; echo two >&2; printf three").wait() == 0
             assert output.last_lines(2) == ["two", "three"]
         assert [devlog.recv(1000).split(b": ")[1] for _ in range(3)] == [b"one", b"two", b"three"]
-        with closing(SyslogOutput(loop, state, syslog)) as output:
+        with closing(SyslogOutput(loop, state.name, syslog)) as output:
             os.write(output.fds[1], b"x" * 10_000)
             output.drain()
             assert len(devlog.recv(20_000)) > 4000
@@ -389,7 +389,7 @@ def test_a_disk_that_is_really_full(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             directory = undo.enter_context(StateDirectory.open(create=True))
             state = undo.enter_context(directory.program("job"))
             undo.enter_context(state.lock())
-            journal = Journal(state)
+            journal = FileJournal(state)
             output = undo.enter_context(closing(FileOutput(loop, state, 1 << 20, 1, told.append)))
             state.write(Record(command=("before",)))
             journal.say("before")

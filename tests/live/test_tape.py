@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lowrun.core.tape import Tape, lines_behind
@@ -18,6 +18,7 @@ def content(tape: Tape, count: int | None = None) -> bytes:
         return os.pread(file.fileno(), 1 << 20, 0)
 
 
+@settings(deadline=None)
 @given(pieces=st.lists(st.binary(min_size=1, max_size=40), max_size=30), size=st.integers(1, 100), last=st.integers(0))
 def test_the_last_bytes_are_always_there(pieces: list[bytes], size: int, last: int) -> None:
     """However many turns there were: at least `size` bytes from the end, at most twice that and what came at once."""
@@ -55,6 +56,7 @@ def test_who_writes_may_turn_by_himself(tmp_path: Path) -> None:
         assert content(tape) == HEAD + b"oldnew"
 
 
+@settings(deadline=None)
 @given(lines=st.lists(st.integers(0, 9).map(b"%d".__mod__), max_size=9), start=st.integers(0, 30))
 def test_where_the_next_line_begins(lines: list[bytes], start: int) -> None:
     """At the place itself when a line begins there, else behind the next newline, or at the end."""

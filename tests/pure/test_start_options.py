@@ -35,7 +35,7 @@ def test_the_contracts_example() -> None:
 def test_a_program_without_options_is_never_respawned() -> None:
     """The defaults are those of the settings; lowrun's variables, directory and user are the program's."""
     asked = program("sleep 1")
-    plain = supervise.Program("sleep", asked.command)
+    plain = supervise.Program("sleep", asked.command, restart=supervise.Restart("never"))
     assert asked == plain
     assert (asked.command.env, asked.command.cwd, asked.command.uid) == (None, None, None)
     assert (asked.restart.when, asked.restart.delay, asked.stop_timeout) == ("never", 5.0, 10.0)
