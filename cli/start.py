@@ -25,6 +25,8 @@ FIRST = 1.0
 #: Of what is told of failures: who reads standard error may be slow, and a pipe holds 64 KiB.
 MOST_LINES = 100
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
+#: What a container's first process passes on; the kernel keeps from it what it has no handler for (pid_namespaces(7)).
+PASSED_ON = frozenset({signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH})
 
 
 def run(request: StartRequest) -> int:
@@ -51,7 +53,7 @@ def _supervise(request: StartRequest, tell: Tell) -> int:
         start = _Start(loop, tell)
         with supervise.Service(loop, request.programs, directory, on_change=start.changed) as service:
             start.service = service
-            taken = {*ENDING, signal.SIGHUP} | ({signal.SIGCHLD} if os.getpid() == INIT else set())
+            taken = {*ENDING, signal.SIGHUP} | ({signal.SIGCHLD, *PASSED_ON} if os.getpid() == INIT else set())
             with loop.add_signals(taken, lambda info: _signalled(service, request, info)):
                 service.start()
                 while not service.ended:
@@ -70,10 +72,17 @@ def _reap() -> None:
 def _signalled(service: supervise.Service, request: StartRequest, info: SignalInfo) -> None:
     if int(info) == signal.SIGCHLD:
         _reap()
-    elif int(info) == signal.SIGHUP and not request.foreground:
+    elif int(info) == signal.SIGHUP and _asks_for_reload(request, info):
         service.reload()
+    elif int(info) in PASSED_ON:
+        service.send_signal(int(info))
     else:
         service.stop()
+
+
+def _asks_for_reload(request: StartRequest, info: SignalInfo) -> bool:
+    """Tell what SIGHUP means: in the foreground that the terminal is gone, but for a container's first process."""
+    return not request.foreground or (os.getpid() == INIT and not info.from_terminal)
 
 
 class _Start:

@@ -16,17 +16,21 @@ __all__ = [
 #: The longest time that can be named: 31 years, well within a timerfd's range.
 LONGEST_S = 1e9
 
+#: The kernel's numbers have 64 bits, and that many digits have room in them.
+MOST_DIGITS = 18
+MOST_BYTES = (1 << 63) - 1
+
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30}
 
 
 def _is_digits(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    return text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS
 
 
 def whole(text: str) -> int:
     """Return the number that `text` is."""
     if not _is_digits(text):
-        raise ValueError("a whole number is needed")
+        raise ValueError("a whole number is needed" + f", of at most {MOST_DIGITS} digits" * text.isdigit())
     return int(text)
 
 
@@ -55,7 +59,10 @@ def size(text: str) -> int:
     digits, unit = (text[:-1], text[-1].upper()) if text[-1:].upper() in ("K", "M", "G") else (text, "")
     if not _is_digits(digits):
         raise ValueError("a number of bytes is needed, or of K, M or G")
-    return int(digits) << _UNITS[unit]
+    number = int(digits) << _UNITS[unit]
+    if number > MOST_BYTES:
+        raise ValueError("less than 2^63 bytes are needed")
+    return number
 
 
 def seconds(text: str) -> float:
@@ -88,7 +95,7 @@ def words(text: str) -> tuple[str, ...]:
         parts = tuple(split(text))
     except ValueError as error:
         raise ValueError(f"{error}".lower()) from None
-    if not parts:
+    if not parts or not parts[0]:
         raise ValueError("a command is needed")
     return parts
 

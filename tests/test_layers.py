@@ -26,8 +26,8 @@ HOUSE: list[tuple[str, str]] = [
     ("", "version errors steps values notation"),
     (
         "core",
-        "kernel fd tape pump loop inotify procfs lineage cgroup_v1 cgroup launch door events keeper keepers exits "
-        "process watch tracing sampling packets",
+        "kernel fd tape pump timers loop inotify procfs lineage cgroup_v1 cgroup launch door events keeper keepers "
+        "exits process watch tracing sampling packets",
     ),
     (
         "trace",
@@ -43,8 +43,8 @@ HOUSE: list[tuple[str, str]] = [
     ("recorders", "output calls samples packets"),
     (
         "supervise",
-        "settings policy meaning order envfile environment options config processes record truth state "
-        "journal reading outputlog failures recording control pidfile succession mainprocess listening "
+        "settings policy meaning order envfile environment listening readyspec options config processes record truth "
+        "state journal reading outputlog failures recording control pidfile succession mainprocess "
         "sockets notify watchdog readiness resources lost hooks life attached program group hosted service "
         "supervisor",
     ),
@@ -62,7 +62,7 @@ PURE = (
     "trace.memory trace.ioctls trace.special trace.results trace.pointers trace.decode trace.naming trace.descriptors "
     "trace.text trace.inject trace.pycapture samples.records samples.series samples.chart "
     "supervise.settings supervise.policy supervise.meaning supervise.record supervise.truth supervise.succession "
-    "supervise.listening supervise.order "
+    "supervise.listening supervise.order supervise.readyspec "
     "samples.tables packets.denial packets.pcapng runs.report runs.usage notation supervise.envfile"
 ).split()
 #: A pure module does not import these at all ...

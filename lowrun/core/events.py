@@ -44,7 +44,7 @@ class Listener(Protocol):
         """
 
     def started(self, pid: int, pidfd: OwnedFd, at_ns: int) -> None:
-        """It has been executed; the pidfd becomes the listener's."""
+        """It has been executed; the pidfd becomes the listener's. It is closed when no descriptor was left for it."""
 
     def failed(self, error: SpawnError) -> None:
         """It could not be executed; nothing of it is left."""

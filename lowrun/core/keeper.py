@@ -242,7 +242,10 @@ class Keeper:
             finally:
                 listener.ended(self._usage(event))
         elif kind == lib.LR_EVENT_STARTED:
-            listener.started(event.pid, came[0], event.started_ns)
+            pidfd = (
+                came[0] if came else OwnedFd(-1)
+            )  # there was no descriptor left for it (scm_detach_fds, net/core/scm.c)
+            listener.started(event.pid, pidfd, event.started_ns)
         elif kind == lib.LR_EVENT_REAPED:
             listener.reaped(event.pid, event.status, event.ended_ns)
         elif kind == lib.LR_EVENT_EXITED:

@@ -177,6 +177,10 @@ class Process:
         """Send a signal to the command itself, through its pidfd. Raises GoneError."""
         if self._pidfd is None:
             raise GoneError("the process has ended")
+        if self._pidfd.closed:
+            assert self.pid is not None
+            self.send_signal_to(self.pid, number)
+            return
         try:
             kernel.pidfd_signal(self._pidfd.fileno(), number)
         except ProcessLookupError as error:

@@ -113,7 +113,7 @@ def _value(setting: Setting, value: object) -> Any:
     kind = setting.kind
     if setting.many:
         if isinstance(value, dict):
-            value = [f"{name}={_text(kind, part, int, float)}" for name, part in value.items()]
+            value = [f"{_key(name)}={_text(kind, part, int, float)}" for name, part in value.items()]
         return tuple(_one(kind, part) for part in (value if isinstance(value, list) else [value]))
     if isinstance(value, list) and kind.join is not None:
         return kind.join([_text(kind, part) for part in value])
@@ -130,9 +130,18 @@ def _one(kind: Kind, value: object) -> object:
 
 def _text(kind: Kind, value: object, *more: type) -> str:
     """Return the text of a value, as an option's word would be; True and False are no numbers."""
-    if type(value) is str or type(value) in (*kind.types, *more):
-        return str(value)
-    raise ValueError(f"{kind.wanted} is needed")
+    if type(value) is not str and type(value) not in (*kind.types, *more):
+        raise ValueError(f"{kind.wanted} is needed")
+    text = str(value)
+    if "\0" in text:
+        raise ValueError("a text without a NUL character is needed")
+    return text
+
+
+def _key(name: str) -> str:
+    if not name or "=" in name or "\0" in name:
+        raise ValueError(f"{name!r} can be no name here")
+    return name
 
 
 def _shown(value: object) -> str:

@@ -6,9 +6,9 @@
 
 One SOCK_SEQPACKET socket serves all programs of a process: STATE/NAME/control of each is a hard link to it (link(2) is
 for any file that is no directory, and connect(2) looks for the inode), and a request says whom it is for. So a thousand
-programs take two descriptors: the socket, and one that is kept in reserve, without which a connection that cannot be
-accepted for want of descriptors would keep the loop awake for ever (accept(2)). The name appears by a rename, when the
-socket listens already, and replaces what a killed supervisor left.
+programs take two descriptors: the socket, and one that is kept in reserve for a client, one at a time, when no other is
+left: `stop` and its like work then, too, and a connection that cannot be accepted does not keep the loop awake
+(accept(2)). The name appears by a rename, when the socket listens already, and replaces what a killed supervisor left.
 
 Both ends go by /proc/self/fd/DIRECTORY/control: sun_path has room for 107 bytes, a state directory may have a longer
 path. Both ends look who the other one is (SO_PEERCRED): the same user, or root.
@@ -19,11 +19,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from lowrun.core import kernel
 from lowrun.core.fd import OwnedFd
-from lowrun.core.loop import IoSource, Loop
+from lowrun.core.loop import IoSource, Loop, Timer
 from lowrun.errors import DeniedError, GoneError, LowrunError, ProtocolError
 from lowrun.steps import tell
 from lowrun.supervise.state import ProgramState
@@ -42,6 +43,8 @@ NAME, NEW_NAME = "control", ".control"
 #: Bytes of a message, at most; far below what a socket's buffer holds (net.core.wmem_default).
 LARGEST = 64 << 10
 BACKLOG = 64
+#: Seconds after which clients are looked for again that nobody could be given a descriptor for.
+AGAIN = 1.0
 #: Seconds between two looks for a supervisor that is about to listen.
 STEP = 0.01
 
@@ -79,6 +82,10 @@ def _is_friend(connection: socket.socket) -> bool:
 # -- the supervisor's end
 
 
+def _open_reserve() -> OwnedFd:
+    return OwnedFd(os.open("/", os.O_PATH | os.O_CLOEXEC))
+
+
 class ControlServer:
     """Serves all programs of this process; opens its socket with the first one and closes it after the last."""
 
@@ -89,6 +96,7 @@ class ControlServer:
         self._listener: socket.socket | None = None
         self._watch: IoSource | None = None
         self._reserve = OwnedFd(-1)
+        self._later: Timer | None = None
 
     def serve(self, state: ProgramState, on_request: Request) -> ControlPoint:
         """Call `on_request(request, reply)` for what is asked of the program, whose lock the caller holds.
@@ -121,36 +129,51 @@ class ControlServer:
             listener.close()
             raise
         self._listener = listener
-        self._reserve = OwnedFd(os.open("/", os.O_PATH | os.O_CLOEXEC))
+        self._reserve = _open_reserve()
 
     def _accept(self, _events: int) -> None:
-        assert self._listener is not None
-        try:
-            connection, _ = self._listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
+        connection = self._take()
+        if connection is not None and _is_friend(connection):
+            connection.setblocking(False)
+            self._clients.add(_Client(self, self._loop, connection))
             return
-        except OSError as error:
-            self._turn_away(error)
-            return
-        connection.setblocking(False)
-        if not _is_friend(connection):
+        if connection is not None:
             connection.close()
-            return
-        self._clients.add(_Client(self, self._loop, connection))
+        if self._reserve.closed and self._later is None:
+            self._listen()
 
-    def _turn_away(self, error: OSError) -> None:
-        """There is no descriptor left for a client: take the reserve for it, and let it go."""
-        tell("control", "a client is turned away: %s", error)
-        assert self._listener is not None
+    def _take(self) -> socket.socket | None:
+        """Return the next client. When no descriptor is left it has the reserve, and the others wait."""
+        assert self._watch is not None
+        try:
+            return self._take_one()
+        except OSError as error:
+            tell("control", "one client at a time: %s", error)
         self._reserve.close()
         try:
-            self._listener.accept()[0].close()
+            return self._take_one()
         except OSError:
-            pass
+            self._watch.watch(0)
+            self._later = self._loop.add_timer(AGAIN, self._listen)
+            return None
+
+    def _take_one(self) -> socket.socket | None:
+        assert self._listener is not None
         try:
-            self._reserve = OwnedFd(os.open("/", os.O_PATH | os.O_CLOEXEC))
-        except OSError:
-            pass
+            return self._listener.accept()[0]
+        except (BlockingIOError, ConnectionAbortedError):
+            return None
+
+    def _listen(self) -> None:
+        """Take the reserve back, and whoever waits."""
+        later, self._later = self._later, None
+        if later is not None:
+            later.close()
+        if self._reserve.closed:
+            with suppress(OSError):
+                self._reserve = _open_reserve()
+        if self._watch is not None:
+            self._watch.watch(kernel.READ)
 
     def _asked(self, message: Message, reply: Reply) -> None:
         """Hand a request on to the program that it is for."""
@@ -166,6 +189,8 @@ class ControlServer:
 
     def _forget(self, client: _Client) -> None:
         self._clients.discard(client)
+        if self._reserve.closed and self._listener is not None:
+            self._listen()
 
     def _withdraw(self, point: ControlPoint) -> None:
         if self._points.pop(point.state.name, None) is None:
@@ -190,6 +215,8 @@ class ControlServer:
         if watch is not None and listener is not None:
             watch.close()
             listener.close()
+        if self._later is not None:
+            self._later.close()
         self._reserve.close()
 
 

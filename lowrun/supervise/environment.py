@@ -8,6 +8,7 @@ lowrun has raised that of itself (`take_descriptors`).
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from pwd import struct_passwd
 
 __all__ = [
-    "Identity", "Running", "identity", "make_command", "resource_limit", "running_command", "take_descriptors",
+    "Identity", "Running", "identity", "make_command", "most_descriptors", "resource_limit", "running_command",
+    "take_descriptors",
 ]  # fmt: skip
 
 #: Numbers of capabilities (capabilities(7)).
@@ -141,8 +143,8 @@ def _is_id(word: str) -> bool:
     """Tell whether `word` is a number; -1 is what setuid(2) takes for "leave it" and so is no id."""
     if not (word.isascii() and word.isdigit()):
         return False
-    if int(word) >= 0xFFFFFFFF:
-        raise UsageError(f"{word} can be no user's or group's number")
+    if len(word) > 10 or int(word) >= 0xFFFFFFFF:
+        raise UsageError(f"{word:.40} can be no user's or group's number")
     return True
 
 
@@ -222,6 +224,14 @@ def _limits(given: Iterable[tuple[int, tuple[int, int]]]) -> dict[int, tuple[int
     import resource
 
     return {resource.RLIMIT_NOFILE: resource.getrlimit(resource.RLIMIT_NOFILE), **dict(given)}
+
+
+def most_descriptors() -> int:
+    """Return how many descriptors lowrun, and so a program, can have at most."""
+    from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
+
+    hard = getrlimit(RLIMIT_NOFILE)[1]
+    return sys.maxsize if hard == RLIM_INFINITY else hard
 
 
 def take_descriptors() -> dict[int, tuple[int, int]]:

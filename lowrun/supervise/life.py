@@ -25,7 +25,7 @@ from lowrun.core.launch import failed_exec_status
 from lowrun.core.lineage import Held
 from lowrun.core.loop import Loop, Timer
 from lowrun.core.process import Process
-from lowrun.errors import GoneError, LowrunError
+from lowrun.errors import LowrunError, explain
 from lowrun.supervise.mainprocess import MainProcess
 from lowrun.supervise.notify import Notice
 from lowrun.supervise.pidfile import PidFile, check
@@ -89,12 +89,13 @@ class Life:
         #: The command of a kept daemon: it has exited long ago.
         self._known_exit: int | None = None
         kept, resources.kept = resources.kept, None
-        self._begin_readiness(resources)
-        if program.pidfile is not None:
-            self._pidfile = PidFile(loop, program.pidfile, on_pid=self._named, on_trouble=self._troubled)
         try:
+            self._begin_readiness(resources)
+            if program.pidfile is not None:
+                self._pidfile = PidFile(loop, program.pidfile, on_pid=self._named, on_trouble=self._troubled)
             self._process = self._spawn(keepers, resources) if kept is None else self._adopt(keepers, kept.keeper)
         except BaseException:
+            self._end_readiness()
             self._close_pidfile()
             raise
         self._process.when_exited(self._exited)
@@ -201,10 +202,10 @@ class Life:
         return self._process.keeper_pid
 
     def send_signal(self, number: int) -> bool:
-        """Send a signal to the main process; False when there is none."""
+        """Send a signal to the main process; False when there is none, or it may not be sent one."""
         try:
             self._main.send_signal(number)
-        except GoneError:
+        except OSError:
             return False
         return True
 
@@ -257,8 +258,8 @@ class Life:
         """Believe that `pid` is the main process when it is one of the tree; return why not."""
         try:
             self._main.named(check(pid, self._process.keeper_pid))
-        except LowrunError as error:
-            return str(error)
+        except (LowrunError, OSError) as error:
+            return explain(error)
         return ""
 
     def _named(self, pid: int) -> bool:

@@ -14,6 +14,7 @@ import signal
 import time
 from dataclasses import replace
 
+from lowrun.core.door import query
 from lowrun.core.keepers import Keepers
 from lowrun.core.loop import Loop
 from lowrun.core.process import Process
@@ -22,15 +23,36 @@ from lowrun.supervise.journal import FileJournal, Syslog
 from lowrun.supervise.policy import Phase
 from lowrun.supervise.record import LastExit, Record
 from lowrun.supervise.resources import Kept
+from lowrun.supervise.settings import Program
 from lowrun.supervise.state import ProgramState, boot_id, now
 from lowrun.values import ExitStatus
 
-__all__ = ["end_lost", "find_kept"]
+__all__ = ["check_same", "end_lost", "find_kept"]
 
 #: How long a keeper may take to end its tree; seconds.
 PATIENCE = 10.0
 #: Phases of a record that was written after the end of a life.
 AFTER_END = (Phase.WAITING.value, Phase.DONE.value)
+
+
+def check_same(state: ProgramState, program: Program) -> None:
+    """Raise BusyError when a life goes on here that is not of what `program` asks for: another command, or --attach.
+
+    Nothing is taken or changed. A life that its keeper alone knows of, as its supervisor was killed before it could
+    write of it, counts as the same; one that was told to end is replaced anyhow.
+    """
+    tree, record = query(state.door), state.read()
+    if tree is None or tree.gone or record is None or record.boot_id != boot_id():
+        return
+    if not _is_of(record, tree.started_ns / 1e9) or record.phase == Phase.STOPPING.value:
+        return
+    if record.command != program.command.argv or program.attach is not None:
+        pid = tree.pid if record.main is None else record.main.pid
+        runs = f"{' '.join(record.command)!r:.200}"
+        raise BusyError(
+            f'"{state.name}" runs already (pid {pid}, left by a supervisor that was killed), another command: {runs}; '
+            f"lowrun stop {state.name} first"
+        )
 
 
 def find_kept(state: ProgramState, keepers: Keepers) -> Kept | None:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from lowrun import notation
 from lowrun.errors import UsageError
-from lowrun.supervise.environment import make_command, resource_limit
+from lowrun.supervise.environment import make_command, most_descriptors, resource_limit
+from lowrun.supervise.readyspec import WAYS, check_descriptors, parse_ready
 from lowrun.supervise.settings import Limits, Program, Recording, Restart, StartLimit
 from lowrun.values import Command
 
@@ -85,14 +86,16 @@ def _argv(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(texts)
 
 
-READY = "notify, fd=N, pidfile, tcp=HOST:PORT or log=REGEX"
-
-
 def _ready(text: str) -> str:
-    name, equals, value = text.partition("=")
-    if (name in ("notify", "pidfile") and not equals) or (name in ("fd", "tcp", "log") and value):
-        return text
-    raise ValueError(f"{READY} is needed")
+    parse_ready(text)
+    return text
+
+
+def _socket(text: str) -> str:
+    from lowrun.supervise.listening import parse_listening  # it loads the module socket
+
+    parse_listening(text)
+    return text
 
 
 # -- kinds
@@ -130,7 +133,7 @@ ALL = (
     Setting("restart-prevent", CODES),
     # daemons, readiness, the end
     Setting("pidfile", Kind("a path", notation.absolute_path, bare="")),
-    Setting("ready", Kind(READY, _ready)),
+    Setting("ready", Kind(WAYS, _ready)),
     Setting("start-timeout", POSITIVE),
     Setting("watchdog", POSITIVE),
     Setting("stop-signal", SIGNAL),
@@ -151,12 +154,12 @@ ALL = (
     Setting("oom-score-adj", Kind("a whole number from -1000 to 1000", notation.between(-1000, 1000), (int,))),
     Setting("memory-limit", SIZE._replace(read=_memory)),
     Setting("cpu-limit", Kind("percent of one processor", _percent, (int, float))),
-    Setting("socket", Kind("tcp:HOST:PORT or unix:PATH", notation.some("tcp:HOST:PORT or unix:PATH")), many=True),
+    Setting("socket", Kind("tcp:HOST:PORT or unix:PATH", _socket), many=True),
     # what it writes
     Setting("output", one_of("file", "syslog", "pass")),
     Setting("pass-output", SWITCH),
     Setting("log-size", SIZE),
-    Setting("log-keep", WHOLE),
+    Setting("log-keep", Kind("a whole number up to 1000", notation.between(0, 1000), (int,))),
     # hooks
     Setting("pre", COMMAND),
     Setting("post", COMMAND),
@@ -257,3 +260,9 @@ def _check(given: Mapping[str, Any], dashes: str) -> None:
         raise UsageError(f"{dashes}ready pidfile needs one: give {dashes}pidfile, too")
     if given.get("pass-output") and given.get("output", "pass") != "pass":
         raise UsageError(f"give either {dashes}pass-output or {dashes}output, not both")
+    ready = parse_ready(given["ready"]) if "ready" in given else None
+    check_descriptors(ready, len(given.get("socket", ())))
+    if ready is not None and ready.fd >= 0 and ready.fd >= (most := most_descriptors()):
+        raise UsageError(f"{dashes}ready fd={ready.fd}: no descriptor here can be above {most - 1} (ulimit -Hn)")
+    if ready is not None and ready.way == "log" and (given.get("pass-output") or given.get("output") == "pass"):
+        raise UsageError(f"{dashes}ready log=... reads the output: not with {dashes}pass-output")

@@ -28,14 +28,14 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from lowrun.core import kernel
-from lowrun.core.fd import OwnedFd
+from lowrun.core.fd import Closable, OwnedFd
 from lowrun.core.inotify import Watched, watch_file
 from lowrun.core.loop import IoSource, Loop
 from lowrun.core.process import open_standard_fds
 from lowrun.core.pump import BUFFER, Pump, PumpBuffer, bytes_in
 from lowrun.errors import LowrunError
 from lowrun.supervise.journal import Syslog
-from lowrun.supervise.reading import tail
+from lowrun.supervise.reading import Follower, tail
 from lowrun.supervise.settings import Program
 from lowrun.supervise.state import ProgramState
 
@@ -120,7 +120,10 @@ def _open_log(state: ProgramState) -> OwnedFd:
 
 
 def _lines(state: ProgramState, keep: int, count: int, newest: int) -> list[str]:
-    text = b"".join(tail(state, _names(keep), count, newest)) if newest > 0 else b""
+    try:
+        text = b"".join(tail(state, _names(keep), count, newest)) if newest > 0 else b""
+    except OSError:  # no descriptor is left, or the disk fails
+        return []
     return text.decode(errors="backslashreplace").splitlines()
 
 
@@ -134,6 +137,7 @@ class PipedOutput:
         source, sink = map(OwnedFd, os.pipe2(os.O_CLOEXEC))
         os.set_blocking(source.fileno(), False)
         self._source, self._sink = source, sink
+        bytes_in(source.fileno())  # loads what `drain` needs while there are descriptors left for that
         self._listener: Callable[[bytes], object] | None = None
         self._watch: IoSource = loop.add_io(source.fileno(), kernel.READ, self._ready)
         self.fds: Mapping[int, int] = {1: sink.fileno(), 2: sink.fileno()}
@@ -348,6 +352,10 @@ class DirectOutput:
                 os.dup2(new.fileno(), self._file.fileno(), inheritable=False)
             self._watch()
         self._began = self._length()
+
+    def follow(self, listener: Callable[[bytes], object]) -> Closable:
+        """Call `listener(data)` with what is written from now on, until what is returned is closed. Raises OSError."""
+        return Follower(self._loop, self._state, _names(self._keep), 0, listener)
 
     def _changed(self) -> None:
         if self._length() < self._size:

@@ -138,11 +138,17 @@ class Supervised:
 
     def reload(self) -> bool:
         """Send the reload signal to its main process; False without one."""
-        number = self.program.reload_signal
+        return self._send("reload: ", self.program.reload_signal)
+
+    def send_signal(self, number: int) -> bool:
+        """Send a signal to its main process; False without one, and while it is being stopped."""
+        return self._send("", number)
+
+    def _send(self, what: str, number: int) -> bool:
         if self.life is None or self.phase is Phase.STOPPING or not self.life.send_signal(number):
             return False
         self._sent.add(number)
-        self.journal.say(f"reload: {signal.Signals(number).name} to pid {self.life.pid}")
+        self.journal.say(f"{what}{signal.Signals(number).name} to pid {self.life.pid}")
         return True
 
     def hurry(self) -> None:
@@ -264,10 +270,11 @@ class Supervised:
         kept, archive = self.resources.kept, self.resources.archive
         if kept is None:
             self._missed = False
-            self.resources.output.begin_life()
         else:
             self._resume(kept)
         try:
+            if kept is None:
+                self.resources.output.begin_life()
             self.life = Life(
                 self.program,
                 self._loop,
@@ -276,7 +283,7 @@ class Supervised:
                 on_executed=self._executed,
                 on_main=self._traced,
                 on_exit=self._exited,
-                on_ready=self._ready if kept is None else self._ready_again,
+                on_ready=self._ready_again if kept is not None and kept.was_ready else self._ready,
                 on_late=self._late,
                 on_over=self._over,
                 record=None if archive is None else archive.begin(self.resources.output.fds),

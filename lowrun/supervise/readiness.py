@@ -16,53 +16,24 @@ import errno
 import os
 import re
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from lowrun.core import kernel
-from lowrun.core.fd import OwnedFd
+from lowrun.core.fd import Closable, OwnedFd
 from lowrun.core.loop import IoSource, Loop, Timer
 from lowrun.errors import UsageError
+from lowrun.supervise.readyspec import Ready
 
-__all__ = ["Readiness", "Ready", "open_readiness", "parse_ready"]
+__all__ = ["Readiness", "open_readiness"]
 
-WAYS = "notify, fd=N, pidfile, tcp=HOST:PORT or log=REGEX"
-MAX_FD = 1 << 20
 #: Bytes of a line of output that are looked at.
 MAX_LINE = 64 << 10
 #: Between two rounds of connecting: at first, and at most; seconds.
 FIRST_DELAY, LAST_DELAY = 0.005, 0.25
 
 
-class Ready(NamedTuple):
-    """What `--ready` asks for: the way, and what it needs."""
-
-    way: str
-    fd: int = -1
-    host: str = ""
-    port: int = 0
-    pattern: re.Pattern[bytes] | None = None
-
-
-def parse_ready(spec: str) -> Ready:
-    """Return what `--ready SPEC` means. Raises UsageError."""
-    way, equals, value = spec.partition("=")
-    if way in ("notify", "pidfile") and not equals:
-        return Ready(way)
-    if way == "fd" and value.isascii() and value.isdigit() and 3 <= int(value) <= MAX_FD:
-        return Ready(way, fd=int(value))
-    if way == "fd":
-        raise UsageError(f"--ready fd=N takes a descriptor from 3 on, not {value!r}")
-    if way == "tcp":
-        host, colon, port = value.rpartition(":")
-        if colon and port.isascii() and port.isdigit() and 0 < int(port) < 65536:
-            return Ready(way, host=host.removeprefix("[").removesuffix("]"), port=int(port))
-        raise UsageError(f"--ready tcp=HOST:PORT takes an address as in 127.0.0.1:8080 or [::1]:8080, not {value!r}")
-    if way == "log" and value:
-        try:
-            return Ready(way, pattern=re.compile(os.fsencode(value)))
-        except re.error as error:
-            raise UsageError(f"--ready log={value}: no regular expression: {error}") from error
-    raise UsageError(f"--ready takes {WAYS}, not {spec!r}")
+#: Calls what it is given with all that a program writes, until what it returns is closed.
+Follow = Callable[[Callable[[bytes], object]], Closable]
 
 
 class Readiness(Protocol):
@@ -84,13 +55,19 @@ class Readiness(Protocol):
         """No life follows."""
 
 
-def open_readiness(loop: Loop, ready: Ready) -> Readiness | None:
-    """Return the way; None for those of other modules, notify and pidfile. Raises UsageError for an unknown host."""
+def open_readiness(
+    loop: Loop, ready: Ready, held: OwnedFd | None = None, follow: Follow | None = None
+) -> Readiness | None:
+    """Return the way; None for those of other modules, notify and pidfile. Raises UsageError for an unknown host.
+
+    `held`, the way's from now on, is what a life that goes on was given for `fd=N`; `follow` is how the output is read
+    that nobody calls `feed` with.
+    """
     if ready.way == "fd":
-        return _ByDescriptor(loop, ready.fd)
+        return _ByDescriptor(loop, ready.fd, held)
     if ready.way == "tcp":
         return _ByConnecting(loop, ready.host, ready.port)
-    return None if ready.pattern is None else _ByOutput(ready.pattern)
+    return None if ready.pattern is None else _ByOutput(ready.pattern, follow)
 
 
 class _Way:
@@ -121,21 +98,33 @@ class _Way:
 
 
 class _ByDescriptor(_Way):
-    """A pipe, the same for every life: lowrun and the keeper have its other end as well, so it has no end of file."""
+    """A pipe, the same for every life: lowrun and the keeper have its other end as well, so it has no end of file.
 
-    def __init__(self, loop: Loop, number: int) -> None:
+    What a program gets can be read as well (fifo(7)): so one that outlives its lowrun is not killed by SIGPIPE when it
+    writes, and the next lowrun, which gets `held` from its keeper, reads what it has written meanwhile.
+    """
+
+    def __init__(self, loop: Loop, number: int, held: OwnedFd | None) -> None:
         super().__init__()
-        read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._read, self._write = OwnedFd(read), OwnedFd(write)
-        os.set_blocking(write, True)
-        self.fds[number] = write
+        self._is_held = held is not None
+        if held is None:
+            read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            os.close(write)
+            self._read = OwnedFd(read)
+            self._given = OwnedFd(os.open(f"/proc/self/fd/{read}", os.O_RDWR | os.O_CLOEXEC))
+        else:
+            self._given = held
+            path = f"/proc/self/fd/{held.fileno()}"
+            self._read = OwnedFd(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        self.fds[number] = self._given.fileno()
         self._loop = loop
         self._source: IoSource | None = None
 
     def begin(self, on_ready: Callable[[], object]) -> None:
         super().begin(on_ready)
-        while self._take():  # what the life before has written
+        while not self._is_held and self._take():  # what the life before has written
             pass
+        self._is_held = False
         self._source = self._loop.add_io(self._read.fileno(), kernel.READ, self._written)
 
     def end(self) -> None:
@@ -147,7 +136,7 @@ class _ByDescriptor(_Way):
     def close(self) -> None:
         super().close()
         self._read.close()
-        self._write.close()
+        self._given.close()
 
     def _take(self) -> bytes:
         try:
@@ -240,16 +229,25 @@ class _ByConnecting(_Way):
 
 
 class _ByOutput(_Way):
-    """Looks at each line of the output, at the first 64 KiB of a longer one."""
+    """Looks at each line of the output, at the first 64 KiB of a longer one; `follow` it where `feed` is not called."""
 
-    def __init__(self, pattern: re.Pattern[bytes]) -> None:
+    def __init__(self, pattern: re.Pattern[bytes], follow: Follow | None) -> None:
         super().__init__()
-        self._pattern = pattern
+        self._pattern, self._follow = pattern, follow
+        self._followed: Closable | None = None
         self._line = bytearray()
 
     def begin(self, on_ready: Callable[[], object]) -> None:
         super().begin(on_ready)
         self._line.clear()
+        if self._follow is not None:
+            self._followed = self._follow(self.feed)
+
+    def end(self) -> None:
+        super().end()
+        followed, self._followed = self._followed, None
+        if followed is not None:
+            followed.close()
 
     def feed(self, output: bytes) -> None:
         if self._on_ready is None:

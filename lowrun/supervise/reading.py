@@ -8,6 +8,7 @@ copied to the second name and truncated.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -126,7 +127,15 @@ class Follower:
             file.close()
 
     def _look(self) -> None:
-        """Read what there is, and watch for more. It is watched before it is read to its end: nothing comes unseen."""
+        """Read what there is; without a descriptor for that at the next change."""
+        try:
+            self._look_now()
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+
+    def _look_now(self) -> None:
+        """Read it, and watch for more. It is watched before it is read to its end: nothing comes unseen."""
         while not self._entry.closed:
             self._watch()
             self._read()

@@ -7,6 +7,7 @@ exec; sockets and pipes stay open between two lives, so that nobody is refused a
 from __future__ import annotations
 
 import os
+import stat
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -19,8 +20,9 @@ from lowrun.core.launch import Launch
 from lowrun.core.loop import Loop
 from lowrun.errors import UsageError
 from lowrun.supervise.notify import NotifySocket
-from lowrun.supervise.outputlog import Output, PipedOutput
-from lowrun.supervise.readiness import Readiness, open_readiness, parse_ready
+from lowrun.supervise.outputlog import DirectOutput, Output, PipedOutput
+from lowrun.supervise.readiness import Readiness, open_readiness
+from lowrun.supervise.readyspec import Ready, check_descriptors, parse_ready
 from lowrun.supervise.record import Moment, Record
 from lowrun.supervise.recording import Archive
 from lowrun.supervise.settings import Program
@@ -42,6 +44,11 @@ class Kept(NamedTuple):
     started: float
     #: Nothing of it is left: it has ended since.
     gone: bool
+
+    @property
+    def was_ready(self) -> bool:
+        """It served already, as far as it was written down: its post hook was run."""
+        return self.record is not None and self.record.ready
 
     @property
     def began(self) -> Moment:
@@ -80,8 +87,15 @@ class Resources:
             #: The program's descriptor -> ours.
             self.fds = {0: null.fileno(), **output.fds}
             env: dict[str, str] = {}
+            ready = None if program.ready is None else parse_ready(program.ready)
+            check_descriptors(ready, len(program.sockets))
+            #: What a life that goes on was given: its descriptor -> ours.
+            self._held = {} if self.kept is None else self.kept.keeper.take_held()
+            notification = self._take_notification(ready)
             self._open_sockets(program, env, stack)
-            self._open_readiness(program, loop, env, stack)
+            self._open_notify(program, ready, loop, env, stack)
+            if ready is not None:
+                self._open_readiness(ready, loop, notification, stack)
             if program.limits.memory is not None or program.limits.cpu_percent is not None:
                 self.limits = tree_limits(program.limits.memory, program.limits.cpu_percent)
                 stack.callback(self.limits.close)
@@ -98,7 +112,7 @@ class Resources:
             self._stack = stack.pop_all()
 
     def _open_sockets(self, program: Program, env: dict[str, str], stack: ExitStack) -> None:
-        held = [] if self.kept is None else list(self.kept.keeper.take_held().values())
+        held, self._held = list(self._held.values()), {}
         if program.sockets:
             sockets = ListenSockets(program.sockets, program.name, held)
             stack.callback(sockets.close)
@@ -107,8 +121,17 @@ class Resources:
         for descriptor in held:
             descriptor.close()
 
-    def _open_readiness(self, program: Program, loop: Loop, env: dict[str, str], stack: ExitStack) -> None:
-        ready = None if program.ready is None else parse_ready(program.ready)
+    def _take_notification(self, ready: Ready | None) -> OwnedFd | None:
+        """Return the end of the pipe that a life which goes on has for `fd=N`."""
+        if self.kept is None or self.kept.gone or ready is None or ready.fd not in self._held:
+            return None
+        if not stat.S_ISFIFO(os.fstat(self._held[ready.fd].fileno()).st_mode):
+            return None
+        return self._held.pop(ready.fd)
+
+    def _open_notify(
+        self, program: Program, ready: Ready | None, loop: Loop, env: dict[str, str], stack: ExitStack
+    ) -> None:
         if program.watchdog is not None:
             self.watchdog = Watchdog(loop, program.watchdog)
             stack.callback(self.watchdog.end)
@@ -118,15 +141,16 @@ class Resources:
             self.notify = NotifySocket(loop, program.command.uid, "" if record is None else record.notify)
             stack.callback(self.notify.close)
             env.update(self.notify.env)
-        if ready is None:
-            return
-        self.readiness = open_readiness(loop, ready)
+
+    def _open_readiness(self, ready: Ready, loop: Loop, held: OwnedFd | None, stack: ExitStack) -> None:
+        follow = self.output.follow if isinstance(self.output, DirectOutput) else None
+        if ready.way == "log" and follow is None and not isinstance(self.output, PipedOutput):
+            raise UsageError("--ready log=... reads the output: not with --pass-output")
+        self.readiness = open_readiness(loop, ready, held, follow)
         if self.readiness is not None:
             stack.callback(self.readiness.close)
             self.fds.update(self.readiness.fds)
-        if ready.way == "log" and self.readiness is not None:
-            if not isinstance(self.output, PipedOutput):
-                raise UsageError("--ready log=... needs a pipe: not with --pass-output, nor with --on-lost keep")
+        if isinstance(self.output, PipedOutput) and ready.way == "log" and self.readiness is not None:
             self.output.listen(self.readiness.feed)
 
     def close(self) -> None:

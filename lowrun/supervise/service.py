@@ -13,12 +13,12 @@ from signal import Signals
 
 from lowrun.core.door import open_door
 from lowrun.core.keepers import Keepers
-from lowrun.core.loop import Loop
+from lowrun.core.loop import Loop, Timer
 from lowrun.errors import GoneError, UsageError
 from lowrun.supervise.control import ControlServer, Message, Reply
 from lowrun.supervise.group import Group
 from lowrun.supervise.journal import FileJournal, Journal, Syslog
-from lowrun.supervise.lost import find_kept
+from lowrun.supervise.lost import check_same, find_kept
 from lowrun.supervise.outputlog import open_output
 from lowrun.supervise.policy import Phase
 from lowrun.supervise.processes import ProcessId
@@ -30,6 +30,9 @@ from lowrun.supervise.settings import Program
 from lowrun.supervise.state import ProgramState, StateDirectory
 
 __all__ = ["Service"]
+
+#: After so long a record that could not be written is tried again; seconds.
+AGAIN = 1.0
 
 #: What `wait` can wait for.
 REACHED: dict[str, Callable[[Supervised], bool]] = {
@@ -44,8 +47,8 @@ class Service:
 
     `start` begins; `on_change(supervised)` comes after each change, `on_end()` when all have come to their end.
     `stays`: this process goes on without it, so who stops its last program is not to wait for the process's end.
-    Close it in the end (a context manager). Raises BusyError: one of them is supervised already; UsageError,
-    DeniedError, OSError.
+    Close it in the end (a context manager). Raises BusyError: one of them is supervised already, or goes on
+    without a supervisor by another command; UsageError, DeniedError, OSError.
     """
 
     def __init__(
@@ -64,6 +67,9 @@ class Service:
         self._states: dict[str, ProgramState] = {}
         self._journals: dict[str, FileJournal] = {}
         self._dirty: dict[str, Supervised] = {}
+        #: Those that could not be written: the disk is full, or no descriptor is left.
+        self._unwritten: dict[str, Supervised] = {}
+        self._again: Timer | None = None
         self._waiting: list[tuple[Supervised, str, Reply]] = []
         #: To those who have stopped the last program of a service that stays: when the locks are free.
         self._parting: list[Reply] = []
@@ -83,6 +89,7 @@ class Service:
     def _take(self, program: Program, directory: StateDirectory, stack: ExitStack) -> None:
         state = stack.enter_context(directory.program(program.name))
         stack.enter_context(state.lock())
+        check_same(state, program)
         self._states[program.name] = state
         self._journals[program.name] = FileJournal(state, self._syslog)
 
@@ -118,12 +125,23 @@ class Service:
 
     def write_records(self) -> None:
         """Write what has changed, at once: before somebody is told of it who may look."""
-        dirty, self._dirty = self._dirty, {}
+        failed, self._unwritten = self._unwritten, {}
+        dirty, self._dirty = {**failed, **self._dirty}, {}
         for name, supervised in dirty.items():
             try:
                 self._states[name].write(self._record(supervised))
             except OSError as error:
-                supervised.journal.say(f"its state cannot be written: {error.strerror}")
+                self._unwritten[name] = supervised
+                if name not in failed:
+                    supervised.journal.say(f"its state cannot be written: {error.strerror}")
+        self._stop_trying()
+        if self._unwritten:
+            self._again = self._loop.add_timer(AGAIN, self.write_records)
+
+    def _stop_trying(self) -> None:
+        timer, self._again = self._again, None
+        if timer is not None:
+            timer.close()
 
     def _record(self, supervised: Supervised) -> Record:
         life, state, program, last = supervised.life, supervised.state, supervised.program, supervised.last
@@ -240,6 +258,11 @@ class Service:
         """Restart each program that was started."""
         self.group.restart()
 
+    def send_signal(self, number: int) -> None:
+        """Send each program's main process a signal."""
+        for supervised in self.programs.values():
+            supervised.send_signal(number)
+
     def last_output(self, name: str, lines: int = 10) -> list[str]:
         """Return the last lines that a program wrote."""
         return self.programs[name].resources.output.last_lines(lines)
@@ -257,6 +280,7 @@ class Service:
         self._dirty.update({name: each for name, each in self.programs.items() if not each.at_rest})
         self.group.close()
         self.write_records()
+        self._stop_trying()
         self._stack.close()
 
     def __enter__(self) -> Service:

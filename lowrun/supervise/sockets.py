@@ -21,11 +21,10 @@ from typing import Any
 from lowrun.core.fd import OwnedFd
 from lowrun.errors import DeniedError, LowrunError, UsageError
 from lowrun.supervise.listening import DATAGRAM, IPV6, UNIX, Listening, parse_listening
+from lowrun.supervise.readyspec import FIRST_FD
 
-__all__ = ["FIRST_FD", "ListenError", "ListenSockets"]
+__all__ = ["ListenError", "ListenSockets"]
 
-#: SD_LISTEN_FDS_START.
-FIRST_FD = 3
 UNPRIVILEGED = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 
 

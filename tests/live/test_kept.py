@@ -198,6 +198,39 @@ def test_stop_of_what_is_lost_and_stubborn(verbs: Verbs) -> None:
     assert not alive(now["pid"])
 
 
+def test_another_command_for_what_is_lost(verbs: Verbs) -> None:
+    """A start that asks for another command is refused, with the remedy, and changes nothing; so is --attach."""
+    options = ("start", "--respawn", "-t", "0", "--on-lost", "keep", "--name", "x")
+    verbs(*options, "sleep", "1000")
+    pid = facts(verbs, "x")["pid"]
+    lose(verbs, "x")
+    for words in (("sleep", "1001"), ("--attach", str(os.getpid()), "sleep", "1000")):
+        for here in ((), ("-D",)):
+            said = verbs(*options, *here, *words, code=125).stderr
+            assert said == (
+                f'lowrun: "x" runs already (pid {pid}, left by a supervisor that was killed), another command: '
+                "'sleep 1000'; lowrun stop x first\n"
+            )
+    assert facts(verbs, "x")["state"] == "lost"
+    verbs("stop", "x")
+    verbs(*options, "sleep", "1001")
+    assert not alive(pid)
+    assert facts(verbs, "x")["restarts"] == 0
+
+
+def test_another_command_after_an_end_that_nobody_saw(verbs: Verbs) -> None:
+    """What has ended is no obstacle: its end is told, and the new command is started."""
+    options = ("start", "--on-lost", "keep", "--name", "x")
+    verbs(*options, "sleep", "1000")
+    pid = facts(verbs, "x")["pid"]
+    lose(verbs, "x")
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not alive(pid))
+    verbs(*options, "sleep", "1001")
+    second = facts(verbs, "x")["pid"]
+    assert Path(f"/proc/{second}/cmdline").read_bytes() == b"sleep\x001001\0"
+
+
 def test_what_is_not_kept_is_gone(verbs: Verbs) -> None:
     """With --on-lost kill, the default, the tree ends with its supervisor, and nothing says otherwise."""
     script = f"{FIVE} & setsid sleep 1000 & trap '' TERM; wait"

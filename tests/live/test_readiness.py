@@ -14,7 +14,8 @@ import pytest
 import lowrun as lr
 from lowrun.core.process import Process
 from lowrun.supervise.notify import Notice, NotifySocket
-from lowrun.supervise.readiness import MAX_LINE, Readiness, open_readiness, parse_ready
+from lowrun.supervise.readiness import MAX_LINE, Readiness, open_readiness
+from lowrun.supervise.readyspec import parse_ready
 from lowrun.supervise.watchdog import Watchdog
 from tests.trees import House
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -190,8 +191,6 @@ def connect_after(server: ControlServer, state: ProgramState) -> socket.socket:
 
 
 def readable(end: socket.socket) -> bool:
-    import select
-
     return bool(select.select([end], [], [], 0)[0])
 
 
@@ -246,22 +245,29 @@ def connect_as(state: ProgramState, uid: int) -> socket.socket:
 
 
 def test_no_descriptors_left(state: ProgramState, undo: ExitStack, loop: lr.Loop, server: ControlServer) -> None:
-    """A client is turned away at once; the loop sleeps again, and serves when there are some."""
+    """One client is served at a time, the loop sleeps meanwhile; others wait until that one goes."""
     with connect_after(server, state) as first:
         first.send(b'{"name":"job"}')
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        late = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+        late, later = (undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) for _ in range(2))
         while not readable(first):
             loop.dispatch(-1)
-        late.connect(f"/proc/self/fd/{state.fileno()}/control")
+        for client in (late, later):
+            client.connect(f"/proc/self/fd/{state.fileno()}/control")
+            client.send(b'{"name":"job"}')
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))), hard))
         try:
             taken = []
             with pytest.raises(OSError):
                 taken.extend(os.dup(0) for _ in iter(int, 1))
-            loop.dispatch(-1)
+            while not readable(late):
+                loop.dispatch(-1)
             loop.dispatch(0)
-            assert late.recv(10) == b""
+            assert not select.select([loop.fileno()], [], [], 0.1)[0]
+            assert not readable(later)
+            late.shutdown(socket.SHUT_RDWR)
+            while not readable(later):
+                loop.dispatch(-1)
             for fd in taken:
                 os.close(fd)
         finally:

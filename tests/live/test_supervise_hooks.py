@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from pathlib import Path
 
-from tests.programs import alive
+from tests.programs import LOWRUN, alive
 from tests.supervised import PATIENCE, Verbs, numbers
 
 PROGRAM = "echo >&3; exec sleep 100"
@@ -48,6 +49,72 @@ def test_what_hooks_are_told(verbs: Verbs, tmp_path: Path) -> None:
         f"post x restarts=1 pid={second} code= signal=",
         f"on-exit x restarts=1 pid={second} code=143 signal=15",
     ]
+
+
+HOOKS = ("pre", "post", "on-exit")
+
+
+def lose(verbs: Verbs, name: str) -> None:
+    """Kill its supervisor."""
+    supervisor = verbs.status(name)["supervisor"]
+    os.kill(supervisor, 9)
+    until = time.monotonic() + PATIENCE
+    while alive(supervisor):
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def test_hooks_of_a_life_that_runs_already(verbs: Verbs, tmp_path: Path) -> None:
+    """--attach: neither --pre nor --post for it, as nobody starts it; --on-exit at its end. The next life has all."""
+    file = tmp_path / "told"
+    hooks = [word for name in HOOKS for word in (f"--{name}", hook(file, name))]
+    with subprocess.Popen(["sleep", "100"]) as running:
+        verbs("start", "--name", "x", "--respawn", "-t", "0", "--attach", str(running.pid), *hooks, "sleep", "100")
+        assert verbs.status("x")["pid"] == running.pid
+        running.kill()
+    words = [line.split()[:3] for line in told(file, 3)]
+    second = verbs.status("x")["pid"]
+    assert words == [
+        ["on-exit", "x", "restarts=0"],
+        ["pre", "x", "restarts=1"],
+        ["post", "x", "restarts=1"],
+    ]
+    lines = file.read_text().splitlines()
+    assert f"pid={running.pid} " in lines[0] and f"pid={second} " in lines[2]
+
+
+def test_hooks_of_a_life_that_is_taken_over(verbs: Verbs, tmp_path: Path) -> None:
+    """--on-lost keep: what its first supervisor ran is not run again; --on-exit is, at its end, and then all."""
+    file = tmp_path / "told"
+    hooks = [word for name in HOOKS for word in (f"--{name}", hook(file, name))]
+    options = ("--respawn", "-t", "0", "--on-lost", "keep", *hooks)
+    verbs.begin("x", PROGRAM, *options)
+    first = verbs.status("x")["pid"]
+    told(file, 2)
+    lose(verbs, "x")
+    verbs.begin("x", PROGRAM, *options)
+    assert verbs.status("x")["pid"] == first
+    os.kill(first, 9)
+    words = [line.split()[0] for line in told(file, 5)]
+    assert words == ["pre", "post", "on-exit", "pre", "post"]
+
+
+def test_a_life_that_is_taken_over_before_it_serves(verbs: Verbs, tmp_path: Path) -> None:
+    """Its --post is run when it does, by the supervisor that it has then."""
+    file = tmp_path / "told"
+    hooks = [word for name in HOOKS for word in (f"--{name}", hook(file, name))]
+    script = f"echo $$ >{tmp_path}/pid; until test -e {tmp_path}/go; do sleep 0.02; done; echo >&3; exec sleep 100"
+    options = ("--name", "x", "--on-lost", "keep", "--ready", "fd=3", *hooks, "sh", "-c", script)
+    with subprocess.Popen([LOWRUN, "start", "-D", *options], env=verbs.env) as supervisor:
+        (pid,) = numbers(tmp_path / "pid", 1)
+        verbs.await_line("x", "x started, .*")
+        supervisor.kill()
+    with verbs.here("start", "-D", *options):
+        verbs.await_line("x", "x has outlived its supervisor, .*")
+        (tmp_path / "go").touch()
+        assert [line.split()[0] for line in told(file, 2)] == ["pre", "post"]
+        assert f"pid={pid} " in told(file, 2)[1]
+        verbs("stop", "x")
 
 
 def test_a_pre_hook_that_fails(verbs: Verbs, tmp_path: Path) -> None:

@@ -50,6 +50,17 @@ def await_count(name: str, count: int, without: frozenset[int] = frozenset()) ->
     raise AssertionError(f"{len(named(name) - without)} of {count}")
 
 
+def await_pids(directory: Path) -> list[str]:
+    """Wait until `status` shows a pid of each program: a process is there before its supervisor has heard of it."""
+    until = time.monotonic() + 3 * PATIENCE
+    while time.monotonic() < until:
+        listed = subprocess.run([LOWRUN, "status"], env=state_of(directory), capture_output=True, text=True, check=True)
+        pids = [line.split()[2] for line in listed.stdout.splitlines()[1:]]
+        if "-" not in pids:
+            return pids
+    raise AssertionError(f"{pids.count('-')} programs have no pid")
+
+
 @pytest.fixture
 def sleeper(tmp_path: Path) -> Path:
     """A program that sleeps, with a name that no other has."""
@@ -71,12 +82,9 @@ def test_a_thousand_programs_in_one_process(tmp_path: Path, sleeper: Path) -> No
             os.kill(pid, signal.SIGKILL)
         second = await_count(sleeper.name, MANY, frozenset(first))
         assert len(second) == MANY
-        listed = subprocess.run(
-            [LOWRUN, "status"], env=state_of(tmp_path / "state"), capture_output=True, text=True, check=True
-        )
-        rows = [line.split() for line in listed.stdout.splitlines()[1:]]
-        assert len(rows) == MANY
-        assert {int(row[2]) for row in rows} == second
+        pids = await_pids(tmp_path / "state")
+        assert len(pids) == MANY
+        assert set(map(int, pids)) == second
     assert not named(sleeper.name)
 
 

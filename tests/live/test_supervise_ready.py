@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -106,3 +107,24 @@ def test_a_watchdog(verbs: Verbs, tmp_path: Path) -> None:
         rf"proc {first} killed by signo 6",
         r"x restarted\(1/0\), pid \d+",
     )
+
+
+def test_a_line_of_output_that_has_no_pipe(verbs: Verbs, tmp_path: Path) -> None:
+    """--ready log= with --on-lost keep: lines are read in the file; rotated meanwhile, and of the present life only."""
+    script = (
+        f"echo $$ >>{tmp_path}/pids; for n in 1 2 3 4 5 6 7 8; do echo some words; sleep 0.02; done; "
+        f"until test -e {tmp_path}/go; do sleep 0.02; done; printf 'serving o'; sleep 0.05; echo n 80; exec sleep 100"
+    )
+    words = ("--respawn", "-t", "0", "--on-lost", "keep", "--log-size", "20", "--ready", "log=^serving on 80$")
+    (tmp_path / "go").touch()
+    verbs("start", "--name", "x", *words, "sh", "-c", script)
+    (first,) = numbers(tmp_path / "pids", 1)
+    (tmp_path / "go").unlink()
+    os.kill(first, 9)
+    second = numbers(tmp_path / "pids", 2)[1]
+    verbs.await_line("x", r"x restarted\(1/0\), .*")
+    assert not verbs.status("x")["ready"]
+    (tmp_path / "go").touch()
+    verbs("wait", "x", "--until", "ready", "--timeout", "10")
+    assert verbs.status("x")["pid"] == second
+    verbs("stop", "x")

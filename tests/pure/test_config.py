@@ -147,7 +147,7 @@ def test_what_is_wrong_in_a_file_is_named(text: str, message: str) -> None:
         ("user = ['a']", "user ['a']: a name or a number is needed"),
         ('success-exit-status = [0, "x"]', "success-exit-status [0, 'x']: codes from 0 to 255 are needed"),
         ('needs = [""]', "needs ['']: names are needed"),
-        ('log-keep = "x"', "log-keep 'x': a whole number is needed"),
+        ('log-keep = "x"', "log-keep 'x': a whole number from 0 to 1000 is needed"),
         ('pidfile = "x.pid"', "pidfile 'x.pid': a path that begins with / is needed"),
         ("pidfile = 3", "pidfile 3: a path is needed"),
     ],

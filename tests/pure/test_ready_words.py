@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import lowrun as lr
 from lowrun.supervise.listening import DATAGRAM, IPV4, IPV6, PACKETS, STREAM, UNIX, parse_listening
 from lowrun.supervise.notify import Notice, parse_notice
-from lowrun.supervise.readiness import Ready, parse_ready
+from lowrun.supervise.readyspec import Ready, parse_ready
 
 
 def test_ways_to_be_ready() -> None:

@@ -183,7 +183,7 @@ def test_what_runs_already_is_attached_to() -> None:
         ("-p=x.pid prog", "-p 'x.pid': a path that begins with / is needed"),
         ("--start-limit 3 x", "--start-limit '3': N/SEC is needed"),
         ("--start-limit 3/0 x", "--start-limit '3/0': a time longer than 0"),
-        ("--ready tcp x", "--ready 'tcp': notify, fd=N, pidfile, tcp=HOST:PORT or log=REGEX is needed"),
+        ("--ready notfy x", "--ready takes notify, fd=N, pidfile, tcp=HOST:PORT or log=REGEX, not 'notfy'"),
         ("--ready pidfile x", "--ready pidfile needs one: give --pidfile, too"),
         ("--watchdog 0 x", "--watchdog '0': a time longer than 0 is needed"),
         ("--stop-signal HUPP x", "--stop-signal 'HUPP': a signal is needed"),
