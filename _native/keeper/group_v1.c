@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <linux/fcntl.h>
+#include <time.h>
 
 #include "keeper.h"
 
@@ -30,29 +31,50 @@ static void forget(struct hierarchy *at)
     at->fd = at->parent = -1;
 }
 
-/* It may exist: of the last life, in the other controller's hierarchy if they share one, or of a killed keeper that had
- * our pid. A release agent may have removed it, so each life makes it. */
-static long make(struct hierarchy *at, int parent)
+/* Against who removes what has no lock: he holds his for a moment only. */
+static void lock(int fd)
 {
-    long result = SYS3(mkdirat, parent, group_name(), 0755), fd;
+    const struct timespec pause = { .tv_nsec = 1000000 };
 
-    if (result < 0 && result != -EEXIST)
-        return result;
-    if (result < 0 && at->fd >= 0)
-        return 0;
-    forget(at);
-    fd = SYS4(openat, parent, group_name(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0);
+    for (int i = 0; i < 100 && SYS2(flock, fd, LOCK_SH | LOCK_NB) == -EAGAIN; i++)
+        SYS4(clock_nanosleep, CLOCK_MONOTONIC, 0, &pause, 0);
+}
+
+static long take(struct hierarchy *at, int parent)
+{
+    long fd = SYS4(openat, parent, group_name(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0), copy;
+
     if (fd < 0)
         return fd;
-    result = SYS3(fcntl, parent, F_DUPFD_CLOEXEC, 3);
-    if (result < 0) {
+    copy = SYS3(fcntl, parent, F_DUPFD_CLOEXEC, 3);
+    if (copy < 0) {
         SYS1(close, fd);
-        return result;
+        return copy;
     }
-    SYS2(flock, fd, LOCK_EX | LOCK_NB);
+    lock((int) fd);
     at->fd = (int) fd;
-    at->parent = (int) result;
+    at->parent = (int) copy;
     return 0;
+}
+
+/* It may exist: of the last life, in the other controller's hierarchy if they share one, or of a killed keeper that had
+ * our pid. It may be gone: a release agent, or who took it for a dead keeper's before it was locked. So it is made until it
+ * is there and ours. */
+static long make(struct hierarchy *at, int parent)
+{
+    for (int i = 0; i < 10; i++) {
+        long result = SYS3(mkdirat, parent, group_name(), 0755);
+
+        if (result < 0 && result != -EEXIST)
+            return result;
+        if (result < 0 && at->fd >= 0)
+            return 0;
+        forget(at);
+        result = take(at, parent);
+        if (result < 0 && result != -ENOENT)
+            return result;
+    }
+    return -EBUSY;
 }
 
 /* Where swap is counted the limit is of both together, which may not be below that of memory alone: if it has to grow,

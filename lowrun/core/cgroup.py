@@ -12,12 +12,11 @@ import contextlib
 import errno
 import os
 import signal
-import time
 from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from lowrun.core.cgroup_v1 import open_hierarchy
+from lowrun.core.cgroup_v1 import REMOVE_TRIES, members, open_hierarchy, remove_cgroup
 from lowrun.core.fd import OwnedFd, write_all
 from lowrun.core.lineage import hold
 from lowrun.core.procfs import own_cgroup_v1, own_cgroup_v2
@@ -29,9 +28,6 @@ __all__ = ["TreeLimits", "end_cgroup", "tree_limits", "writable_cgroup"]
 CPU_PERIOD_US = 100_000
 #: The least that the kernel takes as quota, microseconds.
 CPU_QUOTA_LEAST_US = 1000
-
-#: How often the removal of a cgroup is tried, a millisecond apart, while its processes die.
-REMOVE_TRIES = 100
 
 
 def writable_cgroup() -> OwnedFd | None:
@@ -136,13 +132,8 @@ def end_cgroup(parent: OwnedFd, name: str) -> None:
     with group, contextlib.suppress(OSError):
         for _ in range(REMOVE_TRIES):
             _kill_all(group)
-            try:
-                os.rmdir(name, dir_fd=parent.fileno())
+            if remove_cgroup(parent, name):
                 return
-            except OSError as error:
-                if error.errno != errno.EBUSY:
-                    raise
-                time.sleep(0.001)
 
 
 def _kill_all(group: OwnedFd) -> None:
@@ -153,16 +144,10 @@ def _kill_all(group: OwnedFd) -> None:
         return
     except FileNotFoundError:
         pass
-    for pid in _members(group):
+    for pid in members(group):
         with contextlib.suppress(GoneError, ProcessLookupError, PermissionError), hold(pid) as held:
-            if pid in _members(group):  # it was when it was held, so it is no other one's pid
+            if pid in members(group):  # it was when it was held, so it is no other one's pid
                 held.send_signal(signal.SIGKILL)
-
-
-def _members(group: OwnedFd) -> list[int]:
-    """The pids in it, but for those that our pid namespace does not know."""
-    with open("cgroup.procs", opener=lambda path, flags: os.open(path, flags, dir_fd=group.fileno())) as file:
-        return [pid for pid in map(int, file) if pid]
 
 
 def _text(path: str) -> str:

@@ -11,14 +11,17 @@ import contextlib
 import errno
 import os
 import re
+import time
 
 from lowrun.core.fd import OwnedFd, write_all
 from lowrun.errors import DeniedError, UnsupportedError, UsageError
 
-__all__ = ["CGROUP_NAME", "open_hierarchy"]
+__all__ = ["CGROUP_NAME", "REMOVE_TRIES", "members", "open_hierarchy", "remove_cgroup"]
 
 #: Of a keeper's cgroup, v1 and v2.
 CGROUP_NAME = "lowrun-{}"
+#: How often the removal of a cgroup is tried, a millisecond apart, while its processes die.
+REMOVE_TRIES = 100
 #: What a limit is written to; a kernel without CONFIG_CFS_BANDWIDTH has cpu cgroups that have none.
 LIMIT_FILES = {"memory": "memory.limit_in_bytes", "cpu": "cpu.cfs_quota_us"}
 
@@ -51,26 +54,33 @@ def _try(parent: OwnedFd, controller: str, path: str, limit: int) -> None:
     """Set the limit of an empty cgroup."""
     name = CGROUP_NAME.format(os.getpid())  # no keeper's, as long as we live
     try:
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(name, 0o755, dir_fd=parent.fileno())
-    except OSError as error:
-        raise _denied(controller, path, error) from error
-    try:
-        file = os.open(f"{name}/{LIMIT_FILES[controller]}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=parent.fileno())
-        with OwnedFd(file) as limits:
-            write_all(limits.fileno(), b"%d" % limit)
+        while not _has_limited(parent, name, LIMIT_FILES[controller], limit):
+            pass  # another lowrun took it for a dead keeper's
     except FileNotFoundError as error:
         raise UnsupportedError(f"this kernel has no {LIMIT_FILES[controller]}; use --limit instead") from error
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise _denied(controller, path, error) from error
-        file_above = f"{path}/{LIMIT_FILES[controller]}"
-        raise UsageError(
-            f"the limit of {controller} is more than lowrun itself has ({file_above}); ask for less"
-        ) from error
+        above = f"{path}/{LIMIT_FILES[controller]}"
+        raise UsageError(f"the limit of {controller} is more than lowrun itself has ({above}); ask for less") from error
     finally:
         with contextlib.suppress(OSError):
             os.rmdir(name, dir_fd=parent.fileno())
+
+
+def _has_limited(parent: OwnedFd, name: str, file: str, limit: int) -> bool:
+    """Make a cgroup and set its limit; False when it was removed meanwhile. Raises OSError."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o755, dir_fd=parent.fileno())
+    try:
+        fd = os.open(f"{name}/{file}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=parent.fileno())
+        with OwnedFd(fd) as limits:
+            write_all(limits.fileno(), b"%d" % limit)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENODEV) or name in os.listdir(parent.fileno()):
+            raise
+        return False
+    return True
 
 
 def _denied(controller: str, path: str, error: OSError) -> DeniedError:
@@ -82,17 +92,39 @@ def _denied(controller: str, path: str, error: OSError) -> DeniedError:
 
 
 def _sweep(parent: OwnedFd) -> None:
-    """Remove the empty cgroups of keepers that are no more."""
+    """Remove the empty cgroups of keepers that are no more: their locks have ended with them."""
+    pattern = re.compile(CGROUP_NAME.format(r"\d+"))
+    with os.scandir(parent.fileno()) as entries:
+        names = [entry.name for entry in entries if pattern.fullmatch(entry.name)]
+    for name in names:
+        with contextlib.suppress(OSError):
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            with OwnedFd(os.open(name, flags, dir_fd=parent.fileno())) as group:
+                _remove_dead(parent, name, group)
+
+
+def _remove_dead(parent: OwnedFd, name: str, group: OwnedFd) -> None:
     import fcntl
 
-    pattern = re.compile(CGROUP_NAME.format(r"(\d+)"))
-    with os.scandir(parent.fileno()) as entries:
-        found = [match for entry in entries if (match := pattern.fullmatch(entry.name))]
-    for match in found:
-        if os.path.exists(f"/proc/{match[1]}"):
-            continue
-        with contextlib.suppress(OSError):  # it is locked by a keeper of another pid namespace, or somebody lives there
-            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-            with OwnedFd(os.open(match[0], flags, dir_fd=parent.fileno())) as group:
-                fcntl.flock(group.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.rmdir(match[0], dir_fd=parent.fileno())
+    fcntl.flock(group.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: a keeper's, in whatever pid namespace
+    for _ in range(REMOVE_TRIES):
+        if members(group) or remove_cgroup(parent, name):
+            return
+
+
+def members(group: OwnedFd) -> list[int]:
+    """Return the pids in a cgroup, but for those that our pid namespace does not know. Raises OSError."""
+    with open("cgroup.procs", opener=lambda path, flags: os.open(path, flags, dir_fd=group.fileno())) as file:
+        return [pid for pid in map(int, file) if pid]
+
+
+def remove_cgroup(parent: OwnedFd, name: str) -> bool:
+    """Remove an empty cgroup; False, after a moment, when its last process has ended just now. Raises OSError."""
+    try:
+        os.rmdir(name, dir_fd=parent.fileno())
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        time.sleep(0.001)
+        return False
+    return True
