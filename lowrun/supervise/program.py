@@ -122,7 +122,7 @@ class Supervised:
         if done is not None:
             self._when_stopped.append(done)
         if self.phase is Phase.DONE and self.resources.archive is not None:
-            self.resources.archive.hurry()
+            self.resources.archive.hurry(self._stop_timeout)
         else:
             self._happened(Event.STOP)
 
@@ -153,6 +153,8 @@ class Supervised:
 
     def hurry(self) -> None:
         """Kill what is being stopped."""
+        if self.resources.archive is not None:
+            self.resources.archive.hurry(0)
         self._happened(Event.STUBBORN)
 
     def _check_open(self) -> None:
@@ -186,7 +188,7 @@ class Supervised:
             self.journal.gave_up(self.state.reason)
         archive = self.resources.archive
         if archive is not None and self.state.exit_code == 0:
-            archive.hurry()
+            archive.hurry(self._stop_timeout)
         if archive is not None and archive.busy:
             archive.when_idle(self._tell_end)
         else:
