@@ -377,7 +377,7 @@ class Supervised:
             life.close()
         self._close_post()
         if self.resources.archive is not None:
-            self.resources.archive.end(over.status, over.at, self._has_failed(over))
+            self.resources.archive.end(over.status, over.reason or self._why, over.at, self._has_failed(over))
         self.resources.output.drain()
         self._ended_at = over.at
         ended = time.time() - (time.monotonic() - over.at)
@@ -400,9 +400,10 @@ class Supervised:
         return meaning_of(over.status, over.pid is not None, self._sent, self.program.restart)
 
     def _has_failed(self, over: Over) -> bool:
-        """Tell whether a life has failed by itself: not one that was told to end."""
-        told = self.phase is Phase.STOPPING and self.state.aim is not Aim.FAIL
-        return not told and self._meaning(over) is not Event.ENDED_WELL
+        """Tell whether a life has failed: by itself, or it was ended because it had; not when it was told to end."""
+        if self.phase is Phase.STOPPING:
+            return self.state.aim is Aim.FAIL
+        return self._meaning(over) is not Event.ENDED_WELL
 
     # -- hooks
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -104,12 +105,14 @@ class LifeRecord:
         """Nothing of its tree is left."""
         self._process = process
 
-    def end(self, status: ExitStatus | None, at: float, kept: bool) -> None:
+    def end(self, status: ExitStatus | None, reason: str, at: float, kept: bool) -> None:
         """Be through with what the tree left behind, then call `on_end`: within this call perhaps.
 
-        `status` None is not known; `at` is when it ended, on CLOCK_MONOTONIC, in seconds.
+        `status` None is not known; `reason` is what it alone does not tell, or ""; `at` is when it ended, on
+        CLOCK_MONOTONIC, in seconds.
         """
-        self.info.kept, self._status = kept, status or UNKNOWN
+        self.info.kept = kept
+        self._status = replace(status or UNKNOWN, reason=reason or (status or UNKNOWN).reason)
         if self._process is not None and self._process.started_ns:
             self._wall_s = max(0.0, at - self._process.started_ns / 1e9)
         self._observers.settle(self._wind_up)
@@ -213,7 +216,7 @@ class Archive:
             self._journal.say(f"not recorded: {text}")
         self.faults.append(text)
 
-    def end(self, status: ExitStatus | None, at: float, failed: bool) -> None:
+    def end(self, status: ExitStatus | None, reason: str, at: float, failed: bool) -> None:
         """The present life is over; see LifeRecord."""
         record, self._present = self._present, None
         if record is None:
@@ -224,7 +227,7 @@ class Archive:
             failed = False
             self._journal.say("this failure is not kept: the one before is still being written")
         self._pending.append(record)
-        record.end(status, at, failed)
+        record.end(status, reason, at, failed)
 
     def _ended(self, record: LifeRecord) -> None:
         if record.info.kept:

@@ -108,6 +108,20 @@ def test_what_is_not_kept(verbs: Verbs) -> None:
     assert not any("kept" in line for name in "xyz" for line in verbs.log(name))
 
 
+def test_what_lowrun_ends_because_it_has_failed(verbs: Verbs) -> None:
+    """A life that is not ready in time is ended by SIGTERM; one whose watchdog is not heard: kept, with the reason."""
+    for name, option, reason in (
+        ("x", ("--ready", "notify", "--start-timeout", "0.3"), "it was not ready within 0.3 s"),
+        ("y", ("--watchdog", "0.3"), "its watchdog has heard nothing for 0.3 s"),
+    ):
+        verbs("start", "--name", name, "-lt", *option, "sh", "-c", "echo here; exec sleep 100", code=None)
+        verbs("wait", name, "--until", "stopped", code=None)
+        (directory,) = await_failures(verbs, name, 1)
+        assert (directory / "stdout.log").read_text() == "here\n"
+        assert facts(directory)["command"] == ["sh", "-c", "echo here; exec sleep 100"]
+        assert reason in facts(directory)["reason"]
+
+
 def test_the_oldest_go(verbs: Verbs) -> None:
     """As many as were asked for stay; numbers go on, also with the next supervisor."""
     words = ("start", "--name", "x", "--respawn", "-n", "3", "-t", "0", "-lt", "--keep-failures", "2", "false")
