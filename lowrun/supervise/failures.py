@@ -1,8 +1,8 @@
 """What is kept of lives that ended in failure: STATE/NAME/failures/run-0001, run-0002 ..., a bounded number of them.
 
-The layout is that of a repetition's runs: run.json, and beside it what the recorders kept. Two facts more stand there:
-the command, which a repetition has in its summary, and why lowrun ended the life, if it did. Numbers go on for ever; the
-oldest go. The directory is a program's own state (0700): nobody else puts anything there.
+The layout is that of a repetition's runs: run.json, and beside it what the recorders kept. Two facts more are there:
+the command, which a repetition has in its summary, and why lowrun ended the life, if it did. Numbers go on for ever;
+the oldest go. The directory is a program's own state (0700): nobody else puts anything there.
 """
 
 from __future__ import annotations
