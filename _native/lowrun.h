@@ -203,6 +203,7 @@ int lr_tracer_flush(struct lr_tracer *tracer);
 void lr_tracer_usage(const struct lr_tracer *tracer, struct lr_tracer_usage *ret_usage);
 int lr_tracer_write_error(const struct lr_tracer *tracer);
 int lr_tracer_output(const struct lr_tracer *tracer);
+int lr_tracer_gap_error(const struct lr_tracer *tracer);
 void lr_tracer_free(struct lr_tracer *tracer);
 
 /* ---- samples of a tree: sampler*.c ---- */
@@ -219,7 +220,7 @@ uint32_t lr_sampler_missed(const struct lr_sampler *sampler);
 void lr_sampler_ask(struct lr_sampler *sampler, int64_t time_ns);
 int lr_sampler_append(struct lr_sampler *sampler, const void *data, uint32_t size);
 int lr_sampler_flush(struct lr_sampler *sampler);
-int lr_sampler_redirect(struct lr_sampler *sampler, int output);
+void lr_sampler_redirect(struct lr_sampler *sampler, int output);
 void lr_sampler_last(const struct lr_sampler *sampler, struct lr_sample_tick *ret_tick);
 void lr_sampler_free(struct lr_sampler *sampler);
 

@@ -63,6 +63,7 @@ struct lr_packet_file {
     uint64_t newest_ns;
     struct lr_packet_mark older, newer; /* places to cut it from */
     uint32_t unordered;                 /* 1: a packet is older than one before it */
+    int gap_error;                      /* why packets are missing in between: an errno, or 0 */
     int spare;                          /* `fd` and this one take turns when a file has `turn_size` bytes of packets: */
     uint64_t turn_size, head;           /* the next one is emptied down to its head; a turn_size of 0: no turns */
 };

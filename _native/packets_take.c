@@ -243,6 +243,11 @@ static void flush(struct pending *pending)
             turn(file);
     } else {
         cut(file, file->size + written);
+        if (file->turn_size > 0) {      /* the other file makes room; what the buffer holds is lost */
+            file->gap_error = file->error;
+            file->error = 0;
+            turn(file);
+        }
     }
     pending->size = pending->packets = 0;
 }

@@ -160,6 +160,8 @@ struct lr_tracer {
     uint32_t end;                      /* of what was put in last, without its padding */
     int write_error;                   /* nothing is recorded any more */
     uint64_t written;                  /* to the present output */
+    int gap_error;                     /* some records were passed over: the last reason */
+    bool has_gap;                      /* since descriptors were looked at last */
 
     struct lr_tracer_usage usage;
 };

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from lowrun import BusyError, Loop, SignalInfo, Timer, supervise
 from lowrun.cli.background import Tell, Word, in_background
-from lowrun.cli.console import complain
+from lowrun.cli.console import STDERR, complain, takes_more
 from lowrun.cli.start_options import StartRequest
 
 __all__ = ["run"]
@@ -36,7 +36,7 @@ def run(request: StartRequest) -> int:
     for program in request.programs:
         supervise.check_recording(program)
     if request.foreground:
-        return _supervise(request, _say)
+        return _supervise(request, _say_if_read)
     word = in_background(lambda tell: _supervise(request, tell))
     _say(word)
     return word.code
@@ -45,6 +45,13 @@ def run(request: StartRequest) -> int:
 def _say(word: Word) -> None:
     for line in word.text.splitlines():
         complain(line)
+
+
+def _say_if_read(word: Word) -> None:
+    """The same beside programs that are kept running: a reader that is stalled does not hold them up."""
+    for line in word.text.splitlines():
+        if takes_more(STDERR):
+            complain(line)
 
 
 def _supervise(request: StartRequest, tell: Tell) -> int:

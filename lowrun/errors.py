@@ -94,5 +94,5 @@ def explain(error: BaseException) -> str:
     if isinstance(error, LowrunError) or not isinstance(error, OSError) or error.strerror is None:
         return str(error)
     where = "" if error.filename is None else f": {os.fsdecode(error.filename)}"
-    remedy = "; free some space or choose another --output" if error.errno in FULL else ""
+    remedy = "; free some space or choose another directory" if error.errno in FULL else ""
     return f"{error.strerror}{where}{remedy}"

@@ -129,6 +129,11 @@ class CaptureFile:
         return int(self.data.error)
 
     @property
+    def gap_error(self) -> int:
+        """Why packets are missing in between, where files take turns: an errno, or 0."""
+        return int(self.data.gap_error)
+
+    @property
     def packets(self) -> int:
         """How many are in it."""
         return int(self.data.packets)

@@ -179,9 +179,9 @@ class Pump:
         return bytes_in(self._pump.source)
 
     def record_to(self, record: OwnedFd) -> None:
-        """Write what comes from now on to another file, the caller's to close."""
+        """Write what comes from now on to another file, the caller's to close; an error of the former is forgotten."""
         self._referents = self._referents[0], record, self._referents[2]
-        self._pump.record = record.fileno()
+        self._pump.record, self._pump.record_error = record.fileno(), 0
 
     def drop_destination(self) -> None:
         """Pass nothing on from now on."""

@@ -122,8 +122,8 @@ class NativeSampler:
         check(lib.lr_sampler_append(self._open(), records, len(records)), "write")
 
     def redirect(self, output: int) -> None:
-        """Write what comes from now on to another descriptor, the caller's. Raises OSError as `append`."""
-        check(lib.lr_sampler_redirect(self._open(), output), "write")
+        """Write what comes from now on to another descriptor, the caller's; an error of the former is forgotten."""
+        lib.lr_sampler_redirect(self._open(), output)
 
     def flush(self) -> None:
         """Write what is still in memory. Raises OSError as `append`."""

@@ -221,6 +221,12 @@ class NativeTracer:
         error = int(lib.lr_tracer_write_error(self._open()))
         return os.strerror(error) if error else None
 
+    @property
+    def gap(self) -> str | None:
+        """Why records are missing in between, where outputs take turns; None: none are."""
+        error = int(lib.lr_tracer_gap_error(self._open()))
+        return os.strerror(error) if error else None
+
     def usage(self) -> TracedUsage:
         """Return what the processes that have ended used."""
         out = ffi.new("struct lr_tracer_usage *")

@@ -167,7 +167,7 @@ class Calls:
         assert self._tracer is not None and self._run is not None
         fault = self._tracer.fault
         if fault is not None:
-            text = f"system calls: {fault} in {self._run.scratch}; free some space or choose another --output"
+            text = f"system calls: {fault} in {self._run.scratch}; free some space or choose another directory"
             if text not in self._run.faults:
                 self._run.fault(text)
 

@@ -184,8 +184,8 @@ class _Stream:
         return moved
 
     def _move_on(self, record: Tape) -> Moved:
-        """Move what the record has room for before its turn."""
-        if record.room == 0 and not self._pump.record_error:
+        """Move what the record has room for before its turn; on a full disk a turn makes room."""
+        if record.room == 0 or self._pump.record_error:
             record.turn()
             self._pump.record_to(record.newer)
         moved = self._pump.move(min(record.room or BUFFER, BUFFER))
@@ -207,6 +207,8 @@ class _Stream:
     def _record_fault(self) -> str:
         error, size = self._pump.record_error, os.fstat(self._record.fileno()).st_size
         what = f"of {self._name} the first {size} bytes are recorded" if size else f"{self._name} is not recorded"
+        if self._run.window is not None:
+            what = f"{self._name} is recorded with gaps"
         return f"{what}: {explain(OSError(error, os.strerror(error), self._run.scratch))}"
 
     def _destination_fault(self) -> str:

@@ -307,6 +307,9 @@ class Packets:
             total = sum(counts.packets for counts in session.counts)
             cause = explain(OSError(file.error, os.strerror(file.error), self._run.scratch))
             self._fault(f"packets: the first {file.packets} of {total} are kept: {cause}")
+        if file.gap_error:
+            cause = explain(OSError(file.gap_error, os.strerror(file.gap_error), self._run.scratch))
+            self._fault(f"packets: some are missing in between: {cause}")
 
     def keep(self, into: Path) -> list[Artifact]:
         """Name `net.pcapng` in `into`. Raises OSError."""

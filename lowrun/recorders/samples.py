@@ -110,21 +110,24 @@ class Samples:
             if news & BROKEN:
                 sampler.flush()
             if news & ASKED:
-                self._read_machine(sampler.last.time_ns, whole=self._turn())
+                self._read_machine(sampler.last.time_ns, whole=self._turn_if_full(sampler))
         except OSError as error:
             self._break_off(error)
         if news & MORE:
             self._loop.call_soon(partial(self._go_on, sampler))
 
-    def _turn(self) -> bool:
+    def _turn_if_full(self, sampler: NativeSampler) -> bool:
         """Go on with another file when this one is full; tell whether that is so: it shall have all of the machine."""
         records = self._records
-        if records is None or self._sampler is None or records.size is None or records.room:
+        if records is None or records.size is None or records.room:
             return False
-        self._sampler.flush()
-        records.turn()
-        self._sampler.redirect(records.fileno())
+        self._turn(records, sampler)
         return True
+
+    @staticmethod
+    def _turn(records: Tape, sampler: NativeSampler) -> None:
+        records.turn()
+        sampler.redirect(records.fileno())
 
     def _go_on(self, sampler: NativeSampler) -> None:
         if self._looks is None or self._sampler is not sampler:
@@ -134,12 +137,15 @@ class Samples:
             self._loop.call_soon(partial(self._go_on, sampler))
 
     def _break_off(self, error: OSError) -> None:
-        """Record no more: the disk is full, or the like."""
-        assert self._run is not None
-        self._end_looks()
+        """Record no more: the disk is full, or the like. Where only the last samples matter, a turn makes room."""
+        assert self._run is not None and self._records is not None and self._sampler is not None
+        if self._records.size is None:
+            self._end_looks()
+        else:
+            self._turn(self._records, self._sampler)
         if not self._broken:
             self._broken = True
-            where = f"in {self._run.scratch}; free some space or choose another --output"
+            where = f"in {self._run.scratch}; free some space or choose another directory"
             self._run.fault(f"samples: recorded only in part: {error.strerror} {where}")
 
     def _end_looks(self) -> None:

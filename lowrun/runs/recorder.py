@@ -101,6 +101,8 @@ class RunInfo:
     settlers: list[Callable[[Callable[[], None]], None]] = field(default_factory=list)
     witnesses: list[Callable[[], Usage]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    #: Called with each fault at once; a life of a program is long.
+    on_fault: Callable[[str], object] | None = None
 
     def redirect(self, target: int, fd: int) -> None:
         """Give the command `fd` (the recorder's own, kept open until `stop`) as its descriptor `target`."""
@@ -171,3 +173,5 @@ class RunInfo:
     def fault(self, text: str) -> None:
         """Report what could not be recorded: one sentence with cause and remedy."""
         self.faults.append(text)
+        if self.on_fault is not None:
+            self.on_fault(text)

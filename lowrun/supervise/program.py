@@ -62,6 +62,7 @@ class Supervised:
         self._deadline = Deadline(loop, self._happened)
         self._hooks = Hooks(program, loop, keepers, journal.say)
         self._ended_at = 0.0
+        self._stop_timeout = program.stop_timeout
         #: When the present life, or the last one, was executed.
         self.began: Moment | None = None
         #: Why lowrun ended the present life; "".
@@ -126,15 +127,16 @@ class Supervised:
             return
         if done is not None:
             self._when_stopped.append(done)
+        seconds = self.program.stop_timeout if timeout is None else timeout
         if self.phase is Phase.DONE and self.resources.archive is not None:
-            self.resources.archive.hurry()
+            self.resources.archive.hurry(seconds)
             return
-        was_stopping = self.phase is Phase.STOPPING
+        if self.phase is not Phase.STOPPING:
+            self._stop_timeout = seconds
+        elif self._deadline.armed and time.monotonic() + seconds < self._deadline.at:
+            self._stop_timeout = seconds
+            self._deadline.arm(seconds, Event.STUBBORN)
         self._happened(Event.STOP)
-        if self.phase is Phase.STOPPING and self._deadline.armed:
-            seconds = self.program.stop_timeout if timeout is None else timeout
-            if not was_stopping or time.monotonic() + seconds < self._deadline.at:
-                self._deadline.arm(seconds, Event.STUBBORN)
 
     def restart(self, done: Callable[[], object] | None = None) -> None:
         """End it and start it anew; `done()` when the new life is ready, or has failed to become so (see `last`).
@@ -175,6 +177,8 @@ class Supervised:
 
     def hurry(self) -> None:
         """Kill what is being stopped."""
+        if self.resources.archive is not None:
+            self.resources.archive.hurry(0)
         self._happened(Event.STUBBORN)
 
     def _check_open(self) -> None:
@@ -211,12 +215,12 @@ class Supervised:
         if self.state.reason and self.was_started:
             self.journal.gave_up(self.state.reason)
         archive = self.resources.archive
-        if archive is not None and self.state.exit_code == 0:
-            archive.hurry()
-        if archive is not None and archive.busy:
-            archive.when_idle(self._tell_end)
-        else:
+        if archive is None or not archive.busy:
             self._tell_end()
+            return
+        if self.state.exit_code == 0:
+            archive.hurry(self._stop_timeout)
+        archive.when_idle(self._tell_end)
 
     @property
     def was_started(self) -> bool:
@@ -249,6 +253,7 @@ class Supervised:
     def _spawn(self) -> None:
         self._deadline.disarm()
         self._sent.clear()
+        self._stop_timeout = self.program.stop_timeout
         self._why = ""
         runs_already = self.resources.kept is not None or (self.program.attach is not None and self.last is None)
         if self.program.pre is None or runs_already:
@@ -346,18 +351,15 @@ class Supervised:
         self._happened(Event.LATE)
 
     def _terminate(self) -> None:
-        number = signal.SIGABRT if self.state.aim is Aim.FAIL and self._was_ready else self.program.stop_signal
+        hangs = self.state.aim is Aim.FAIL and self.life is not None and self.life.ready
+        number = signal.SIGABRT if hangs else self.program.stop_signal
         self._sent[number] = time.monotonic()
         if self.life is not None or self._hooks.forestall():
-            self._deadline.arm(self.program.stop_timeout, Event.STUBBORN)
+            self._deadline.arm(self._stop_timeout, Event.STUBBORN)
         if self.life is not None:
             if self.life.pid is not None:
                 self.journal.told_to_stop(self.life.pid)
             self.life.end(number)
-
-    @property
-    def _was_ready(self) -> bool:
-        return self.life is not None and self.life.ready
 
     def _kill(self) -> None:
         if self.life is not None:
@@ -374,7 +376,7 @@ class Supervised:
         self._deadline.disarm()
         self._hooks.end_beside()
         if self.resources.archive is not None:
-            self.resources.archive.end(over.status, over.at, self._has_failed(over))
+            self.resources.archive.end(over.status, over.reason or self._why, over.at, self._has_failed(over))
         self.resources.output.drain()
         self._ended_at = over.at
         ended = time.time() - (time.monotonic() - over.at)
@@ -394,7 +396,7 @@ class Supervised:
         return meaning_of(over.status, over.pid is not None, before_its_end, self.program.restart)
 
     def _has_failed(self, over: Over) -> bool:
-        """Tell whether a life has failed by itself: not one that was told to end."""
+        """Tell whether a life has failed: by itself, or it was ended because it had; not when it was told to end."""
         if self.phase is Phase.STOPPING:
             return self.state.aim is Aim.FAIL
         return self._meaning(over) is not Event.ENDED_WELL
@@ -415,8 +417,8 @@ class Supervised:
     @property
     def outlives(self) -> bool:
         """True when it is to live on though its supervisor does not."""
-        is_alive = self.phase not in (Phase.IDLE, Phase.DONE) or self.resources.kept is not None
-        return is_alive and self.resources.stay is not None
+        is_over = self.phase in (Phase.IDLE, Phase.DONE) and self.resources.kept is None
+        return self.resources.stay is not None and not is_over
 
     def let_go(self) -> None:
         """Have no more to do with it: if its keeper was let go of, it goes on."""

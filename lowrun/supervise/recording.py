@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from lowrun.core.loop import Loop
+from lowrun.core.loop import Loop, Timer
 from lowrun.core.process import Process
 from lowrun.errors import UsageError, explain
 from lowrun.runs.observers import Observers
@@ -104,12 +105,14 @@ class LifeRecord:
         """Nothing of its tree is left."""
         self._process = process
 
-    def end(self, status: ExitStatus | None, at: float, kept: bool) -> None:
+    def end(self, status: ExitStatus | None, reason: str, at: float, kept: bool) -> None:
         """Be through with what the tree left behind, then call `on_end`: within this call perhaps.
 
-        `status` None is not known; `at` is when it ended, on CLOCK_MONOTONIC, in seconds.
+        `status` None is not known; `reason` is what it alone does not tell, or ""; `at` is when it ended, on
+        CLOCK_MONOTONIC, in seconds.
         """
-        self.info.kept, self._status = kept, status or UNKNOWN
+        self.info.kept = kept
+        self._status = replace(status or UNKNOWN, reason=reason or (status or UNKNOWN).reason)
         if self._process is not None and self._process.started_ns:
             self._wall_s = max(0.0, at - self._process.started_ns / 1e9)
         self._observers.settle(self._wind_up)
@@ -167,7 +170,7 @@ class LifeRecord:
 
 
 class Archive:
-    """The recorders of all lives of a program, and those lives that are being kept. Raises OSError, UsageError."""
+    """The recorders of all lives of a program, and those lives that are being kept. Raises UsageError."""
 
     def __init__(self, program: Program, loop: Loop, failures: Failures, journal: Journal) -> None:
         self._command, self._loop, self._failures, self._journal = program.command, loop, failures, journal
@@ -179,36 +182,52 @@ class Archive:
         #: Those that are not through yet, whether to be kept or not.
         self._pending: list[LifeRecord] = []
         self._idle: Callable[[], object] | None = None
-        #: What could not be recorded, of the present life or the last one.
+        #: Until they have to be.
+        self._patience: Timer | None = None
+        #: What could not be recorded, of the present life or the last one; and of the one before it.
         self.faults: list[str] = []
+        self._former_faults: list[str] = []
 
-    def begin(self, outputs: Mapping[int, int]) -> LifeRecord:
-        """Begin with a new life, whose output goes to `outputs`: its descriptor -> ours."""
-        info = RunInfo(0, self._command, self._failures.path, outputs=outputs, window=self._window)
+    def begin(self, outputs: Mapping[int, int]) -> LifeRecord | None:
+        """Begin with a new life, whose output goes to `outputs`: its descriptor -> ours. None: nothing is recorded."""
+        self._former_faults, self.faults = self.faults, []
+        try:
+            self._failures.prepare()
+        except OSError as error:
+            self._fault(explain(error))
+            return None
+        info = RunInfo(
+            0,
+            self._command,
+            self._failures.path,
+            outputs=outputs,
+            window=self._window,
+            on_fault=self._fault,
+        )
         record = LifeRecord(
             self._command, [copy.copy(one) for one in self._recorders], info, self._loop, lambda: self._ended(record)
         )
         self._present = record
-        self._say_faults(info.faults)
         return record
 
-    def _say_faults(self, faults: list[str]) -> None:
+    def _fault(self, text: str) -> None:
         """Say what cannot be recorded; not once more with each life."""
-        for fault in faults:
-            if fault not in self.faults:
-                self._journal.say(f"not recorded: {fault}")
-        self.faults = list(faults)
+        if text not in self._former_faults and text not in self.faults:
+            self._journal.say(f"not recorded: {text}")
+        self.faults.append(text)
 
-    def end(self, status: ExitStatus | None, at: float, failed: bool) -> None:
+    def end(self, status: ExitStatus | None, reason: str, at: float, failed: bool) -> None:
         """The present life is over; see LifeRecord."""
         record, self._present = self._present, None
         if record is None:
             return
-        if failed and any(other.info.kept for other in self._pending):
+        for other in [other for other in self._pending if not other.info.kept]:
+            other.hurry()  # nobody reads what it passes on
+        if failed and self._pending:
             failed = False
             self._journal.say("this failure is not kept: the one before is still being written")
         self._pending.append(record)
-        record.end(status, at, failed)
+        record.end(status, reason, at, failed)
 
     def _ended(self, record: LifeRecord) -> None:
         if record.info.kept:
@@ -216,9 +235,13 @@ class Archive:
         record.close()
         self._pending.remove(record)
         if not self._pending:
-            idle, self._idle = self._idle, None
-            if idle is not None:
-                idle()
+            self._is_idle()
+
+    def _is_idle(self) -> None:
+        self._cancel_patience()
+        idle, self._idle = self._idle, None
+        if idle is not None:
+            idle()
 
     def _keep(self, record: LifeRecord) -> None:
         try:
@@ -227,7 +250,6 @@ class Archive:
             self._journal.say(f"this failure is not kept: {explain(error)}")
             return
         self._journal.say(f"kept {directory}")
-        self._say_faults(record.info.faults)
 
     def forget(self) -> None:
         """The life that was to begin did not."""
@@ -244,14 +266,25 @@ class Archive:
         """Call `callback()` once nothing is left to be done; it must be `busy`."""
         self._idle = callback
 
-    def hurry(self) -> None:
-        """Be through soon."""
+    def hurry(self, within: float) -> None:
+        """Be through within so many seconds: what is not whole then is not kept."""
+        self._cancel_patience()
+        if self._pending:
+            self._patience = self._loop.add_timer(within, self._hurry)
+
+    def _hurry(self) -> None:
         for record in list(self._pending):
             record.hurry()
+
+    def _cancel_patience(self) -> None:
+        patience, self._patience = self._patience, None
+        if patience is not None:
+            patience.close()
 
     def close(self) -> None:
         """Forget all that is not kept yet."""
         self._idle = None
+        self._cancel_patience()
         self.forget()
         while self._pending:
             self._pending.pop().close()
@@ -261,7 +294,7 @@ class Archive:
 
 
 def open_archive(program: Program, loop: Loop, state: ProgramState, journal: Journal) -> Archive | None:
-    """Return the archive of `program` in `state`, None when nothing is to be recorded. Raises OSError, UsageError."""
+    """Return the archive of `program` in `state`, None when nothing is to be recorded. Raises UsageError."""
     recording = program.recording
     if not (recording.calls or recording.output or recording.samples or recording.packets):
         return None

@@ -122,6 +122,9 @@ class PythonTracer:
         """As NativeTracer."""
         return self._native.output
 
+    #: It takes no turns.
+    gap = None
+
     def take(self) -> memoryview:
         """Return the records since the last time."""
         return self._sink.take() if self._loop.recording else memoryview(b"")

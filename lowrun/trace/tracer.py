@@ -224,6 +224,8 @@ class Tracer:
         reason = self._native.write_error
         if reason is not None:
             return f"recording ended early: {reason}"
+        if self._native.gap is not None:
+            return f"some are missing in between: {self._native.gap}"
         return None if self._error is None else f"the tracer ended early: {self._error}"
 
     def usage(self) -> Usage:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.programs import LOWRUN, mock
-from tests.supervised import PATIENCE, Verbs, in_order
+from tests.supervised import PATIENCE, Verbs, in_order, state
 
 ALL = ("-ct", "-st", "-lt", "-nt", "-i", "lo")
 MIB = 1 << 20
@@ -23,7 +26,7 @@ NO_PACKETS = ["setpriv", "--bounding-set=-net_raw"]
 WRITERS = """
 import os, sys, threading
 fds = [os.open(f"{sys.argv[1]}/old{i}", os.O_CREAT | os.O_RDWR) for i in range(2)]
-os.write(3, b"1")
+os.write(3, b"1\n")
 os.close(3)
 
 def work(fd):
@@ -103,6 +106,20 @@ def test_what_is_not_kept(verbs: Verbs) -> None:
     verbs("stop", "--stop-timeout", "0.1", "z")
     assert [failures(verbs, name) for name in "xyz"] == [[], [], []]
     assert not any("kept" in line for name in "xyz" for line in verbs.log(name))
+
+
+def test_what_lowrun_ends_because_it_has_failed(verbs: Verbs) -> None:
+    """A life that is not ready in time is ended by SIGTERM; one whose watchdog is not heard: kept, with the reason."""
+    for name, option, reason in (
+        ("x", ("--ready", "notify", "--start-timeout", "0.3"), "it was not ready within 0.3 s"),
+        ("y", ("--watchdog", "0.3"), "its watchdog has heard nothing for 0.3 s"),
+    ):
+        verbs("start", "--name", name, "-lt", *option, "sh", "-c", "echo here; exec sleep 100", code=None)
+        verbs("wait", name, "--until", "stopped", code=None)
+        (directory,) = await_failures(verbs, name, 1)
+        assert (directory / "stdout.log").read_text() == "here\n"
+        assert facts(directory)["command"] == ["sh", "-c", "echo here; exec sleep 100"]
+        assert reason in facts(directory)["reason"]
 
 
 def test_the_oldest_go(verbs: Verbs) -> None:
@@ -253,3 +270,105 @@ def test_what_cannot_be_recorded_is_told(verbs: Verbs) -> None:
     kept = failures(verbs, "x")[1]
     assert (kept / "stdout.log").read_bytes() == b"hi\n"
     assert len(facts(kept)["faults"]) == 1
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Verbs]:
+    """Verbs whose state is on a disk of 12 MiB: three files in turns, and what is made of them."""
+    disk = tmp_path / "disk"
+    disk.mkdir(mode=0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12M,mode=0700", "tmpfs", str(disk)], check=True)
+    try:
+        with state(disk) as verbs:
+            yield verbs
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def fill(file: Path) -> None:
+    """Write to a new file until the disk is full."""
+    with file.open("wb", buffering=0) as out, contextlib.suppress(OSError):
+        while out.write(bytes(4096)):
+            pass
+
+
+def test_a_disk_that_was_full_for_a_while(small: Verbs, tmp_path: Path) -> None:
+    """What came before and meanwhile may be missing, and that is told at once; the end of the life is kept."""
+    go, more, filler = tmp_path / "go", tmp_path / "more", small.directory / "filler"
+    os.mkfifo(go)
+    os.mkfifo(more)
+    script = f"echo >&3; read x <{go}; yes | head -c 3000000; read x <{more}; echo last words; exit 1"
+    small.begin("x", script, "-lt", "-ct", "-st", "--last-size", "1M", "--log-size", "64K")
+    fill(filler)
+    go.write_text("\n")
+    small.await_line("x", "not recorded: stdout is recorded with gaps: No space left on device.*")
+    filler.unlink()
+    more.write_text("\n")
+    (directory,) = await_failures(small, "x", 1)
+    assert (directory / "stdout.log").read_bytes().endswith(b"y\nlast words\n")
+    assert "last words" in (directory / "calls.strace").read_text()
+    assert (directory / "processes.csv").read_text().count("\n") > 2
+
+
+def test_a_disk_that_stays_full(small: Verbs) -> None:
+    """Nothing can be kept: that is said, and no directory without its run.json stays."""
+    options = ("--respawn", "-t", "0", "-lt", "--keep-failures", "2")
+    small("start", "--name", "x", *options, "-n", "3", "false", code=None)
+    small("wait", "x", "--until", "stopped", code=None)
+    fill(small.directory / "filler")
+    small("start", "--name", "x", *options, "-n", "9", "false", code=None)
+    small("wait", "x", "--until", "stopped", code=None)
+    kept = failures(small, "x")
+    assert len(kept) <= 2
+    assert all((directory / "run.json").is_file() for directory in kept)
+    (small.directory / "filler").unlink()
+
+
+def test_a_directory_that_is_removed_is_made_again(verbs: Verbs) -> None:
+    """Whoever tidies up failures while the program runs does not end their being kept."""
+    verbs.begin("x", "echo >&3; exec sleep 100", "--respawn", "-t", "0", "-lt")
+    os.kill(verbs.status("x")["pid"], 9)
+    await_failures(verbs, "x", 1)
+    verbs("wait", "x", "--until", "ready")
+    shutil.rmtree(verbs.directory / "x" / "failures")
+    os.kill(verbs.status("x")["pid"], 9)  # what it had begun is lost: its files are of a directory that is gone
+    verbs.await_line("x", r"x restarted\(2/0\).*")
+    verbs("wait", "x", "--until", "ready")
+    os.kill(verbs.status("x")["pid"], 9)
+    verbs.await_line("x", r"kept .*/run-000[23]")
+
+
+def test_a_reader_that_is_stalled(verbs: Verbs) -> None:
+    """With --pass-output a life whose output nobody takes is not waited for by more than one after it."""
+    words = (
+        "start",
+        "--name",
+        "x",
+        "-D",
+        "--pass-output",
+        "--respawn",
+        "-t",
+        "0",
+        "-lt",
+        "sh",
+        "-c",
+        "yes | head -c 200000; exit 1",
+    )
+    with verbs.here(*words) as here:
+        verbs.await_line("x", r"x restarted\(3/0\).*")
+        before = len(os.listdir(f"/proc/{here.pid}/fd"))
+        verbs.await_line("x", r"x restarted\(12/0\).*")
+        assert len(os.listdir(f"/proc/{here.pid}/fd")) <= before + 2
+        verbs("stop", "--stop-timeout", "0.5", "x")
+
+
+def test_a_stop_gives_time_to_what_is_being_kept(verbs: Verbs, tmp_path: Path) -> None:
+    """A failure whose text is being made when the program is stopped is kept, if that takes no longer than a stop."""
+    flag = tmp_path / "flag"
+    script = f"[ -e {flag} ] && exec sleep 100; i=0; while [ $i -lt 40000 ]; do i=$((i+1)); : >{flag}; done"
+    options = ("--respawn", "-t", "0", "-ct", "--calls", "openat")
+    verbs("start", "--name", "x", *options, "dash", "-c", script + "; exit 1", code=None)
+    verbs.await_line("x", r"x restarted\(1/0\).*")
+    verbs("stop", "--stop-timeout", "20", "x")
+    (directory,) = failures(verbs, "x")
+    assert (directory / "calls.strace").read_text().count("/flag") >= 40000
