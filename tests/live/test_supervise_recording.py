@@ -26,7 +26,7 @@ NO_PACKETS = ["setpriv", "--bounding-set=-net_raw"]
 WRITERS = """
 import os, sys, threading
 fds = [os.open(f"{sys.argv[1]}/old{i}", os.O_CREAT | os.O_RDWR) for i in range(2)]
-os.write(3, b"1\n")
+os.write(3, b"1\\n")
 os.close(3)
 
 def work(fd):
