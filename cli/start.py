@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 
 from lowrun import BusyError, Loop, SignalInfo, Timer, supervise
@@ -36,8 +37,8 @@ def run(request: StartRequest) -> int:
     for program in request.programs:
         supervise.check_recording(program)
     if request.foreground:
-        return _supervise(request, _say_if_read)
-    word = in_background(lambda tell: _supervise(request, tell))
+        return _supervise(request, _say_if_read, _show_line)
+    word = in_background(lambda tell: _supervise(request, tell, None))
     _say(word)
     return word.code
 
@@ -54,19 +55,25 @@ def _say_if_read(word: Word) -> None:
             complain(line)
 
 
-def _supervise(request: StartRequest, tell: Tell) -> int:
+def _show_line(name: str, text: str) -> None:
+    """A line of a program's log, which nobody else shows: in a container there is no other log."""
+    if takes_more(STDERR):
+        complain(f"{name}: {text}")
+
+
+def _supervise(request: StartRequest, tell: Tell, show: Callable[[str, str], object] | None) -> int:
     try:
-        return _keep_running(request, tell)
+        return _keep_running(request, tell, show)
     except BusyError as error:  # it has a supervisor, or is what one has left
         tell(Word(EXIT_FAILED_TO_START, str(error)))
         return EXIT_FAILED_TO_START
 
 
-def _keep_running(request: StartRequest, tell: Tell) -> int:
+def _keep_running(request: StartRequest, tell: Tell, show: Callable[[str, str], object] | None) -> int:
     supervise.take_descriptors()
     with supervise.StateDirectory.open(create=True) as directory, Loop() as loop:
         start = _Start(loop, tell)
-        with supervise.Service(loop, request.programs, directory, on_change=start.changed) as service:
+        with supervise.Service(loop, request.programs, directory, on_change=start.changed, on_line=show) as service:
             start.service = service
             taken = {*ENDING, signal.SIGHUP} | ({signal.SIGCHLD, *PASSED_ON} if os.getpid() == INIT else set())
             with loop.add_signals(taken, lambda info: _signalled(service, request, info)):
