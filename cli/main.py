@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from lowrun import LowrunError, UsageError
+from lowrun import LowrunError, UsageError, notation
 from lowrun.cli import options as run_options
 from lowrun.cli.console import STDOUT, complain, show, write
 
@@ -28,6 +28,8 @@ EXIT_INTERRUPTED = 130
 LATER = frozenset("strace2csv analyze show snoop daemon ctl doctor".split())
 #: Verbs about programs that are kept running; each has a module of its name.
 CONTROL = frozenset("stop status restart reload log wait".split())
+
+VERBS = ("run", "trace", "start", *sorted(CONTROL))
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -101,8 +103,20 @@ def _dispatch(words: Sequence[str]) -> int:
     else:
         from lowrun.cli import run
 
+        if not parsed.dashed:
+            _hint_at_verb(parsed.words[0])
         return run.run(options, parsed.words)
     return 0
+
+
+def _hint_at_verb(word: str) -> None:
+    """Say which verb may be meant by a COMMAND that does not exist."""
+    from lowrun.cli.words import names_file
+
+    if names_file(word):
+        return
+    if (verb := notation.nearest(word, VERBS)) is not None:
+        complain(f"hint: there is no command {word}; did you mean lowrun {verb}?")
 
 
 def _trace(words: Sequence[str]) -> int:

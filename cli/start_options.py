@@ -128,6 +128,8 @@ GROUPS = {
     ),
 }
 START_OPTIONS = tuple(row for rows in GROUPS.values() for row in rows)
+#: Values of --respawn.
+RESPAWNS = ("failure", "always", "never")
 #: What may stand beside -f; all else is said in the file.
 BESIDE_FILE = frozenset(("foreground", "file", "debug", "help"))
 
@@ -142,10 +144,29 @@ def read_start(words: Sequence[str]) -> StartRequest:
         request = StartRequest(_of_file(parsed), file=os.path.abspath(parsed.values["file"]), **own)
     else:
         argv, hints = _command(parsed)
-        request = StartRequest((_program(parsed, argv),), hints=hints, **own)
+        request = StartRequest((_program(parsed, argv),), hints=(*hints, *_hints_at_respawn(parsed, argv)), **own)
     if not request.foreground and any(program.output == "pass" for program in request.programs):
         raise UsageError("--pass-output needs -D: in the background there is nobody to pass output to")
-    return request
+    return request._replace(hints=(*request.hints, *_warnings(request)))
+
+
+def _hints_at_respawn(parsed: Parsed, argv: Sequence[str]) -> list[str]:
+    """`--respawn always PROGRAM`: what follows an option whose value can be left out is PROGRAM."""
+    word = argv[0] if argv else ""
+    if "respawn" not in parsed.values or word not in RESPAWNS or command_words.names_file(word):
+        return []
+    return [f"hint: there is no program {word}; if you mean when to respawn: --respawn={word}"]
+
+
+def _warnings(request: StartRequest) -> list[str]:
+    dashes, respawn = ("--", "--respawn") if request.file is None else ("", "respawn = true")
+    found = ((program.name, supervise.unheeded(program)) for program in request.programs)
+    return [
+        f"warning: {name} is never respawned, so nothing comes of {', '.join(dashes + option for option in options)}; "
+        f"give {respawn}, too"
+        for name, options in found
+        if options
+    ]
 
 
 def _of_file(parsed: Parsed) -> tuple[supervise.Program, ...]:

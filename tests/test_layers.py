@@ -39,7 +39,7 @@ HOUSE: list[tuple[str, str]] = [
     ),
     ("samples", "records series chart tables machine files"),
     ("packets", "netfilter denial namespaces pasta pcapng interfaces capture"),
-    ("runs", "recorder observers slices report directory usage exits network run repeater repeat"),
+    ("runs", "recorder observers slices report directory usage exits accounting network run repeater repeat"),
     ("recorders", "output calls samples packets"),
     (
         "supervise",

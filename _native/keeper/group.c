@@ -39,10 +39,23 @@ static long remove_group(int parent, const char *group)
     return SYS3(unlinkat, parent, group, AT_REMOVEDIR);
 }
 
+/* lowrun-NAMESPACE-PID: containers that have the same hierarchy of cgroups have the same pids, too. The number of a pid
+ * namespace is its own as long as it is there (namespaces(7)). */
 const char *group_name(void)
 {
-    if (!name[0])
-        text_number(text_copy(name, "lowrun-"), (uint64_t) SYS0(getpid));
+    char link[32], *at;
+    const char *number = link + text_length("pid:[");
+    long size;
+
+    if (name[0])
+        return name;
+    at = text_copy(name, "lowrun-");
+    size = SYS4(readlinkat, AT_FDCWD, "/proc/self/ns/pid", link, sizeof link - 1);
+    if (size > number - link) {
+        link[size] = '\0';
+        at = text_copy(text_number(at, text_parse(&number)), "-");
+    }
+    text_number(at, (uint64_t) SYS0(getpid));
     return name;
 }
 

@@ -8,7 +8,7 @@
  *
  * The cgroups are made once and hold every life of their program. A lock on
  * each, which ends with the keeper, tells whether somebody still needs it
- * (core/cgroup_v1.py): pids alone do not, across pid namespaces.
+ * (core/cgroup_v1.py): a pid does not, to who is in another pid namespace.
  */
 #include <errno.h>
 #include <linux/fcntl.h>

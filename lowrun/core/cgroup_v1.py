@@ -1,8 +1,9 @@
 """Limits where a controller is in a hierarchy of cgroup v1 (cgroups(7); Documentation/admin-guide/cgroup-v1/).
 
 A controller is in one hierarchy alone, so what /proc/self/cgroup names here is not to be had from cgroup v2. Keepers
-make a cgroup `lowrun-PID` of theirs below ours, lock it and remove it in the end (_native/keeper/group_v1.c). One of
-a keeper that was killed together with its lowrun stays, with what lives in it; its lock does not.
+make a cgroup `lowrun-NAMESPACE-PID` of theirs below ours, lock it and remove it in the end
+(_native/keeper/group_v1.c). One of a keeper that was killed together with its lowrun stays, with what lives in it; its
+lock does not.
 """
 
 from __future__ import annotations
@@ -16,14 +17,25 @@ import time
 from lowrun.core.fd import OwnedFd, write_all
 from lowrun.errors import DeniedError, UnsupportedError, UsageError
 
-__all__ = ["CGROUP_NAME", "REMOVE_TRIES", "members", "open_hierarchy", "remove_cgroup"]
+__all__ = ["REMOVE_TRIES", "cgroup_name", "members", "open_hierarchy", "remove_cgroup"]
 
-#: Of a keeper's cgroup, v1 and v2.
-CGROUP_NAME = "lowrun-{}"
+#: The names of all keepers' cgroups, v1 and v2.
+CGROUP_NAME = re.compile(r"lowrun-[\d-]+")
 #: How often the removal of a cgroup is tried, a millisecond apart, while its processes die.
 REMOVE_TRIES = 100
 #: What a limit is written to; a kernel without CONFIG_CFS_BANDWIDTH has cpu cgroups that have none.
 LIMIT_FILES = {"memory": "memory.limit_in_bytes", "cpu": "cpu.cfs_quota_us"}
+
+
+def cgroup_name(pid: int) -> str:
+    """Return the name of the cgroups of the keeper `pid`: with our pid namespace's number, as in another namespace
+    another one can have that pid.
+    """
+    try:
+        namespace = os.readlink("/proc/self/ns/pid").removeprefix("pid:[").removesuffix("]") + "-"
+    except OSError:
+        namespace = ""
+    return f"lowrun-{namespace}{pid}"
 
 
 def open_hierarchy(controller: str, path: str | None, limit: int) -> OwnedFd:
@@ -52,7 +64,7 @@ def open_hierarchy(controller: str, path: str | None, limit: int) -> OwnedFd:
 
 def _try(parent: OwnedFd, controller: str, path: str, limit: int) -> None:
     """Set the limit of an empty cgroup."""
-    name = CGROUP_NAME.format(os.getpid())  # no keeper's, as long as we live
+    name = cgroup_name(os.getpid())  # no keeper's, as long as we live
     try:
         while not _has_limited(parent, name, LIMIT_FILES[controller], limit):
             pass  # another lowrun took it for a dead keeper's
@@ -93,9 +105,8 @@ def _denied(controller: str, path: str, error: OSError) -> DeniedError:
 
 def _sweep(parent: OwnedFd) -> None:
     """Remove the empty cgroups of keepers that are no more: their locks have ended with them."""
-    pattern = re.compile(CGROUP_NAME.format(r"\d+"))
     with os.scandir(parent.fileno()) as entries:
-        names = [entry.name for entry in entries if pattern.fullmatch(entry.name)]
+        names = [entry.name for entry in entries if CGROUP_NAME.fullmatch(entry.name)]
     for name in names:
         with contextlib.suppress(OSError):
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

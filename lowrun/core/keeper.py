@@ -19,7 +19,7 @@ from typing import Any
 from lowrun._native import ffi, lib
 from lowrun.core import kernel
 from lowrun.core.cgroup import TreeLimits, end_cgroup
-from lowrun.core.cgroup_v1 import CGROUP_NAME
+from lowrun.core.cgroup_v1 import cgroup_name
 from lowrun.core.door import Ends, KeptTree, ask_for_keeper
 from lowrun.core.events import Listener, TreeUsage, Watcher, io_usage
 from lowrun.core.fd import Closable, OwnedFd
@@ -299,7 +299,7 @@ class Keeper:
         limits = None if self._last is None else self._last[3]
         for parent in (self._cgroup, *(() if limits is None else limits.parents)):
             if parent is not None and not parent.closed:
-                end_cgroup(parent, CGROUP_NAME.format(self.pid))
+                end_cgroup(parent, cgroup_name(self.pid))
         for listener in listeners:
             listener.lost()
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lowrun.supervise.journal import LOG_NAMES
     from lowrun.supervise.lost import end_lost
     from lowrun.supervise.meaning import LastExit
-    from lowrun.supervise.options import SETTINGS, make_program
+    from lowrun.supervise.options import SETTINGS, make_program, unheeded
     from lowrun.supervise.order import start_order
     from lowrun.supervise.outputlog import output_names
     from lowrun.supervise.policy import Phase
@@ -61,6 +61,7 @@ __all__ = [
     "running_command",
     "start_order",
     "take_descriptors",
+    "unheeded",
 ]
 
 #: Name -> module.
@@ -96,6 +97,7 @@ _HOME = {
     "running_command": "environment",
     "start_order": "order",
     "take_descriptors": "environment",
+    "unheeded": "options",
 }
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from lowrun.core.keepers import Keepers
 from lowrun.core.launch import Launch, failed_exec_status
 from lowrun.core.loop import Loop
-from lowrun.core.process import Process, open_standard_fds
+from lowrun.core.process import Process
 from lowrun.errors import explain
 from lowrun.supervise.meaning import LastExit
 from lowrun.supervise.settings import Program
@@ -42,13 +42,14 @@ class Hook:
         keepers: Keepers,
         on_over: Callable[[ExitStatus], object],
         timeout: float,
+        fds: Mapping[int, int],
     ) -> None:
         import os
 
         env = os.environ if like.env is None else like.env
         self._launch = Launch(replace(like, argv=argv, env={**env, **facts}, group="session"))
         self._on_over = on_over
-        self._process = Process(loop, keepers, self._launch, open_standard_fds(), on_end=self._end)
+        self._process = Process(loop, keepers, self._launch, fds, on_end=self._end)
         self._timer = loop.add_timer(timeout, self.terminate)
 
     def terminate(self) -> None:
@@ -74,10 +75,17 @@ class Hook:
 
 
 class Hooks:
-    """The hooks of a program's lives; failures are told to `say`. Close it in the end."""
+    """The hooks of a program's lives, which have its standard descriptors; failures are told to `say`.
 
-    def __init__(self, program: Program, loop: Loop, keepers: Keepers, say: Callable[[str], object]) -> None:
+    Close it in the end.
+    """
+
+    def __init__(
+        self, program: Program, loop: Loop, keepers: Keepers, fds: Mapping[int, int], say: Callable[[str], object]
+    ) -> None:
         self._program, self._loop, self._keepers, self._say = program, loop, keepers, say
+        #: The hook's descriptor -> ours.
+        self._fds = {target: fd for target, fd in fds.items() if target <= 2}
         self._before: Hook | None = None
         self._after: Hook | None = None
         self._beside: Hook | None = None
@@ -119,7 +127,7 @@ class Hooks:
             done(status)
 
         try:
-            return Hook(argv, self._program.command, facts, self._loop, self._keepers, over, timeout)
+            return Hook(argv, self._program.command, facts, self._loop, self._keepers, over, timeout, self._fds)
         except OSError as error:
             status = ExitStatus(1, None, f"it cannot be started now: {explain(error)}")
             self._loop.call_soon(lambda: over(status))

@@ -16,7 +16,7 @@ from lowrun.supervise.readyspec import WAYS, check_descriptors, parse_ready
 from lowrun.supervise.settings import Limits, Program, Recording, Restart, StartLimit
 from lowrun.values import Command
 
-__all__ = ["SETTINGS", "Kind", "Setting", "make_program"]
+__all__ = ["SETTINGS", "Kind", "Setting", "make_program", "unheeded"]
 
 
 class Kind(NamedTuple):
@@ -241,6 +241,16 @@ def make_program(
         recording=Recording(**_fields(RECORDING, given)),
         **fields,
     )
+
+
+def unheeded(program: Program) -> list[str]:
+    """Return the options of `program` that have no effect, because it is never respawned."""
+    plain = Restart(program.restart.when)
+    fields = {option: field for option, field in RESTART.items() if option != "respawn"} | {
+        "restart-prevent": "prevent"
+    }
+    changed = [option for option, field in fields.items() if getattr(program.restart, field) != getattr(plain, field)]
+    return changed if program.restart.when == "never" else []
 
 
 def _fields(names: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, Any]:

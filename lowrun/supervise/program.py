@@ -60,7 +60,7 @@ class Supervised:
         self.over = False
         #: The end of a delay, or SIGKILL for what is being stopped.
         self._deadline = Deadline(loop, self._happened)
-        self._hooks = Hooks(program, loop, keepers, journal.say)
+        self._hooks = Hooks(program, loop, keepers, resources.fds, journal.say)
         self._ended_at = 0.0
         self._stop_timeout = program.stop_timeout
         #: When the present life, or the last one, was executed.

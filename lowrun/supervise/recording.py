@@ -17,12 +17,14 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+from lowrun.core.keeper import Keeper
 from lowrun.core.loop import Loop, Timer
 from lowrun.core.process import Process
 from lowrun.errors import UsageError, explain
+from lowrun.runs.accounting import Accounting
 from lowrun.runs.observers import Observers
 from lowrun.runs.recorder import LastingRecorder, Recorder, RunInfo, Window
-from lowrun.runs.usage import NOTHING_USED, account, nothing_known
+from lowrun.runs.usage import NOTHING_USED
 from lowrun.supervise.failures import Failures
 from lowrun.supervise.journal import Journal
 from lowrun.supervise.settings import Program, Recording
@@ -90,6 +92,12 @@ class LifeRecord:
         self._process: Process | None = None
         self._observers = Observers(info, loop)
         self._observers.start(recorders)
+        self._accounting = Accounting(self._observers)
+
+    @property
+    def before_spawn(self) -> Callable[[Keeper], object] | None:
+        """See Accounting."""
+        return self._accounting.before_spawn
 
     def seize(self, pid: int) -> frozenset[int] | None:
         """See Observers."""
@@ -104,6 +112,7 @@ class LifeRecord:
     def gone(self, process: Process) -> None:
         """Nothing of its tree is left."""
         self._process = process
+        self._accounting.end()
 
     def end(self, status: ExitStatus | None, reason: str, at: float, kept: bool) -> None:
         """Be through with what the tree left behind, then call `on_end`: within this call perhaps.
@@ -124,23 +133,10 @@ class LifeRecord:
 
     def _wind_up(self) -> None:
         self._observers.stop()
-        self.info.usage = self._account()
+        if self._process is not None:
+            self._usage = self._accounting.account(self._process, self._wall_s)
+        self.info.usage = self._usage[0]
         self._on_end()
-
-    def _account(self) -> Usage:
-        process = self._process
-        if process is not None and process.error is None:
-            if process.usage is None or process.pid is None:
-                self._usage = nothing_known("part of the tree could not be waited for")
-            else:
-                self._usage = account(
-                    process.usage,
-                    process.pid,
-                    self._wall_s,
-                    self._observers.testimonies(),
-                    wants_io=self.info.counts_io,
-                )
-        return self._usage[0]
 
     def keep(self, number: int, directory: Path) -> Result:
         """Name what was recorded in `directory`, as failure `number`."""
@@ -164,6 +160,7 @@ class LifeRecord:
     def close(self) -> None:
         """Forget it at once; `on_end` is not called."""
         self._on_end = lambda: None
+        self._accounting.end()
         self.hurry()
         self._observers.stop()
         self._observers.discard()

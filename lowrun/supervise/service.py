@@ -101,6 +101,7 @@ class Service:
         state = stack.enter_context(directory.program(program.name))
         stack.enter_context(state.lock())
         check_same(state, program)
+        state.reserve(Record(command=program.command.argv))
         self._states[program.name] = state
         self._journals[program.name] = FileJournal(state, self._syslog)
 

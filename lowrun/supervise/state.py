@@ -15,6 +15,7 @@ between a keeper's clone and its exec, for which `lock` has patience when the ho
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import stat
@@ -42,6 +43,10 @@ __all__ = ["Lock", "ProgramState", "StateDirectory", "boot_id", "now", "state_pa
 LARGEST_RECORD = 1 << 20
 #: Seconds that a lock whose holder has ended may still be held; see above.
 PATIENCE, STEP = 1.0, 0.002
+#: The record's file is a multiple of this, in bytes: a longer one finds room in it when the disk is full.
+BLOCK = 1 << 10
+#: Then there is no room for another file.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: What the lock's file says: pid and start time, always as long, so that one write replaces it.
 HOLDER = b"%-10d %-20d\n"
 #: A record that changes while it is compared with /proc is looked at again, so often.
@@ -217,6 +222,11 @@ def _is_held(fd: int) -> bool:
     return bool(FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked))[0] != fcntl.F_UNLCK)
 
 
+def _padded(text: bytes) -> bytes:
+    """Return the text of a record with blanks behind it."""
+    return text + b" " * (-len(text) % BLOCK)
+
+
 class ProgramState:
     """What lies in STATE/NAME; a context manager. Only who holds the lock writes."""
 
@@ -263,11 +273,17 @@ class ProgramState:
                 time.sleep(STEP)
             me = ProcessId.of(os.getpid())
             assert me is not None, "this process lives"
-            os.pwrite(lock.fileno(), HOLDER % me, 0)
+            self._write_holder(lock, me)
         except BaseException:
             lock.close()
             raise
         return lock
+
+    def _write_holder(self, lock: Lock, holder: ProcessId) -> None:
+        try:
+            os.pwrite(lock.fileno(), HOLDER % holder, 0)
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def _holder(self) -> ProcessId | None:
         """Who has the lock, or had it last."""
@@ -290,8 +306,20 @@ class ProgramState:
     # -- the record
 
     def write(self, record: Record) -> None:
-        """Put `record` in the place of the last one, whole or not at all. Raises OSError (ENOSPC...)."""
-        text = to_json(replace(record, boot_id=boot_id()))
+        """Put `record` in the place of the last one, whole or not at all. Raises OSError.
+
+        On a full disk it overwrites the last one, if there is room in its file: that takes no new block. Who reads it
+        meanwhile finds no record, or one that is another a moment later.
+        """
+        text = _padded(to_json(replace(record, boot_id=boot_id())))
+        try:
+            self._replace(text)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            self._overwrite(text)
+
+    def _replace(self, text: bytes) -> None:
         try:
             with self.open(".state.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
                 write_all(file.fileno(), text)
@@ -302,6 +330,28 @@ class ProgramState:
             except OSError:
                 pass
             raise
+
+    def _overwrite(self, text: bytes) -> None:
+        with self.open("state.json", os.O_WRONLY) as file:
+            os.posix_fallocate(file.fileno(), 0, len(text))
+            size = os.fstat(file.fileno()).st_size
+            os.pwrite(file.fileno(), text.ljust(size), 0)
+
+    def reserve(self, record: Record) -> None:
+        """See to it that records like `record` can be written when the disk is full; the last one stays.
+
+        Raises OSError that says what to do.
+        """
+        wanted = len(_padded(to_json(replace(record, boot_id=boot_id())))) + BLOCK
+        try:
+            with self.open("state.json", os.O_WRONLY | os.O_CREAT | os.O_APPEND) as file:
+                write_all(file.fileno(), b" " * (wanted - os.fstat(file.fileno()).st_size))
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> OSError:
+        what = f"its state cannot be written: {error.strerror}"
+        return OSError(error.errno, f"{what}; free some space or set LOWRUN_STATE_DIR to another directory", self.path)
 
     def read(self) -> Record | None:
         """Return the last record; None when there is none that can be understood."""
@@ -314,7 +364,8 @@ class ProgramState:
             text = self._read_file("state.json")
             record = None if text is None else from_json(text)
             truth = judge(self.name, self._see(record))
-            if self._read_file("state.json") == text:
+            is_half = record is None and text is not None  # it is being overwritten, or garbage
+            if not is_half and self._read_file("state.json") == text:
                 break
         return truth
 

@@ -7,12 +7,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+import lowrun as lr
+from lowrun.core.cgroup import tree_limits
 from lowrun.core.lineage import children_of
+from lowrun.core.procfs import own_cgroup_v1, own_cgroup_v2
 from tests.programs import LOWRUN
 from tests.supervised import PATIENCE, Verbs, numbers
 
@@ -92,6 +95,38 @@ def test_what_is_a_stop(verbs: Verbs, tmp_path: Path, number: signal.Signals) ->
         os.kill(here.init, number)
         assert here.code() == 0
     assert (tmp_path / "told").read_text() == "USR1\n"
+
+
+def memory_limit(cgroup: str) -> tuple[str, int]:
+    """The cgroup that limits memory, by the text of /proc/PID/cgroup, and its limit."""
+    mounts = Path("/proc/self/mountinfo").read_text()
+    try:
+        path, file = own_cgroup_v1("memory", cgroup, mounts), "memory.limit_in_bytes"
+    except LookupError:
+        path, file = own_cgroup_v2(cgroup, mounts), "memory.max"
+    return str(path), int(Path(f"{path}/{file}").read_text())
+
+
+def test_containers_that_share_cgroups(tmp_path: Path) -> None:
+    """Their keepers have the same pids; each program has a cgroup and a limit of its own all the same."""
+    try:
+        tree_limits(64 << 20, None).close()
+    except (lr.UnsupportedError, lr.DeniedError) as error:
+        pytest.skip(f"no limits here: {error}")
+    found = []
+    with ExitStack() as both:
+        for name, size in (("first", 64), ("second", 96)):
+            script = f"echo $$ >{tmp_path}/{name}; exec sleep 100"
+            start = container(Verbs(tmp_path / f"{name}-state"), "--memory-limit", f"{size}M", "sh", "-c", script)
+            here = both.enter_context(start)
+            found.append((here, *numbers(tmp_path / name, 1)))
+        assert len({pid for _, pid in found}) == 1
+        limits = dict(memory_limit(here.inside("cat", f"/proc/{pid}/cgroup")) for here, pid in found)
+        assert list(limits.values()) == [64 << 20, 96 << 20]
+        for here, _ in found:
+            os.kill(here.init, signal.SIGTERM)
+            assert here.code() == 0
+        assert not any(os.path.exists(path) for path in limits)
 
 
 def test_what_is_passed_on(verbs: Verbs, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import pytest
 
 import lowrun as lr
 import lowrun.core.keepers as keepers_module
+from lowrun.core.cgroup_v1 import cgroup_name
 from lowrun.core.keeper import Keeper
 from lowrun.core.process import Process
 from lowrun.core.procfs import own_cgroup_v1
@@ -64,7 +65,7 @@ print(os.WTERMSIG(status), flush=True)
 #: Two busy loops, until they were made to wait in ten periods; says how much time has gone by, and how much CPU time
 #: both have got.
 BURNERS = """
-import os, signal, sys, time
+import glob, os, signal, sys, time
 began, pids = time.monotonic(), []
 for _ in range(2):
     pids.append(os.fork())
@@ -73,7 +74,7 @@ for _ in range(2):
 throttled = 0
 while throttled < 10 and time.monotonic() - began < 20:
     time.sleep(0.05)
-    with open(f"{sys.argv[1]}/lowrun-{os.getppid()}/cpu.stat") as file:
+    with open(glob.glob(f"{sys.argv[1]}/lowrun-*-{os.getppid()}/cpu.stat")[0]) as file:
         throttled = int(dict(map(str.split, file))["nr_throttled"])
 for pid in pids: os.kill(pid, signal.SIGKILL)
 for pid in pids: os.waitpid(pid, 0)
@@ -198,7 +199,7 @@ def test_swap_counts(tmp_path: Path) -> None:
     """Where the kernel counts swap, the limit is that of memory and swap together."""
     if not (MEMORY / "memory.memsw.limit_in_bytes").exists():
         pytest.skip("this kernel does not count swap in cgroup v1 (swapaccount=0)")
-    script = f"cat {MEMORY}/lowrun-$PPID/memory.memsw.limit_in_bytes {MEMORY}/lowrun-$PPID/memory.limit_in_bytes"
+    script = f"cat {MEMORY}/lowrun-*-$PPID/memory.memsw.limit_in_bytes {MEMORY}/lowrun-*-$PPID/memory.limit_in_bytes"
     with limits_of(64 << 20, None) as limits:
         run_limited([limits, limits], ["sh", "-c", script], tmp_path / "out")
     assert (tmp_path / "out").read_text() == f"{64 << 20}\n" * 4
@@ -344,7 +345,7 @@ def begin(verbs: Verbs, lives: Path, *options: str) -> dict[str, int]:
 def test_lowrun_is_killed(verbs: Verbs, tmp_path: Path) -> None:
     """Its keeper ends the tree and removes the cgroups."""
     pids = begin(verbs, tmp_path / "lives")
-    assert groups() == {parent / f"lowrun-{pids['keeper']}" for parent in (MEMORY, CPU)}
+    assert groups() == {parent / cgroup_name(pids["keeper"]) for parent in (MEMORY, CPU)}
     os.kill(pids["supervisor"], signal.SIGKILL)
     await_end(pids["life"])
     await_only(set())
@@ -360,7 +361,7 @@ def test_lowrun_and_its_keeper_are_killed(verbs: Verbs, tmp_path: Path) -> None:
     await_end(pids["keeper"])
     await_end(pids["supervisor"])
     left = groups()
-    assert left == {parent / f"lowrun-{pids['keeper']}" for parent in (MEMORY, CPU)}
+    assert left == {parent / cgroup_name(pids["keeper"]) for parent in (MEMORY, CPU)}
     begin(verbs, tmp_path / "lives")
     assert alive(pids["life"])
     assert is_inside(pids["life"]) == {"memory": True, "cpu": True}
@@ -377,7 +378,7 @@ def test_the_cgroup_of_a_keeper_that_lives_stays(tmp_path: Path) -> None:
     """Another start removes no cgroup of another lowrun's, be it empty for the moment."""
 
     def another(process: Process) -> None:
-        path = MEMORY / f"lowrun-{process.keeper_pid}"
+        path = MEMORY / cgroup_name(process.keeper_pid)
         process.when_exited(None)
         with limits_of(64 << 20, None):
             assert path.is_dir()
@@ -419,6 +420,6 @@ def test_a_life_that_is_kept_stays_limited(verbs: Verbs, tmp_path: Path) -> None
     os.kill(pids["life"], signal.SIGKILL)
     second = numbers(tmp_path / "lives", 2)[1]
     assert is_inside(second) == {"memory": True, "cpu": True}
-    limit = MEMORY / f"lowrun-{pids['keeper']}" / "memory.limit_in_bytes"
+    limit = MEMORY / cgroup_name(pids["keeper"]) / "memory.limit_in_bytes"
     assert int(limit.read_text()) == 32 << 20
     verbs("stop", "x")

@@ -161,6 +161,37 @@ def test_one_word_is_split_with_a_hint() -> None:
     assert request.hints[0].startswith("hint: no shell runs COMMAND")
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("-t 1 -n 3", "--respawn-limit, --respawn-timeout"),
+        ("--backoff 8 --start-limit 3/10", "--backoff, --start-limit"),
+        ("--restart-prevent 3 --stable-after 1", "--stable-after, --restart-prevent"),
+    ],
+)
+def test_options_that_do_nothing_without_respawn(words: str, named: str) -> None:
+    """What says how it is respawned is no error without --respawn; a warning names it and what is missing."""
+    (warning,) = read_start([*words.split(), "sleep", "1"]).hints
+    assert warning == f"warning: sleep is never respawned, so nothing comes of {named}; give --respawn, too"
+    assert read_start(["--respawn", *words.split(), "sleep", "1"]).hints == ()
+    assert read_start(["-e", "0,1", "sleep", "1"]).hints == ()
+
+
+def test_options_of_a_file_that_do_nothing_without_respawn(tmp_path: Path) -> None:
+    """The same of a program in a file."""
+    file = tmp_path / "x.toml"
+    file.write_text('[program.a]\ncommand = "true"\nbackoff = 3\n[program.b]\ncommand = "true"\n')
+    warning = "warning: a is never respawned, so nothing comes of backoff; give respawn = true, too"
+    assert read_start(["-f", str(file)]).hints == (warning,)
+
+
+def test_a_value_of_respawn_that_became_the_program() -> None:
+    """The value of --respawn follows =; where no such program exists the user is told so."""
+    (hint,) = read_start(["--respawn", "always", "sleep", "3"]).hints
+    assert hint == "hint: there is no program always; if you mean when to respawn: --respawn=always"
+    assert read_start(["always", "sleep", "3"]).hints == ()
+
+
 def test_what_runs_already_is_attached_to() -> None:
     """--attach takes name and words from the process, or PROGRAM's."""
     own = os.getpid()
