@@ -206,7 +206,7 @@ def test_another_command_for_what_is_lost(verbs: Verbs) -> None:
     lose(verbs, "x")
     for words in (("sleep", "1001"), ("--attach", str(os.getpid()), "sleep", "1000")):
         for here in ((), ("-D",)):
-            said = verbs(*options, *here, *words, code=125).stderr
+            said = verbs(*options, *here, *words, code=1).stderr
             assert said == (
                 f'lowrun: "x" runs already (pid {pid}, left by a supervisor that was killed), another command: '
                 "'sleep 1000'; lowrun stop x first\n"
