@@ -132,8 +132,9 @@ def test_a_start_that_is_refused_leaves_what_lives_on(verbs: Verbs, tmp_path: Pa
     shown = verbs.status("keep")
     os.kill(shown["supervisor"], signal.SIGKILL)
     verbs("wait", "keep", "--until", "running", code=1)  # nobody is there any more
-    toml.write_text(table + TABLE.format(name="bad", script=UP, more=f'socket = ["unix:{tmp_path}/no/such/dir"]'))
-    verbs("start", "-f", toml, code=None)
+    toml.write_text(f'{table}[program.bad]\ncommand = "sleep 100"\nsocket = ["unix:{tmp_path}/no/such/dir"]\n')
+    said = verbs("start", "-f", toml, code=125).stderr
+    assert "does not exist; make that directory" in said
     assert alive(shown["pid"])
     assert verbs.status("keep")["state"] == "lost"
 
