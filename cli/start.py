@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from lowrun import Loop, SignalInfo, Timer, supervise
 from lowrun.cli.background import Tell, Word, in_background
-from lowrun.cli.console import STDERR, complain, takes_more
+from lowrun.cli.console import STDERR, complain, takes_more, warn
 from lowrun.cli.start_options import StartRequest
 
 __all__ = ["run"]
@@ -35,11 +35,20 @@ def run(request: StartRequest) -> int:
         complain(hint)
     for program in request.programs:
         supervise.check_recording(program)
+    _warn_of_syslog(request)
     if request.foreground:
         return _supervise(request, _say_if_read)
     word = in_background(lambda tell: _supervise(request, tell))
     _say(word)
     return word.code
+
+
+def _warn_of_syslog(request: StartRequest) -> None:
+    names = [program.name for program in request.programs if program.output == "syslog"]
+    if names:
+        with closing(supervise.Syslog()) as log:
+            if log.fault:
+                warn(f"{', '.join(names)}: output is lost: {log.fault}; --output file keeps it")
 
 
 def _say(word: Word) -> None:
@@ -120,7 +129,7 @@ class _Start:
         last = program.last
         ended_well = program.phase is supervise.Phase.DONE and program.state.exit_code == 0
         if last is not None and not ended_well:
-            self._failures.append(f"{program.name}: {last.text}")
+            self._failures.append(f"{program.name}: {last.text.removeprefix(f'{program.name}: ')}")
             assert self.service is not None
             self._failures += [f"  {line}" for line in self.service.last_output(program.name)]
             if program.phase is supervise.Phase.WAITING:

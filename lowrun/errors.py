@@ -50,17 +50,24 @@ class BusyError(LowrunError):
 class SpawnError(LowrunError, OSError):
     """A command could not be started.
 
-    Attributes: `step` names what failed ("exec", "chdir", "setuid", ...),
-    `errno` is the kernel's reason.
+    Attributes: `step` names what failed ("exec", "working directory", "uid", ...),
+    `errno` is the kernel's reason, `place` the directory that it is about.
     """
 
-    def __init__(self, step: str, errno: int, program: str) -> None:
+    def __init__(self, step: str, errno: int, program: str, place: str | None = None) -> None:
         self.step = step
         self.program = program
+        self.place = place
         OSError.__init__(self, errno, os.strerror(errno))
 
+    @property
+    def reason(self) -> str:
+        """What failed and why, without the program."""
+        what = self.step if self.place is None else f"{self.step} {self.place}"
+        return f"{what}: {self.strerror}"
+
     def __str__(self) -> str:
-        return f"{self.program}: {self.step}: {self.strerror}"
+        return f"{self.program}: {self.reason}"
 
 
 class GoneError(LowrunError, ProcessLookupError):

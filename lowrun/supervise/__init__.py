@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lowrun.supervise.control import ask
     from lowrun.supervise.environment import running_command, take_descriptors
     from lowrun.supervise.failures import failures_path, kept_failures
-    from lowrun.supervise.journal import LOG_NAMES
+    from lowrun.supervise.journal import LOG_NAMES, Syslog
     from lowrun.supervise.lost import end_lost
     from lowrun.supervise.meaning import LastExit
     from lowrun.supervise.options import SETTINGS, make_program, unheeded
@@ -62,6 +62,7 @@ __all__ = [
     "start_order",
     "take_descriptors",
     "unheeded",
+    "Syslog",
 ]
 
 #: Name -> module.
@@ -98,6 +99,7 @@ _HOME = {
     "start_order": "order",
     "take_descriptors": "environment",
     "unheeded": "options",
+    "Syslog": "journal",
 }
 
 
