@@ -36,7 +36,13 @@ class LowrunError(Exception):
 
 
 class UsageError(LowrunError, ValueError):
-    """The caller asked for something that makes no sense (an unknown option, an empty command)."""
+    """The caller asked for something that makes no sense (an unknown option, an empty command).
+
+    Each argument says one thing that is wrong; a file has more than one at once.
+    """
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
 
 
 class ClosedError(LowrunError):
