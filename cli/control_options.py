@@ -110,7 +110,7 @@ VERBS = {
         "[NAME...]",
         "Tell whether programs run, their pids, times, restarts, last exits and what they use; without\n"
         "NAME a table of all.",
-        (PIDFILE, Option("json", ("--json",), 'as one JSON object; without or with several NAMEs {"programs": [...]}'), *COMMON),
+        (PIDFILE, Option("json", ("--json",), "one JSON object; without or with several NAMEs a list in it"), *COMMON),
         "0 running, 1 not running",
         least=0,
     ),
