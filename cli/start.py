@@ -10,7 +10,7 @@ import os
 import signal
 from contextlib import closing, suppress
 
-from lowrun import Loop, SignalInfo, Timer, supervise
+from lowrun import BusyError, Loop, SignalInfo, Timer, supervise
 from lowrun.cli.background import Tell, Word, in_background
 from lowrun.cli.console import STDERR, complain, takes_more, warn
 from lowrun.cli.start_options import StartRequest
@@ -64,6 +64,14 @@ def _say_if_read(word: Word) -> None:
 
 
 def _supervise(request: StartRequest, tell: Tell) -> int:
+    try:
+        return _keep_running(request, tell)
+    except BusyError as error:  # it has a supervisor, or is what one has left
+        tell(Word(EXIT_FAILED_TO_START, str(error)))
+        return EXIT_FAILED_TO_START
+
+
+def _keep_running(request: StartRequest, tell: Tell) -> int:
     supervise.take_descriptors()
     with supervise.StateDirectory.open(create=True) as directory, Loop() as loop:
         start = _Start(loop, tell)
@@ -122,13 +130,15 @@ class _Start:
                 self._settle(program.name)
             elif program.name not in self._timers:
                 self._timers[program.name] = self._loop.add_timer(FIRST, lambda: self._settle(program.name))
-        elif phase in (supervise.Phase.WAITING, supervise.Phase.DONE):
+        elif phase is supervise.Phase.WAITING or program.over:
             self._fail(program)
 
     def _fail(self, program: supervise.Supervised) -> None:
         last = program.last
         ended_well = program.phase is supervise.Phase.DONE and program.state.exit_code == 0
-        if last is not None and not ended_well:
+        if last is None and program.reason:
+            self._failures.append(f"{program.name}: not started: {program.reason}")
+        elif last is not None and not ended_well:
             self._failures.append(f"{program.name}: {last.text.removeprefix(f'{program.name}: ')}")
             assert self.service is not None
             self._failures += [f"  {line}" for line in self.service.last_output(program.name)]

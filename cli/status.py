@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lowrun import supervise, to_json
+from lowrun import DeniedError, supervise, to_json
 from lowrun.cli.console import STDOUT, complain, write
 from lowrun.cli.control import EXIT_UNKNOWN, NOT_RUNNING, known
 from lowrun.cli.control_options import StatusRequest
@@ -44,8 +44,7 @@ def _all(json: bool) -> int:
     with supervise.StateDirectory.open() as directory:
         found = []
         for name in directory.names():
-            with directory.program(name) as state:
-                found.append(_facts(state))
+            found.append(_facts_or_error(directory, name))
         where = directory.path
     if json:
         write(STDOUT, to_json({"programs": found}))
@@ -54,6 +53,15 @@ def _all(json: bool) -> int:
     else:
         complain(f"no program is known in {where}; lowrun start begins one")
     return 0
+
+
+def _facts_or_error(directory: supervise.StateDirectory, name: str) -> dict[str, Any]:
+    """Return what is known of one among others; of one whose state is refused why it is."""
+    try:
+        with directory.program(name) as state:
+            return _facts(state)
+    except DeniedError as error:
+        return {"name": name, "error": str(error)}
 
 
 def _facts(state: supervise.ProgramState) -> dict[str, Any]:
@@ -107,11 +115,14 @@ def _text(facts: dict[str, Any]) -> str:
 
 def _table(found: list[dict[str, Any]]) -> str:
     rows = [HEADER, *(_row(facts) for facts in found)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
-    return "".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() + "\n" for row in rows)
+    full = [row for row in rows if len(row) == len(HEADER)]
+    widths = [max(len(row[0]) for row in rows), *(max(len(row[i]) for row in full) for i in range(1, len(HEADER)))]
+    return "".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=False)).rstrip() + "\n" for row in rows)
 
 
 def _row(facts: dict[str, Any]) -> tuple[str, ...]:
+    if "error" in facts:
+        return facts["name"], f"refused: {facts['error']}"
     running = facts["running"]
     return (
         facts["name"],

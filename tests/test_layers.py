@@ -39,13 +39,13 @@ HOUSE: list[tuple[str, str]] = [
     ),
     ("samples", "records series chart tables machine files"),
     ("packets", "netfilter denial namespaces pasta pcapng interfaces capture"),
-    ("runs", "recorder observers slices report directory usage exits network run repeater repeat"),
+    ("runs", "recorder observers slices report directory usage exits accounting network run repeater repeat"),
     ("recorders", "output calls samples packets"),
     (
         "supervise",
-        "settings policy meaning order envfile environment listening readyspec options config processes record truth "
-        "state journal reading outputlog failures recording control pidfile succession mainprocess "
-        "sockets notify watchdog readiness resources lost hooks life attached program group hosted service "
+        "settings requests policy meaning order envfile environment listening readyspec options config processes "
+        "record truth state journal reading outputlog failures recording control pidfile succession mainprocess "
+        "sockets notify watchdog readiness resources lost deadline hooks life attached program group hosted service "
         "supervisor",
     ),
     ("", "embed __init__"),
@@ -62,7 +62,7 @@ PURE = (
     "trace.memory trace.ioctls trace.special trace.results trace.pointers trace.decode trace.naming trace.descriptors "
     "trace.text trace.inject trace.pycapture samples.records samples.series samples.chart "
     "supervise.settings supervise.policy supervise.meaning supervise.record supervise.truth supervise.succession "
-    "supervise.listening supervise.order supervise.readyspec "
+    "supervise.listening supervise.order supervise.readyspec supervise.requests "
     "samples.tables packets.denial packets.pcapng runs.report runs.usage notation supervise.envfile"
 ).split()
 #: A pure module does not import these at all ...

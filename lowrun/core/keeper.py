@@ -327,10 +327,20 @@ class Keeper:
         if self._socket.closed:
             return
         self.wake()
-        self._part()
         self._listener = self._watcher = None
         if self.stay is not None:
             self._tell(lib.LR_REQUEST_LEAVE)
+        self._hang_up()
+
+    def let_go(self) -> None:
+        """Hang up without a word, as one that is killed: a tree with `stay` lives on, and waits for the next owner."""
+        if not self._socket.closed:
+            self._listener = self._watcher = None
+            self._hang_up()
+            self._pidfd.close()
+
+    def _hang_up(self) -> None:
+        self._part()
         self._source.close()
         lib.lr_keeper_hang_up(self._socket.fileno())
         self._socket.close()

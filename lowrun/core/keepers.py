@@ -77,6 +77,12 @@ class Keepers:
         self._out.discard(keeper)
         keeper.leave()
 
+    def let_go(self) -> None:
+        """Let trees that are to outlive lowrun live on, as if it was killed; all others are closed by `close`."""
+        for keeper in [*self._kept.values(), *self._out]:
+            if keeper.stay is not None:
+                keeper.let_go()
+
     def close(self) -> None:
         """Close all keepers, those in use with their trees."""
         self._closed = True

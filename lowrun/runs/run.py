@@ -22,11 +22,11 @@ from lowrun.core.launch import Launch, failed_exec_status
 from lowrun.core.loop import Loop, Timer
 from lowrun.core.process import Process
 from lowrun.errors import InternalError, LowrunError
-from lowrun.runs.exits import ExitAccounts
+from lowrun.runs.accounting import Accounting
 from lowrun.runs.network import OwnNetwork, explained
 from lowrun.runs.observers import Observers
 from lowrun.runs.recorder import Recorder, RunInfo
-from lowrun.runs.usage import NOTHING_USED, account, nothing_known
+from lowrun.runs.usage import nothing_known
 from lowrun.steps import tell
 from lowrun.values import (
     CODE_SIGNAL_BASE,
@@ -34,7 +34,6 @@ from lowrun.values import (
     Command,
     ExitStatus,
     Result,
-    Usage,
 )
 
 __all__ = ["Run", "RunPlan"]
@@ -91,8 +90,7 @@ class Run:
         self._timed_out_ns = 0
         self._observers = Observers(self._info, loop)
         self._process: Process | None = None
-        #: See `_counts_exits`.
-        self._exits = ExitAccounts()
+        self._accounting = Accounting(self._observers)
         self._cut_short = False
         self._usage, self._usage_faults = nothing_known("the run has not ended")
         try:
@@ -119,12 +117,8 @@ class Run:
             park=self._park if self._info.seizers or self._network.wanted else None,
             network=self._network.wanted,
             count_io=self._info.counts_io,
-            before_spawn=self._exits.begin if self._counts_exits() else None,
+            before_spawn=self._accounting.before_spawn,
         )
-
-    def _counts_exits(self) -> bool:
-        """Tell whether exits are accounted: for who asks for io, and for what is recorded without another witness."""
-        return self._info.counts_io or (bool(self._observers) and not self._info.witnesses)
 
     def _park(self, pid: int, sockets: list[OwnedFd]) -> None:
         tell("run", "run %d: pid %d waits before its exec", self.index, pid)
@@ -172,7 +166,7 @@ class Run:
             self._process.kill()
 
     def _end(self, process: Process) -> None:
-        self._exits.end()  # the keeper can have another run's command soon
+        self._accounting.end()
         if self._timer is not None:
             self._timer.close()
         if self.timed_out and process.status is not None and process.ended_ns < self._timed_out_ns:
@@ -191,7 +185,7 @@ class Run:
         self._network.leave(lambda: self._conclude(process))
 
     def _conclude(self, process: Process) -> None:
-        self._usage, self._usage_faults = self._account(process)
+        self._usage, self._usage_faults = self._accounting.account(process, process.wall_s)
         self._info.usage = self._usage
         tell("run", "run %d: %s", self.index, process.status or process.error)
         self._on_done(self)
@@ -212,7 +206,7 @@ class Run:
         if self._process is not None:
             self._process.close()
         self._network.close()
-        self._exits.end()
+        self._accounting.end()
         self.mark_interrupted()
         self._observers.stop()
         self._observers.discard()
@@ -264,26 +258,3 @@ class Run:
             artifacts=artifacts,
             faults=(*self._info.faults, *self._usage_faults),
         )
-
-    def _account(self, process: Process) -> tuple[Usage, list[str]]:
-        if process.error is not None:
-            return NOTHING_USED, []
-        if process.usage is None or process.pid is None:
-            return nothing_known("part of the tree could not be waited for")
-        return account(
-            process.usage,
-            process.pid,
-            process.wall_s,
-            [*self._observers.testimonies(), *self._counted_exits()],
-            wants_io=self._info.counts_io,
-            user_share=self._exits.user_share,
-            refusal=self._exits.refusal,
-        )
-
-    def _counted_exits(self) -> list[Usage]:
-        try:
-            counted = self._exits.usage()
-        except Exception as error:
-            self._info.fault(f"usage: {error}")
-            return []
-        return [] if counted is None else [counted]

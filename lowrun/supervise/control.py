@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["ControlPoint", "ControlServer", "Message", "Reply", "Request", "ask"]
 
 Message = dict[str, Any]
-#: Answers a request, once, at any time; does nothing when the client has gone away.
-Reply = Callable[[Message], None]
-Request = Callable[[Message, Reply], object]
 
 NAME, NEW_NAME = "control", ".control"
 #: Bytes of a message, at most; far below what a socket's buffer holds (net.core.wmem_default).
@@ -82,6 +79,23 @@ def _is_friend(connection: socket.socket) -> bool:
 # -- the supervisor's end
 
 
+class Reply:
+    """Answers a request, once, at any time; does nothing when the client has gone away, which `on_gone()` tells of."""
+
+    __slots__ = ("_client", "on_gone")
+
+    def __init__(self, client: _Client) -> None:
+        self._client = client
+        self.on_gone: Callable[[], object] | None = None
+
+    def __call__(self, message: Message) -> None:
+        """Send the answer."""
+        self._client.answer(self, message)
+
+
+Request = Callable[[Message, Reply], object]
+
+
 def _open_reserve() -> OwnedFd:
     return OwnedFd(os.open("/", os.O_PATH | os.O_CLOEXEC))
 
@@ -101,7 +115,7 @@ class ControlServer:
     def serve(self, state: ProgramState, on_request: Request) -> ControlPoint:
         """Call `on_request(request, reply)` for what is asked of the program, whose lock the caller holds.
 
-        What it raises of lowrun's errors is answered as {"error": text}. Raises OSError.
+        What it raises is answered as {"error": text}: no request ends the supervisor. Raises OSError.
         """
         point = ControlPoint(self, state, on_request)
         _unlink(state, NEW_NAME)
@@ -186,6 +200,9 @@ class ControlServer:
             point.on_request(message, reply)
         except LowrunError as error:
             reply({"error": str(error)})
+        except Exception as error:
+            tell("control", "request %.200r: %r", message, error)
+            reply({"error": f"{type(error).__name__}: {error} (a defect of lowrun)"})
 
     def _forget(self, client: _Client) -> None:
         self._clients.discard(client)
@@ -249,6 +266,8 @@ class _Client:
         self._server = server
         self._connection = connection
         self._source = loop.add_io(connection.fileno(), kernel.READ, self._ready)
+        #: Of requests that were not answered yet, the first one first.
+        self._open: dict[Reply, None] = {}
 
     def _ready(self, _events: int) -> None:
         try:
@@ -262,22 +281,31 @@ class _Client:
         except (OSError, ProtocolError):
             self.close()
             return
-        self._server._asked(message, self._reply)
+        reply = Reply(self)
+        self._open[reply] = None
+        self._server._asked(message, reply)
 
-    def _reply(self, message: Message) -> None:
-        if self._source.closed:
+    def answer(self, reply: Reply, message: Message) -> None:
+        """Send the answer to a request that has none yet."""
+        if reply not in self._open:
             return
+        del self._open[reply]
         try:
             self._connection.send(_encode(message))
-        except OSError:  # it has gone away, or does not read what it asks for
+        except (OSError, ProtocolError):  # it has gone away, does not read what it asks for, or it is too much
             self.close()
 
     def close(self) -> None:
         """Forget the client; the second time does nothing."""
-        if not self._source.closed:
-            self._source.close()
-            self._connection.close()
-            self._server._forget(self)
+        if self._source.closed:
+            return
+        self._source.close()
+        self._connection.close()
+        replies, self._open = self._open, {}
+        for reply in replies:
+            if reply.on_gone is not None:
+                reply.on_gone()
+        self._server._forget(self)
 
 
 # -- the command's end

@@ -1,7 +1,8 @@
 """What is kept of lives that ended in failure: STATE/NAME/failures/run-0001, run-0002 ..., a bounded number of them.
 
-The layout is that of a repetition's runs: run.json, and beside it what the recorders kept. Numbers go on for ever; the
-oldest go. The directory is a program's own state (0700): nobody else puts anything there.
+The layout is that of a repetition's runs: run.json, and beside it what the recorders kept. Two facts more are there:
+the command, which a repetition has in its summary, and why lowrun ended the life, if it did. Numbers go on for ever;
+the oldest go. The directory is a program's own state (0700): nobody else puts anything there.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ class Failures:
         directory.mkdir()
         try:
             result = keep(self._last, directory)
-            write_whole(directory / "run.json", to_json(result_dict(result, self.path)).encode())
+            facts = {**result_dict(result, self.path), "reason": result.status.reason, "command": result.command.argv}
+            write_whole(directory / "run.json", to_json(facts).encode())
         except OSError:
             shutil.rmtree(directory, ignore_errors=True)
             raise

@@ -1,7 +1,9 @@
 """Many programs in one loop: their order, their keepers, and one word for each change.
 
-    after, needs:  idle ... the others are ready --> start         a needed one has failed --> left out
+    after, needs:  idle ... the others are ready --> start       a needed one has failed, or was stopped --> left out
     stop:          those that come after it are gone --> stop it
+
+Each program comes to an end, be it that it was never started; what is over is told by the program itself.
 
 A program is owned by its group alone; who looks on from above is told by `on_change`.
 """
@@ -9,12 +11,14 @@ A program is owned by its group alone; who looks on from above is told by `on_ch
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import TracebackType
 from typing import Protocol
 
 from lowrun.core.keepers import Keepers
 from lowrun.core.loop import Loop
+from lowrun.errors import GoneError, explain
 from lowrun.supervise.journal import Journal
-from lowrun.supervise.order import check_distinct
+from lowrun.supervise.order import check_distinct, start_order
 from lowrun.supervise.policy import Phase
 from lowrun.supervise.program import Supervised
 from lowrun.supervise.resources import Resources
@@ -51,20 +55,22 @@ class Group:
         on_end: Callable[[], object] = lambda: None,
     ) -> None:
         check_distinct(programs)
+        start_order(programs)
         self._on_change, self._on_end = on_change, on_end
         self._loop, self._keepers = loop, Keepers(loop)
         self._resources: list[Resources] = []
         self.programs: dict[str, Supervised] = {}
         self._stopping = False
-        #: Programs that are to be started when those that they come after are ready.
+        #: Programs that are to be started when those that they come after are ready, but for those that have come to
+        #: their end meanwhile.
         self._due: dict[str, Supervised] = {}
         self._is_looking = False
-        #: Names of those that are not at rest.
-        self._active: set[str] = set()
+        #: Names of those that are not over.
+        self._active = {program.name for program in programs}
         #: Name -> those that come after it.
         self._leaning: dict[str, list[str]] = {program.name: [] for program in programs}
         for program in programs:
-            for name in {*program.after, *program.needs} & self._leaning.keys():
+            for name in {*program.after, *program.needs}:
                 self._leaning[name].append(program.name)
         try:
             for program in programs:
@@ -80,7 +86,7 @@ class Group:
                     on_finish=self._finished,
                 )
         except BaseException:
-            self.close()
+            self.let_go()
             raise
 
     # -- starting, in order
@@ -94,32 +100,27 @@ class Group:
 
     def _start_due(self) -> None:
         self._is_looking = False
+        self._due = {name: each for name, each in self._due.items() if each.phase is Phase.IDLE}
         for supervised in list(self._due.values()):
             if missing := self._missing(supervised.program):
                 del self._due[supervised.name]
-                supervised.journal.left_out(missing)
-                self._on_change(supervised)
-                self._check_end()
+                supervised.leave_out(f"it needs {missing}")
             elif self._is_turn(supervised.program):
                 del self._due[supervised.name]
                 supervised.start()
 
-    def _missing(self, program: Program) -> str | None:
+    def _missing(self, program: Program) -> str:
+        """Tell which of those that it needs will not come, and why; ""."""
         for name in program.needs:
-            other = self.programs.get(name)
-            if other is None or (name not in self._due and self._has_failed(other)):
-                return name
-        return None
-
-    def _has_failed(self, supervised: Supervised) -> bool:
-        never_started = supervised.phase is Phase.IDLE and supervised.name not in self._due
-        return never_started or (supervised.phase is Phase.DONE and supervised.state.exit_code != 0)
+            state = self.programs[name].state
+            if state.phase is Phase.DONE and (state.exit_code != 0 or state.stopped):
+                return f"{name}, which {'was stopped' if state.stopped else 'has failed'}"
+        return ""
 
     def _is_turn(self, program: Program) -> bool:
         if any(name in self._due for name in program.after):
             return False
-        needed = (self.programs[name] for name in program.needs if name in self.programs)
-        return all(other.phase in (Phase.RUNNING, Phase.DONE) for other in needed)
+        return all(self.programs[name].phase in (Phase.RUNNING, Phase.DONE) for name in program.needs)
 
     # -- stopping, in reverse order
 
@@ -127,16 +128,17 @@ class Group:
         """Stop all, each when those that come after it are gone; the second time what is being stopped is killed."""
         if self._stopping:
             self._hurry()
+        self._due = {}
+        for supervised in self.programs.values():
+            supervised.bar("all programs of its supervisor are being stopped")
+            if supervised.phase is Phase.IDLE:
+                supervised.stop()
         self._stopping = True
-        self._due.clear()
         for supervised in reversed(list(self.programs.values())):
             self._stop_unless_leant_on(supervised)
-        self._check_end()
 
     def _stop_unless_leant_on(self, supervised: Supervised) -> None:
-        if supervised.at_rest:
-            return
-        if all(self.programs[name].at_rest for name in self._leaning[supervised.name]):
+        if all(self.programs[name].over for name in self._leaning[supervised.name]):
             supervised.stop()
 
     def _hurry(self) -> None:
@@ -148,8 +150,14 @@ class Group:
     def restart(self) -> None:
         """Restart each that was started, by itself, whatever leans on it; none when they were told to stop."""
         for supervised in self.programs.values():
-            if supervised.phase is not Phase.IDLE and not self._stopping:
+            if supervised.was_started and not self._stopping:
                 supervised.restart()
+
+    def restart_one(self, supervised: Supervised, done: Callable[[], object]) -> None:
+        """Restart it (see Supervised). Raises GoneError when it has ended and one that it needs is not there."""
+        if supervised.phase is Phase.DONE and (missing := self._missing(supervised.program)):
+            raise GoneError(f'"{supervised.name}" is not started: it needs {missing}')
+        supervised.restart(done)
 
     def reload(self) -> None:
         """Send each its reload signal."""
@@ -159,7 +167,7 @@ class Group:
     # -- what programs say
 
     def _changed(self, supervised: Supervised) -> None:
-        if supervised.at_rest:
+        if supervised.over:
             self._active.discard(supervised.name)
         else:
             self._active.add(supervised.name)
@@ -173,25 +181,19 @@ class Group:
         supervised.journal.stopped()
         if self._stopping:
             for name in (*supervised.program.after, *supervised.program.needs):
-                if name in self.programs:
-                    self._stop_unless_leant_on(self.programs[name])
-        self._check_end()
-
-    def _check_end(self) -> None:
+                self._stop_unless_leant_on(self.programs[name])
         if self.ended:
             self._on_end()
 
     @property
     def ended(self) -> bool:
         """True when nothing runs and nothing will be started."""
-        return not self._due and not self._active
+        return not self._active
 
     @property
     def exit_code(self) -> int:
         """0 when all have ended normally, 1 when one has failed or was never started."""
-        codes = [supervised.state.exit_code for supervised in self.programs.values()]
-        left_out = [s for s in self.programs.values() if s.phase is Phase.IDLE and not self._stopping]
-        return 1 if left_out else max(codes, default=0)
+        return max((supervised.state.exit_code for supervised in self.programs.values()), default=0)
 
     def close(self) -> None:
         """End all at once."""
@@ -202,8 +204,31 @@ class Group:
             resources.close()
         self._resources.clear()
 
+    def fail(self, error: Exception) -> None:
+        """Part from all for `error`, a defect of lowrun or its host."""
+        for supervised in self.programs.values():
+            if not supervised.over:
+                supervised.journal.warn(f"its supervisor has failed: {type(error).__name__}: {explain(error)}")
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Part from what is to outlive its supervisor, as one that is killed does; end all others at once."""
+        self._keepers.let_go()
+        for supervised in self.programs.values():
+            if supervised.outlives:
+                supervised.let_go()
+        for resources in self._resources:
+            if resources.stay is not None:
+                resources.let_go()
+        self.close()
+
     def __enter__(self) -> Group:
         return self
 
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception):
+            self.let_go()
+        else:
+            self.close()

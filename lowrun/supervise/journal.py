@@ -17,6 +17,7 @@ import time
 from typing import TYPE_CHECKING
 
 from lowrun.supervise.state import ProgramState
+from lowrun.values import ExitStatus
 
 if TYPE_CHECKING:
     import logging
@@ -119,16 +120,17 @@ class Journal:
         """Say that the program's first life has begun."""
         self.say(f"{self.name} started, pid {pid}")
 
-    def exited(self, pid: int, status: int) -> None:
-        """Say that the program has exited with code `status`."""
-        self.say(f"proc {pid} exited, status {status}")
-
-    def killed(self, pid: int, signal: int) -> None:
-        """Say that the program died by `signal`."""
-        self.say(f"proc {pid} killed by signo {signal}")
+    def ended(self, pid: int, status: ExitStatus | None) -> None:
+        """Say how the program has ended; None: nobody knows."""
+        if status is None:
+            self.say(f"proc {pid} has ended; its status is not known")
+        elif status.signal is None:
+            self.say(f"proc {pid} exited, status {status.code}")
+        else:
+            self.say(f"proc {pid} killed by signo {status.signal}")
 
     def restarted(self, count: int, limit: int, pid: int) -> None:
-        """Say that the program was started again, for the `count`th time of at most `limit` (0: no limit)."""
+        """Say that the program was respawned, for the `count`th time in a row of at most `limit` (0: no limit)."""
         self.say(f"{self.name} restarted({count}/{limit}), pid {pid}")
 
     def traced(self, pid: int) -> None:
@@ -143,9 +145,9 @@ class Journal:
         """Say that there will be no further life."""
         self.warn(f"given up: {reason}")
 
-    def left_out(self, missing: str) -> None:
-        """Say that the program is not started, for want of the one named `missing`."""
-        self.warn(f"not started: it needs {missing}, which has failed")
+    def left_out(self, reason: str) -> None:
+        """Say that the program is not started."""
+        self.warn(f"not started: {reason}")
 
     def stopped(self) -> None:
         """Say that the supervisor ends."""

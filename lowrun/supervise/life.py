@@ -125,6 +125,7 @@ class Life:
             on_end=self._ended,
             park=self._park if info is not None and info.seizers else None,
             count_io=info is not None and info.counts_io,
+            before_spawn=None if self._record is None else self._record.before_spawn,
             linger=None,
             stay=resources.stay,
             limits=resources.limits,

@@ -156,10 +156,7 @@ class _End:
         if pid is None or pid != self._main:
             return
         self._status = status
-        if status.signal is None:
-            self._journal.exited(pid, status.code)
-        else:
-            self._journal.killed(pid, status.signal)
+        self._journal.ended(pid, status)
 
     def _over(self, _process: Process) -> None:
         self._ended = True

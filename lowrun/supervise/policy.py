@@ -1,6 +1,6 @@
 """What follows from what: (state, event) -> (state, actions). Pure: the time comes with the event.
 
-    idle --start--> starting --ready--> running
+    idle --start--> starting --ready--> running            idle --stop, left_out--> done
                        |  ^                |
       stop, restart,   |  |                | stop, restart, late
       late             v  |                v
@@ -49,6 +49,8 @@ class Event(Enum):
     """What happened."""
 
     START = auto()
+    #: It is never started: what it needs is not there. `State.reason` says so already.
+    LEFT_OUT = auto()
     READY = auto()
     #: Its tree is gone. Its main process had a code that is a normal end, or died by a signal of lowrun's own.
     ENDED_WELL = auto()
@@ -103,8 +105,10 @@ class State:
     #: Of phase waiting.
     delay: float = 0.0
     exit_code: int = EXIT_ENDED
-    #: Why it was given up; "" when it ended normally.
+    #: Why it was given up, or never started; "" when it ended normally.
     reason: str = ""
+    #: Of phase done: it was told to stop.
+    stopped: bool = False
 
 
 class Step(NamedTuple):
@@ -136,6 +140,10 @@ def _end(state: State, exit_code: int = EXIT_ENDED, reason: str = "") -> Step:
     return Step(replace(state, phase=Phase.DONE, exit_code=exit_code, reason=reason), (Action.FINISH,))
 
 
+def _end_stopped(state: State) -> Step:
+    return _end(replace(state, stopped=True))
+
+
 def _respawn(restart: Restart, state: State, now: float) -> Step:
     row = 0 if now - state.began > restart.stable_after else state.respawns
     if restart.limit and row >= restart.limit:
@@ -159,7 +167,17 @@ def _stop(state: State, aim: Aim) -> Step:
 
 def idle_start(restart: Restart, state: State, now: float) -> Step:
     """The first life."""
-    return _begin(restart, replace(state, respawns=0, exit_code=EXIT_ENDED, reason=""), now)
+    return _begin(restart, replace(state, respawns=0, exit_code=EXIT_ENDED, reason="", stopped=False), now)
+
+
+def idle_stop(_restart: Restart, state: State, _now: float) -> Step:
+    """It was due, and is not any more."""
+    return _end_stopped(state)
+
+
+def idle_left_out(_restart: Restart, state: State, _now: float) -> Step:
+    """Nobody will start it by himself."""
+    return _end(state, EXIT_GAVE_UP, state.reason)
 
 
 def starting_ready(_restart: Restart, state: State, _now: float) -> Step:
@@ -201,7 +219,7 @@ def stopping_ended(restart: Restart, state: State, now: float) -> Step:
     """What it was stopped for; how it ended does not matter."""
     if state.aim is Aim.RESTART:
         return _begin(restart, replace(state, respawns=0, restarts=state.restarts + 1), now)
-    return alive_failed(restart, state, now) if state.aim is Aim.FAIL else _end(state)
+    return alive_failed(restart, state, now) if state.aim is Aim.FAIL else _end_stopped(state)
 
 
 def stopping_stop(_restart: Restart, state: State, _now: float) -> Step:
@@ -226,7 +244,7 @@ def waiting_delay_over(restart: Restart, state: State, now: float) -> Step:
 
 def waiting_stop(_restart: Restart, state: State, _now: float) -> Step:
     """No respawn."""
-    step = _end(state)
+    step = _end_stopped(state)
     return Step(step.state, (Action.CANCEL_DELAY, *step.actions))
 
 
@@ -238,6 +256,8 @@ def waiting_restart(restart: Restart, state: State, now: float) -> Step:
 
 TABLE: dict[tuple[Phase, Event], Cell] = {
     (Phase.IDLE, Event.START): idle_start,
+    (Phase.IDLE, Event.STOP): idle_stop,
+    (Phase.IDLE, Event.LEFT_OUT): idle_left_out,
     (Phase.STARTING, Event.READY): starting_ready,
     (Phase.STARTING, Event.ENDED_WELL): alive_ended_well,
     (Phase.STARTING, Event.FAILED): alive_failed,

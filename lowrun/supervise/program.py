@@ -16,10 +16,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lowrun.core.keepers import Keepers
-from lowrun.core.loop import Loop, Timer
-from lowrun.errors import ClosedError, explain
+from lowrun.core.loop import Loop
+from lowrun.errors import BusyError, ClosedError, explain
 from lowrun.supervise.attached import AttachedLife
-from lowrun.supervise.hooks import Hook, begin_hook, facts_of
+from lowrun.supervise.deadline import Deadline
+from lowrun.supervise.hooks import Hooks, facts_of
 from lowrun.supervise.journal import Journal
 from lowrun.supervise.life import Life, Over
 from lowrun.supervise.meaning import LastExit, meaning_of
@@ -55,10 +56,11 @@ class Supervised:
         self.resources = resources
         self._loop, self._keepers = loop, keepers
         self._on_change, self._on_finish = on_change, on_finish
-        self._timer: Timer | None = None
-        #: Before a life, or after it; and beside one.
-        self._hook: Hook | None = None
-        self._post: Hook | None = None
+        #: True from its end on: nothing of it runs, nothing is still to be done, and nobody will start it unasked.
+        self.over = False
+        #: The end of a delay, or SIGKILL for what is being stopped.
+        self._deadline = Deadline(loop, self._happened)
+        self._hooks = Hooks(program, loop, keepers, resources.fds, journal.say)
         self._ended_at = 0.0
         self._stop_timeout = program.stop_timeout
         #: When the present life, or the last one, was executed.
@@ -69,11 +71,13 @@ class Supervised:
         self._resumed: Kept | None = None
         #: The present life had ended before this supervisor came.
         self._missed = False
-        #: Signals that this life got through lowrun.
-        self._sent: set[int] = set()
+        #: Signals that this life got through lowrun, and when the last time, on CLOCK_MONOTONIC; seconds.
+        self._sent: dict[int, float] = {}
         self._when_stopped: list[Callable[[], object]] = []
         self._when_restarted: list[Callable[[], object]] = []
         self._closed = False
+        #: Why it may not be started any more; "" while it may.
+        self._barred = ""
 
     @property
     def name(self) -> str:
@@ -97,7 +101,7 @@ class Supervised:
 
     @property
     def reason(self) -> str:
-        """Why it was given up; "" while it was not, and after a normal end."""
+        """Why it was given up, or never started; "" while it was not, and after a normal end."""
         return self.state.reason
 
     @property
@@ -108,33 +112,53 @@ class Supervised:
     # -- what can be asked
 
     def start(self) -> None:
-        """Begin its first life, or a new one after its end. Raises ClosedError."""
+        """Begin its first life, or a new one after its end. Raises ClosedError; BusyError when all are to stop."""
         self._check_open()
         self._happened(Event.START)
 
     def stop(self, done: Callable[[], object] | None = None, timeout: float | None = None) -> None:
-        """End it, its whole tree; `done()` when nothing is left. SIGKILL after `timeout` seconds (None: its own)."""
-        self._stop_timeout = self.program.stop_timeout if timeout is None else timeout
-        if self.at_rest:
+        """End it, its whole tree, or do not start it; `done()` when nothing is left.
+
+        SIGKILL after `timeout` seconds (None: its own). The second time the shorter one counts.
+        """
+        if self.over:
             if done is not None:
                 done()
             return
         if done is not None:
             self._when_stopped.append(done)
+        seconds = self.program.stop_timeout if timeout is None else timeout
         if self.phase is Phase.DONE and self.resources.archive is not None:
-            self.resources.archive.hurry(self._stop_timeout)
-        else:
-            self._happened(Event.STOP)
+            self.resources.archive.hurry(seconds)
+            return
+        if self.phase is not Phase.STOPPING:
+            self._stop_timeout = seconds
+        elif self._deadline.armed and time.monotonic() + seconds < self._deadline.at:
+            self._stop_timeout = seconds
+            self._deadline.arm(seconds, Event.STUBBORN)
+        self._happened(Event.STOP)
 
     def restart(self, done: Callable[[], object] | None = None) -> None:
         """End it and start it anew; `done()` when the new life is ready, or has failed to become so (see `last`).
 
-        Raises ClosedError.
+        One that is still to be started is not started before its turn. Raises ClosedError; BusyError when all are to
+        stop.
         """
         self._check_open()
         if done is not None:
             self._when_restarted.append(done)
-        self._happened(Event.START if self.phase in (Phase.IDLE, Phase.DONE) else Event.RESTART)
+        if self.phase is not Phase.IDLE:
+            self._happened(Event.START if self.phase is Phase.DONE else Event.RESTART)
+
+    def leave_out(self, reason: str) -> None:
+        """Do not start it, for `reason`: that is its end."""
+        self.journal.left_out(reason)
+        self.state = replace(self.state, reason=reason)
+        self._happened(Event.LEFT_OUT)
+
+    def bar(self, reason: str) -> None:
+        """Let nobody start it any more."""
+        self._barred = reason
 
     def reload(self) -> bool:
         """Send the reload signal to its main process; False without one."""
@@ -147,7 +171,7 @@ class Supervised:
     def _send(self, what: str, number: int) -> bool:
         if self.life is None or self.phase is Phase.STOPPING or not self.life.send_signal(number):
             return False
-        self._sent.add(number)
+        self._sent[number] = time.monotonic()
         self.journal.say(f"{what}{signal.Signals(number).name} to pid {self.life.pid}")
         return True
 
@@ -160,6 +184,8 @@ class Supervised:
     def _check_open(self) -> None:
         if self._closed:
             raise ClosedError(f'the supervisor of "{self.name}" is closed')
+        if self._barred:
+            raise BusyError(f'"{self.name}" is not started: {self._barred}')
 
     # -- policy
 
@@ -172,6 +198,8 @@ class Supervised:
             self.state, actions = step(self.program.restart, self.state, Event.START, moment)
         if Action.TERMINATE in actions:
             self._on_change(self)
+        if self.phase is not Phase.DONE:
+            self.over = False
         for action in actions:
             ACTIONS[action](self)
         if self.state != before or actions:
@@ -180,30 +208,31 @@ class Supervised:
             self._call(self._when_restarted)
         if self.phase is Phase.DONE and before.phase is not Phase.DONE:
             self._finish()
-        elif self.phase is Phase.WAITING and self._timer is None:
+        elif self.phase is Phase.WAITING and not self._deadline.armed:
             self._happened(Event.DELAY_OVER)
 
     def _finish(self) -> None:
-        if self.state.reason:
+        if self.state.reason and self.was_started:
             self.journal.gave_up(self.state.reason)
         archive = self.resources.archive
-        if archive is not None and self.state.exit_code == 0:
-            archive.hurry(self._stop_timeout)
-        if archive is not None and archive.busy:
-            archive.when_idle(self._tell_end)
-        else:
+        if archive is None or not archive.busy:
             self._tell_end()
+            return
+        if self.state.exit_code == 0:
+            archive.hurry(self._stop_timeout)
+        archive.when_idle(self._tell_end)
 
     @property
-    def at_rest(self) -> bool:
-        """True when nothing of it runs, and nothing is to be done any more for it."""
-        archive = self.resources.archive
-        return self.phase in (Phase.IDLE, Phase.DONE) and (archive is None or not archive.busy)
+    def was_started(self) -> bool:
+        """True when it had a life, of whatever length."""
+        return self.state.began > 0
 
     def _tell_end(self) -> None:
         if self.phase is not Phase.DONE:
             return  # it was started anew meanwhile
+        self.over = True
         self._on_finish(self)
+        self._on_change(self)
         self._call(self._when_stopped)
         self._call(self._when_restarted)
 
@@ -213,39 +242,26 @@ class Supervised:
         for callback in waiting:
             callback()
 
-    def _arm(self, after: float, event: Event) -> None:
-        self._disarm()
-        self._timer = self._loop.add_timer(max(0.0, after), lambda: self._fire(event))
-
-    def _fire(self, event: Event) -> None:
-        self._disarm()
-        self._happened(event)
-
-    def _disarm(self) -> None:
-        timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.close()
-
     def _arm_delay(self) -> None:
         """No timer for a delay that is over: one that is due at once still costs a turn of the loop."""
         after = self._ended_at + self.state.delay - time.monotonic()
         if after > 0:
-            self._arm(after, Event.DELAY_OVER)
+            self._deadline.arm(after, Event.DELAY_OVER)
 
     # -- a life
 
     def _spawn(self) -> None:
-        self._disarm()
+        self._deadline.disarm()
         self._sent.clear()
+        self._stop_timeout = self.program.stop_timeout
         self._why = ""
         runs_already = self.resources.kept is not None or (self.program.attach is not None and self.last is None)
         if self.program.pre is None or runs_already:
             self._begin_life()
         else:
-            self._hook = self._run_hook(self.program.pre, self._pre_over, self.program.start_timeout)
+            self._hooks.before(self.program.pre, self._facts, self._pre_over)
 
     def _pre_over(self, status: ExitStatus) -> None:
-        self._hook = None
         if self.phase is Phase.STOPPING:
             self._over(Over(None, None, time.monotonic(), ""))
         elif status.code == 0:
@@ -260,7 +276,7 @@ class Supervised:
             pid,
             self._loop,
             on_main=self._traced,
-            on_exit=self._exited,
+            on_exit=self.journal.ended,
             on_ready=lambda: self._happened(Event.READY),
             on_over=self._over,
         )
@@ -284,7 +300,7 @@ class Supervised:
                 self.resources,
                 on_executed=self._executed,
                 on_main=self._traced,
-                on_exit=self._exited,
+                on_exit=self.journal.ended,
                 on_ready=self._ready_again if kept is not None and kept.was_ready else self._ready,
                 on_late=self._late,
                 on_over=self._over,
@@ -299,11 +315,9 @@ class Supervised:
     def _resume(self, kept: Kept) -> None:
         """The life that begins is one that began long ago."""
         self._resumed, self._missed = kept, kept.gone
-        self.state = replace(self.state, began=kept.started)
-        if kept.record is not None:
-            self.state = replace(self.state, respawns=kept.record.respawns, restarts=kept.record.restarts)
-            if kept.record.phase == Phase.STOPPING.value and not kept.gone:
-                self._loop.call_soon(self.restart)  # it was told to end
+        self.state = kept.resumed(self.state)
+        if kept.is_to_end:
+            self._loop.call_soon(self.restart)
 
     def _executed(self, pid: int) -> None:
         kept, self._resumed = self._resumed, None
@@ -312,8 +326,8 @@ class Supervised:
             self.journal.say(f"{self.name}, pid {pid}, has ended since its supervisor was lost")
         elif kept is not None:
             self.journal.say(f"{self.name} has outlived its supervisor, pid {pid}")
-        elif self.state.restarts:
-            self.journal.restarted(self.state.restarts, self.program.restart.limit, pid)
+        elif self.state.respawns:
+            self.journal.restarted(self.state.respawns, self.program.restart.limit, pid)
         else:
             self.journal.program_started(pid)
         self._on_change(self)
@@ -323,25 +337,13 @@ class Supervised:
         self.journal.traced(pid)
         self._on_change(self)
 
-    def _exited(self, pid: int, status: ExitStatus | None) -> None:
-        """A main process, or what started it, has ended."""
-        if status is None:
-            self.journal.say(f"proc {pid} has ended; its status is not known")
-        elif status.signal is None:
-            self.journal.exited(pid, status.code)
-        else:
-            self.journal.killed(pid, status.signal)
-
     def _ready(self) -> None:
         self._ready_again()
         if self.program.post is not None and self.phase is Phase.RUNNING:
-            self._post = self._run_hook(self.program.post, self._post_over, self.program.start_timeout)
+            self._hooks.beside(self.program.post, self._facts)
 
     def _ready_again(self) -> None:
         self._happened(Event.READY)
-
-    def _post_over(self, _status: ExitStatus) -> None:
-        self._post = None
 
     def _late(self, reason: str) -> None:
         self.journal.say(reason)
@@ -349,35 +351,32 @@ class Supervised:
         self._happened(Event.LATE)
 
     def _terminate(self) -> None:
-        number = signal.SIGABRT if self.state.aim is Aim.FAIL and self._was_ready else self.program.stop_signal
-        self._sent.add(number)
-        self._arm(self._stop_timeout, Event.STUBBORN)
+        hangs = self.state.aim is Aim.FAIL and self.life is not None and self.life.ready
+        number = signal.SIGABRT if hangs else self.program.stop_signal
+        self._sent[number] = time.monotonic()
+        if self.life is not None or self._hooks.forestall():
+            self._deadline.arm(self._stop_timeout, Event.STUBBORN)
         if self.life is not None:
             if self.life.pid is not None:
                 self.journal.told_to_stop(self.life.pid)
             self.life.end(number)
-        elif self._hook is not None:
-            self._hook.terminate()
-
-    @property
-    def _was_ready(self) -> bool:
-        return self.life is not None and self.life.ready
 
     def _kill(self) -> None:
         if self.life is not None:
             self.journal.say("it has not ended in time: SIGKILL")
             self.life.kill()
-        elif self._hook is not None:
-            self._hook.kill()
+        else:
+            self._hooks.kill()
 
     def _over(self, over: Over) -> None:
         """Nothing of the life is left."""
         life, self.life = self.life, None
         if life is not None:
             life.close()
-        self._close_post()
+        self._deadline.disarm()
+        self._hooks.end_beside()
         if self.resources.archive is not None:
-            self.resources.archive.end(over.status, over.at, self._has_failed(over))
+            self.resources.archive.end(over.status, over.reason or self._why, over.at, self._has_failed(over))
         self.resources.output.drain()
         self._ended_at = over.at
         ended = time.time() - (time.monotonic() - over.at)
@@ -385,56 +384,57 @@ class Supervised:
         if over.reason:
             self.journal.say(over.reason)
         if self.program.on_exit is not None:
-            self._hook = self._run_hook(
-                self.program.on_exit, lambda _status: self._end_life(over), self.program.stop_timeout
-            )
+            self._hooks.after(self.program.on_exit, self._facts, lambda: self._end_life(over))
         else:
             self._end_life(over)
 
     def _end_life(self, over: Over) -> None:
-        self._hook = None
-        self._disarm()
         self._happened(self._meaning(over), over.at)
 
     def _meaning(self, over: Over) -> Event:
-        return meaning_of(over.status, over.pid is not None, self._sent, self.program.restart)
+        before_its_end = {number: over.at - at for number, at in self._sent.items()}
+        return meaning_of(over.status, over.pid is not None, before_its_end, self.program.restart)
 
     def _has_failed(self, over: Over) -> bool:
-        """Tell whether a life has failed by itself: not one that was told to end."""
-        told = self.phase is Phase.STOPPING and self.state.aim is not Aim.FAIL
-        return not told and self._meaning(over) is not Event.ENDED_WELL
+        """Tell whether a life has failed: by itself, or it was ended because it had; not when it was told to end."""
+        if self.phase is Phase.STOPPING:
+            return self.state.aim is Aim.FAIL
+        return self._meaning(over) is not Event.ENDED_WELL
 
-    # -- hooks
+    @property
+    def _facts(self) -> dict[str, str]:
+        return facts_of(self.name, self.state.restarts, self.life is not None, self.pid, self.last)
 
-    def _run_hook(self, argv: tuple[str, ...], done: Callable[[ExitStatus], object], timeout: float) -> Hook | None:
-        facts = facts_of(self.name, self.state.restarts, self.life is not None, self.pid, self.last)
-        like, say = self.program.command, self.journal.say
-        return begin_hook(argv, like, facts, self._loop, self._keepers, done, timeout, say)
-
-    def _close_post(self) -> None:
-        post, self._post = self._post, None
-        if post is not None:
-            post.close()
+    # -- its owner's end
 
     def close(self) -> None:
         """End it at once; nobody is told."""
-        self._closed = True
-        if self.phase not in (Phase.IDLE, Phase.DONE):
+        if not self._closed and self.phase not in (Phase.IDLE, Phase.DONE):
             self.journal.say("ended at once: its supervisor was closed")
             self.state = replace(self.state, phase=Phase.DONE)
-        self._disarm()
-        self._close_post()
-        for part in (self._hook, self.life):
-            if part is not None:
-                part.close()
-        self._hook = self.life = None
+        self.let_go()
+
+    @property
+    def outlives(self) -> bool:
+        """True when it is to live on though its supervisor does not."""
+        is_over = self.phase in (Phase.IDLE, Phase.DONE) and self.resources.kept is None
+        return self.resources.stay is not None and not is_over
+
+    def let_go(self) -> None:
+        """Have no more to do with it: if its keeper was let go of, it goes on."""
+        self._closed = self.over = True
+        self._deadline.disarm()
+        self._hooks.close()
+        life, self.life = self.life, None
+        if life is not None:
+            life.close()
 
 
 ACTIONS: dict[Action, Callable[[Supervised], None]] = {
-    Action.CANCEL_DELAY: Supervised._disarm,
+    Action.CANCEL_DELAY: lambda program: program._deadline.disarm(),
     Action.SPAWN: Supervised._spawn,
     Action.TERMINATE: Supervised._terminate,
     Action.KILL: Supervised._kill,
     Action.ARM_DELAY: Supervised._arm_delay,
-    Action.FINISH: Supervised._disarm,
+    Action.FINISH: lambda program: program._deadline.disarm(),
 }

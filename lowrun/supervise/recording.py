@@ -13,15 +13,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+from lowrun.core.keeper import Keeper
 from lowrun.core.loop import Loop, Timer
 from lowrun.core.process import Process
 from lowrun.errors import UsageError, explain
+from lowrun.runs.accounting import Accounting
 from lowrun.runs.observers import Observers
 from lowrun.runs.recorder import LastingRecorder, Recorder, RunInfo, Window
-from lowrun.runs.usage import NOTHING_USED, account, nothing_known
+from lowrun.runs.usage import NOTHING_USED
 from lowrun.supervise.failures import Failures
 from lowrun.supervise.journal import Journal
 from lowrun.supervise.settings import Program, Recording
@@ -89,6 +92,12 @@ class LifeRecord:
         self._process: Process | None = None
         self._observers = Observers(info, loop)
         self._observers.start(recorders)
+        self._accounting = Accounting(self._observers)
+
+    @property
+    def before_spawn(self) -> Callable[[Keeper], object] | None:
+        """See Accounting."""
+        return self._accounting.before_spawn
 
     def seize(self, pid: int) -> frozenset[int] | None:
         """See Observers."""
@@ -103,13 +112,16 @@ class LifeRecord:
     def gone(self, process: Process) -> None:
         """Nothing of its tree is left."""
         self._process = process
+        self._accounting.end()
 
-    def end(self, status: ExitStatus | None, at: float, kept: bool) -> None:
+    def end(self, status: ExitStatus | None, reason: str, at: float, kept: bool) -> None:
         """Be through with what the tree left behind, then call `on_end`: within this call perhaps.
 
-        `status` None is not known; `at` is when it ended, on CLOCK_MONOTONIC, in seconds.
+        `status` None is not known; `reason` is what it alone does not tell, or ""; `at` is when it ended, on
+        CLOCK_MONOTONIC, in seconds.
         """
-        self.info.kept, self._status = kept, status or UNKNOWN
+        self.info.kept = kept
+        self._status = replace(status or UNKNOWN, reason=reason or (status or UNKNOWN).reason)
         if self._process is not None and self._process.started_ns:
             self._wall_s = max(0.0, at - self._process.started_ns / 1e9)
         self._observers.settle(self._wind_up)
@@ -121,23 +133,10 @@ class LifeRecord:
 
     def _wind_up(self) -> None:
         self._observers.stop()
-        self.info.usage = self._account()
+        if self._process is not None:
+            self._usage = self._accounting.account(self._process, self._wall_s)
+        self.info.usage = self._usage[0]
         self._on_end()
-
-    def _account(self) -> Usage:
-        process = self._process
-        if process is not None and process.error is None:
-            if process.usage is None or process.pid is None:
-                self._usage = nothing_known("part of the tree could not be waited for")
-            else:
-                self._usage = account(
-                    process.usage,
-                    process.pid,
-                    self._wall_s,
-                    self._observers.testimonies(),
-                    wants_io=self.info.counts_io,
-                )
-        return self._usage[0]
 
     def keep(self, number: int, directory: Path) -> Result:
         """Name what was recorded in `directory`, as failure `number`."""
@@ -161,6 +160,7 @@ class LifeRecord:
     def close(self) -> None:
         """Forget it at once; `on_end` is not called."""
         self._on_end = lambda: None
+        self._accounting.end()
         self.hurry()
         self._observers.stop()
         self._observers.discard()
@@ -213,7 +213,7 @@ class Archive:
             self._journal.say(f"not recorded: {text}")
         self.faults.append(text)
 
-    def end(self, status: ExitStatus | None, at: float, failed: bool) -> None:
+    def end(self, status: ExitStatus | None, reason: str, at: float, failed: bool) -> None:
         """The present life is over; see LifeRecord."""
         record, self._present = self._present, None
         if record is None:
@@ -224,7 +224,7 @@ class Archive:
             failed = False
             self._journal.say("this failure is not kept: the one before is still being written")
         self._pending.append(record)
-        record.end(status, at, failed)
+        record.end(status, reason, at, failed)
 
     def _ended(self, record: LifeRecord) -> None:
         if record.info.kept:

@@ -21,6 +21,7 @@ from lowrun.core.loop import Loop
 from lowrun.errors import UsageError
 from lowrun.supervise.notify import NotifySocket
 from lowrun.supervise.outputlog import DirectOutput, Output, PipedOutput
+from lowrun.supervise.policy import Phase, State
 from lowrun.supervise.readiness import Readiness, open_readiness
 from lowrun.supervise.readyspec import Ready, check_descriptors, parse_ready
 from lowrun.supervise.record import Moment, Record
@@ -56,6 +57,17 @@ class Kept(NamedTuple):
         here, since = now(), time.monotonic() - self.started
         return Moment(here.wall - since, here.boot - since)
 
+    def resumed(self, state: State) -> State:
+        """Return `state` with what is known of the lives that there were."""
+        if self.record is not None:
+            state = replace(state, respawns=self.record.respawns, restarts=self.record.restarts)
+        return replace(state, began=self.started)
+
+    @property
+    def is_to_end(self) -> bool:
+        """It lives, and was told to end."""
+        return self.record is not None and self.record.phase == Phase.STOPPING.value and not self.gone
+
 
 class Resources:
     """See the module; takes `output`, `archive` and `stay` over.
@@ -78,6 +90,7 @@ class Resources:
         self.notify: NotifySocket | None = None
         self.watchdog: Watchdog | None = None
         self.readiness: Readiness | None = None
+        self._sockets: ListenSockets | None = None
         self.limits: TreeLimits | None = None
         with ExitStack() as stack:
             stack.callback(output.close)
@@ -114,7 +127,7 @@ class Resources:
     def _open_sockets(self, program: Program, env: dict[str, str], stack: ExitStack) -> None:
         held, self._held = list(self._held.values()), {}
         if program.sockets:
-            sockets = ListenSockets(program.sockets, program.name, held)
+            self._sockets = sockets = ListenSockets(program.sockets, program.name, held)
             stack.callback(sockets.close)
             self.fds.update(sockets.fds)
             env.update(sockets.env)
@@ -156,3 +169,9 @@ class Resources:
     def close(self) -> None:
         """Close all of it."""
         self._stack.close()
+
+    def let_go(self) -> None:
+        """Close it all for a life that goes on: the files of its sockets stay."""
+        if self._sockets is not None:
+            self._sockets.leave_files()
+        self.close()

@@ -10,11 +10,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from signal import Signals
+from types import TracebackType
+from typing import NamedTuple
 
 from lowrun.core.door import open_door
 from lowrun.core.keepers import Keepers
 from lowrun.core.loop import Loop, Timer
-from lowrun.errors import GoneError, UsageError
+from lowrun.errors import GoneError
 from lowrun.supervise.control import ControlServer, Message, Reply
 from lowrun.supervise.group import Group
 from lowrun.supervise.journal import FileJournal, Journal, Syslog
@@ -25,6 +27,7 @@ from lowrun.supervise.processes import ProcessId
 from lowrun.supervise.program import Supervised
 from lowrun.supervise.record import LastExit, Record
 from lowrun.supervise.recording import open_archive
+from lowrun.supervise.requests import Asked, read_request
 from lowrun.supervise.resources import Resources
 from lowrun.supervise.settings import Program
 from lowrun.supervise.state import ProgramState, StateDirectory
@@ -34,12 +37,19 @@ __all__ = ["Service"]
 #: After so long a record that could not be written is tried again; seconds.
 AGAIN = 1.0
 
-#: What `wait` can wait for.
+#: Whether what is waited for is so: each of `requests.GOALS`.
 REACHED: dict[str, Callable[[Supervised], bool]] = {
     "running": lambda program: program.pid is not None and program.phase is not Phase.STOPPING,
     "ready": lambda program: program.phase is Phase.RUNNING,
-    "stopped": lambda program: program.phase is Phase.DONE,
+    "stopped": lambda program: program.over,
 }
+
+
+class _Wait(NamedTuple):
+    """Who waits for a program."""
+
+    until: str
+    reply: Reply
 
 
 class Service:
@@ -70,7 +80,8 @@ class Service:
         #: Those that could not be written: the disk is full, or no descriptor is left.
         self._unwritten: dict[str, Supervised] = {}
         self._again: Timer | None = None
-        self._waiting: list[tuple[Supervised, str, Reply]] = []
+        #: By the program's name; the first one first.
+        self._waiting: dict[str, dict[_Wait, None]] = {}
         #: To those who have stopped the last program of a service that stays: when the locks are free.
         self._parting: list[Reply] = []
         with ExitStack() as stack:
@@ -119,7 +130,7 @@ class Service:
         self._dirty[supervised.name] = supervised
         if supervised.phase is Phase.STOPPING:
             self.write_records()  # before it gets the signal that ends it: whoever comes next shall know why it ended
-        self._tell_waiting()
+        self._tell_waiting(supervised)
         if not self.ended:
             self._part()
         self._on_change(supervised)
@@ -172,22 +183,19 @@ class Service:
 
     # -- requests
 
-    def _asked(self, request: Message, reply: Reply) -> None:
-        supervised = self.programs[request["name"]]
-        do = request.get("do")
-        if do not in REQUESTS:
-            raise UsageError(f"this supervisor knows no request {do!r}; it may be of another version")
-        REQUESTS[do](self, supervised, request, reply)
+    def _asked(self, message: Message, reply: Reply) -> None:
+        asked = read_request(message)
+        REQUESTS[asked.do](self, self.programs[message["name"]], asked, reply)
 
     def _answer(self, reply: Reply, answer: Message) -> None:
         self.write_records()
         reply(answer)
 
-    def _stop(self, supervised: Supervised, request: Message, reply: Reply) -> None:
-        timeout = request.get("timeout")
-        supervised.stop(lambda: self._stopped(reply), timeout)
+    def _stop(self, supervised: Supervised, asked: Asked, reply: Reply) -> None:
+        supervised.stop(lambda: self._stopped(reply), asked.timeout)
 
     def _stopped(self, reply: Reply) -> None:
+        """Answer who waits for a program's end: with "ends" he waits for this process's end, too."""
         if self._stays and self.ended:
             self._parting.append(reply)
         else:
@@ -199,40 +207,45 @@ class Service:
         for reply in parting:
             reply({"ends": False})
 
-    def _restart(self, supervised: Supervised, _request: Message, reply: Reply) -> None:
+    def _restart(self, supervised: Supervised, _asked: Asked, reply: Reply) -> None:
         def done() -> None:
             if supervised.phase is Phase.RUNNING:
                 self._answer(reply, {"pid": supervised.pid})
             else:
-                last = supervised.last
-                why = f": {last.text}" if last is not None else ""
-                reply({"error": f'"{supervised.name}" did not start again{why}'})
+                why = supervised.last.text if supervised.last is not None else supervised.reason or "it was stopped"
+                reply({"error": f'"{supervised.name}" did not start again: {why}'})
 
-        supervised.restart(done)
+        self.group.restart_one(supervised, done)
 
-    def _reload(self, supervised: Supervised, _request: Message, reply: Reply) -> None:
+    def _reload(self, supervised: Supervised, _asked: Asked, reply: Reply) -> None:
         if not supervised.reload():
             raise GoneError(f'"{supervised.name}" is not running')
         reply({"signal": Signals(supervised.program.reload_signal).name, "pid": supervised.pid})
 
-    def _wait(self, supervised: Supervised, request: Message, reply: Reply) -> None:
-        until = request.get("until", "running")
-        if until not in REACHED:
-            raise UsageError(f"{until!r} cannot be waited for; {', '.join(REACHED)} can")
-        self._waiting.append((supervised, until, reply))
-        self._tell_waiting()
+    def _wait(self, supervised: Supervised, asked: Asked, reply: Reply) -> None:
+        wait = _Wait(asked.until, reply)
+        if not self._tell(supervised, wait):
+            waiting = self._waiting.setdefault(supervised.name, {})
+            waiting[wait] = None
+            reply.on_gone = lambda: waiting.pop(wait, None)
 
-    def _tell_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for entry in waiting:
-            supervised, until, reply = entry
-            if REACHED[until](supervised):
-                ends = self.ended and not self._stays
-                self._answer(reply, {"phase": supervised.phase.value, "pid": supervised.pid, "ends": ends})
-            elif supervised.phase is Phase.DONE:
-                reply({"error": f'"{supervised.name}" has ended: {supervised.state.reason or "normally"}'})
-            else:
-                self._waiting.append(entry)
+    def _tell_waiting(self, supervised: Supervised) -> None:
+        waiting = self._waiting.get(supervised.name, {})
+        for wait in list(waiting):
+            if self._tell(supervised, wait):
+                waiting.pop(wait, None)
+
+    def _tell(self, supervised: Supervised, wait: _Wait) -> bool:
+        """Tell who waits that it has come to that, or cannot any more; False while he has to wait."""
+        if not REACHED[wait.until](supervised):
+            if wait.until == "stopped" or supervised.phase is not Phase.DONE:
+                return False
+            wait.reply({"error": f'"{supervised.name}" has ended: {supervised.reason or "normally"}'})
+        elif wait.until == "stopped":
+            self._stopped(wait.reply)
+        else:
+            self._answer(wait.reply, {"phase": supervised.phase.value, "pid": supervised.pid, "ends": False})
+        return True
 
     # -- the course of it
 
@@ -278,20 +291,29 @@ class Service:
 
     def close(self) -> None:
         """End all at once, write the last records, let go of the locks."""
-        self._dirty.update({name: each for name, each in self.programs.items() if not each.at_rest})
-        self.group.close()
-        self.write_records()
-        self._stop_trying()
-        self._stack.close()
+        self._dirty.update({name: each for name, each in self.programs.items() if not each.over})
+        try:
+            self.group.close()
+            self.write_records()
+        finally:
+            self._stop_trying()
+            self._stack.close()
 
     def __enter__(self) -> Service:
         return self
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """An error that comes out of the loop is a defect of ours: what is to outlive its supervisor does."""
+        if isinstance(error, Exception):
+            ended = {name: each for name, each in self.programs.items() if not each.outlives}
+            self.group.fail(error)
+            self._dirty, self._unwritten = ended, {}
         self.close()
 
 
-REQUESTS: dict[str, Callable[[Service, Supervised, Message, Reply], None]] = {
+REQUESTS: dict[str, Callable[[Service, Supervised, Asked, Reply], None]] = {
     "stop": Service._stop,
     "restart": Service._restart,
     "reload": Service._reload,

@@ -60,6 +60,10 @@ class ListenSockets:
             "LISTEN_FDNAMES": ":".join(each.name or name.replace(":", "_") for each in wanted),
         }
 
+    def leave_files(self) -> None:
+        """The files are somebody else's from now on."""
+        self._files.clear()
+
     def close(self) -> None:
         """Close them and remove the files that are still ours; the second time does nothing."""
         files, self._files = self._files, []

@@ -268,7 +268,8 @@ class ProgramState:
                 holder = self._holder()
                 if (holder is not None and holder.alive) or time.monotonic() > due:
                     who = "" if holder is None else f" (pid {holder.pid})"
-                    raise BusyError(f'another supervisor of "{self.name}" is running{who}')
+                    remedy = f"lowrun restart {self.name} starts it anew"
+                    raise BusyError(f'another supervisor of "{self.name}" is running{who}; {remedy}')
                 time.sleep(STEP)
             me = ProcessId.of(os.getpid())
             assert me is not None, "this process lives"

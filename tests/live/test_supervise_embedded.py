@@ -124,7 +124,7 @@ def test_a_stop_before_the_first_turn_starts_nothing(tmp_path: Path) -> None:
         supervisor = lr.Supervisor(loop, beacon(tmp_path / "pids"))
         supervisor.stop()
         assert supervisor.wait() == 0
-        assert supervisor.program.phase is Phase.IDLE
+        assert supervisor.program.phase is Phase.DONE
     assert not (tmp_path / "pids").exists()
 
 
@@ -188,7 +188,8 @@ def test_what_needs_a_failed_program_is_left_out_and_all_is_over() -> None:
     web = lr.Program.of(["sleep", "1000"], name="web", needs=["db"])
     with lr.Loop() as loop, lr.Supervisor(loop, [db, web]) as supervisor:
         assert supervisor.wait() == 1
-        assert [one.phase for one in supervisor.programs.values()] == [Phase.DONE, Phase.IDLE]
+        assert [one.phase for one in supervisor.programs.values()] == [Phase.DONE, Phase.DONE]
+        assert supervisor.programs["web"].reason == "it needs db, which has failed"
 
 
 @pytest.mark.parametrize("what", ["stop", "close"])

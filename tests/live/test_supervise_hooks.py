@@ -166,3 +166,12 @@ def test_post_ends_with_its_life(verbs: Verbs, tmp_path: Path) -> None:
     assert alive(pid)
     verbs("stop", "x")
     assert not alive(pid)
+
+
+def test_what_hooks_write(verbs: Verbs) -> None:
+    """It goes where the program's output goes, so a start that fails by its hook shows it, and the log keeps it."""
+    words = ("--pre", "sh -c 'echo no database >&2; exit 1'", "sleep", "100")
+    said = verbs("start", "--name", "x", *words, code=1).stderr
+    assert "its pre hook: exit 1" in said
+    assert "no database" in said
+    assert verbs("log", "--output", "x").stdout == "no database\n"

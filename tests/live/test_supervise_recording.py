@@ -26,7 +26,7 @@ NO_PACKETS = ["setpriv", "--bounding-set=-net_raw"]
 WRITERS = """
 import os, sys, threading
 fds = [os.open(f"{sys.argv[1]}/old{i}", os.O_CREAT | os.O_RDWR) for i in range(2)]
-os.write(3, b"1")
+os.write(3, b"1\\n")
 os.close(3)
 
 def work(fd):
@@ -106,6 +106,20 @@ def test_what_is_not_kept(verbs: Verbs) -> None:
     verbs("stop", "--stop-timeout", "0.1", "z")
     assert [failures(verbs, name) for name in "xyz"] == [[], [], []]
     assert not any("kept" in line for name in "xyz" for line in verbs.log(name))
+
+
+def test_what_lowrun_ends_because_it_has_failed(verbs: Verbs) -> None:
+    """A life that is not ready in time is ended by SIGTERM; one whose watchdog is not heard: kept, with the reason."""
+    for name, option, reason in (
+        ("x", ("--ready", "notify", "--start-timeout", "0.3"), "it was not ready within 0.3 s"),
+        ("y", ("--watchdog", "0.3"), "its watchdog has heard nothing for 0.3 s"),
+    ):
+        verbs("start", "--name", name, "-lt", *option, "sh", "-c", "echo here; exec sleep 100", code=None)
+        verbs("wait", name, "--until", "stopped", code=None)
+        (directory,) = await_failures(verbs, name, 1)
+        assert (directory / "stdout.log").read_text() == "here\n"
+        assert facts(directory)["command"] == ["sh", "-c", "echo here; exec sleep 100"]
+        assert reason in facts(directory)["reason"]
 
 
 def test_the_oldest_go(verbs: Verbs) -> None:
@@ -255,7 +269,7 @@ def test_what_cannot_be_recorded_is_told(verbs: Verbs) -> None:
     assert len([line for line in verbs.log("x") if line.startswith("not recorded: ")]) == 1
     kept = failures(verbs, "x")[1]
     assert (kept / "stdout.log").read_bytes() == b"hi\n"
-    assert len(facts(kept)["faults"]) == 1
+    assert len(facts(kept)["faults"]) == 1  # exits are counted though nobody traces
 
 
 @pytest.fixture
