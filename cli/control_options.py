@@ -91,6 +91,9 @@ COMMON = (
     Option("help", ("-h", "--help"), "print this"),
 )
 
+#: What `wait` waits for.
+STATES = ("running", "ready", "stopped")
+
 VERBS = {
     "stop": Verb(
         StopRequest,
@@ -151,7 +154,8 @@ VERBS = {
                 ("--until",),
                 "running, ready or stopped (default running)",
                 "STATE",
-                notation.one_of("running", "ready", "stopped"),
+                notation.one_of(*STATES),
+                offers=STATES,
             ),
             Option("timeout", ("-t", "--timeout"), "give up after SEC seconds", "SEC", notation.seconds),
             *COMMON,

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from lowrun import UsageError, notation, supervise
 from lowrun.cli import words as command_words
-from lowrun.cli.parser import Option, Parsed, parse
+from lowrun.cli.parser import GROUPS as ACCOUNT_GROUPS
+from lowrun.cli.parser import USERS, Option, Parsed, parse
 
 __all__ = ["START_OPTIONS", "StartRequest", "help_text", "read_start"]
 
@@ -32,6 +33,20 @@ class StartRequest(NamedTuple):
     help: bool = False
 
 
+#: Option -> what a shell offers as its value; `ready` has values that begin so.
+OFFERS = {
+    "respawn": ("failure", "always", "never"),
+    "ready": ("notify", "fd=", "pidfile", "tcp=", "log="),
+    "stop-signal": ("TERM", "INT", "QUIT", "HUP", "KILL", "USR1", "USR2", "WINCH"),
+    "reload-signal": ("HUP", "USR1", "USR2", "WINCH"),
+    "on-lost": ("kill", "keep"),
+    "output": ("file", "syslog", "pass"),
+    "user": (USERS,),
+    "group": (ACCOUNT_GROUPS,),
+    "groups": (ACCOUNT_GROUPS,),
+}
+
+
 def _row(name: str, text: str, value: str = "", short: tuple[str, ...] = ()) -> Option:
     """Return the row of a setting."""
     setting = supervise.SETTINGS[name]
@@ -45,6 +60,7 @@ def _row(name: str, text: str, value: str = "", short: tuple[str, ...] = ()) -> 
         setting.many,
         kind.bare if kind.read is not None else None,
         takes_path=name == "pidfile",
+        offers=OFFERS.get(name, ()),
     )
 
 
@@ -128,8 +144,6 @@ GROUPS = {
     ),
 }
 START_OPTIONS = tuple(row for rows in GROUPS.values() for row in rows)
-#: Values of --respawn.
-RESPAWNS = ("failure", "always", "never")
 #: What may stand beside -f; all else is said in the file.
 BESIDE_FILE = frozenset(("foreground", "file", "debug", "help"))
 
@@ -153,7 +167,7 @@ def read_start(words: Sequence[str]) -> StartRequest:
 def _hints_at_respawn(parsed: Parsed, argv: Sequence[str]) -> list[str]:
     """`--respawn always PROGRAM`: what follows an option whose value can be left out is PROGRAM."""
     word = argv[0] if argv else ""
-    if "respawn" not in parsed.values or word not in RESPAWNS or command_words.names_file(word):
+    if "respawn" not in parsed.values or word not in OFFERS["respawn"] or command_words.names_file(word):
         return []
     return [f"hint: there is no program {word}; if you mean when to respawn: --respawn={word}"]
 
