@@ -99,7 +99,7 @@ GROUPS = {
         _row("group", "its group", "GROUP"),
         _row("groups", "its other groups", "LIST"),
         _row("chroot", "its root directory", "DIR"),
-        _row("cwd", "its working directory", "DIR"),
+        _row("cwd", "its working directory (default /, with -D lowrun's own)", "DIR"),
         _row("env", "set a variable; can be given again", "NAME=VALUE"),
         _row("env-file", "set the variables that FILE has; can be given again", "FILE"),
         _row("umask", "its file mode creation mask, octal", "MASK"),
@@ -232,7 +232,10 @@ Start PROGRAM and keep it running, in the background. It comes back when PROGRAM
 
 TAIL = """
 examples:
-  lowrun start --respawn lighttpd -D -f web.conf     again 5 s after each failure
+  lowrun start --respawn lighttpd -D -f /srv/web.conf
+                                                     again 5 s after each failure
+  lowrun start --respawn --cwd . lighttpd -D -f web.conf
+                                                     the same; without --cwd it would look in /
   lowrun start --respawn -e 0,1 -p lighttpd -- -f /etc/lighttpd/lighttpd.conf
                                                      a daemon, with its pidfile
   lowrun start --respawn=always -t 0.5 --backoff 60 --start-limit 10/600 ./job

@@ -1,15 +1,16 @@
 """Reads a file of many programs (TOML 1.0): a table for each, with the names of `lowrun start`'s options.
 
     [program.web]
-    command = ["lighttpd", "-D", "-f", "web.conf"]      or one text, split as a shell would
+    command = ["lighttpd", "-D", "-f", "/srv/web.conf"] or one text, split as a shell would
     respawn = true                                      a switch
     stop-timeout = 2.5                                  a number, or the text of one
     success-exit-status = [0, 1]                        or "0,1", as on the command line
     limit = { nofile = "1024:4096" }                    or ["nofile=1024:4096"]
     needs = ["db"]
 
-Dashes and underscores are the same. Relative paths are from the file's directory. What is unknown or has the wrong type
-is an error that names the line, as far as it can be found: tomllib (Python 3.11; before, tomli) keeps no positions.
+Dashes and underscores are the same. Relative paths of options and of the program are from the file's directory. What
+is unknown or has the wrong type is an error that names the line, as far as it can be found: tomllib (Python 3.11;
+before, tomli) keeps no positions.
 """
 
 from __future__ import annotations
