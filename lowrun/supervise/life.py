@@ -52,6 +52,8 @@ class Over(NamedTuple):
     at: float
     #: What a status alone does not tell; "".
     reason: str
+    #: False: it was to say when it serves, and has ended by itself before.
+    served: bool = True
 
 
 class Life:
@@ -335,7 +337,9 @@ class Life:
         self._cancel_timer()
         self._end_readiness()
         at_ns = self._process.ended_ns if self._last_pid == self._process.pid else 0
-        self._over = Over(self._last_pid, status, at_ns / 1e9 or time.monotonic(), "")
+        served = self.ready or self._serves_at_once or self._ending
+        reason = "" if served else f"it ended before it was ready: {status}"
+        self._over = Over(self._last_pid, status, at_ns / 1e9 or time.monotonic(), reason, served)
         if not self._ending:
             self._process.terminate(self._program.stop_timeout, self._program.stop_signal)
 

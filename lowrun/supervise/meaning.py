@@ -43,9 +43,12 @@ class LastExit(NamedTuple):
         return self.reason or (str(self.status) if self.status is not None else "it ended; its status is not known")
 
 
-def meaning_of(status: ExitStatus | None, executed: bool, sent: Mapping[int, float], restart: Restart) -> Event:
+def meaning_of(
+    status: ExitStatus | None, executed: bool, served: bool, sent: Mapping[int, float], restart: Restart
+) -> Event:
     """Return the event that a life's end is: `status` None is not known.
 
+    `served`: it has become ready, if it was to say so; what ends before that has failed, whatever its code.
     `sent` has the signals that lowrun sent it, and how many seconds before its end, the last time.
     """
     if status is None:
@@ -56,5 +59,5 @@ def meaning_of(status: ExitStatus | None, executed: bool, sent: Mapping[int, flo
         deliberate = status.signal in DELIBERATE and sent.get(status.signal, HEEDED + 1) <= HEEDED
         return Event.ENDED_WELL if deliberate or status.code in restart.success else Event.FAILED
     if status.code in restart.success:
-        return Event.ENDED_WELL
+        return Event.ENDED_WELL if served else Event.FAILED
     return Event.BROKEN if status.code in FINAL | restart.prevent else Event.FAILED

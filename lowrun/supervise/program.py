@@ -393,7 +393,7 @@ class Supervised:
 
     def _meaning(self, over: Over) -> Event:
         before_its_end = {number: over.at - at for number, at in self._sent.items()}
-        return meaning_of(over.status, over.pid is not None, before_its_end, self.program.restart)
+        return meaning_of(over.status, over.pid is not None, over.served, before_its_end, self.program.restart)
 
     def _has_failed(self, over: Over) -> bool:
         """Tell whether a life has failed: by itself, or it was ended because it had; not when it was told to end."""

@@ -76,13 +76,6 @@ def test_it_ends_before_it_is_ready(verbs: Verbs) -> None:
     assert time.monotonic() - began < 30
 
 
-def test_it_ends_well_before_it_is_ready(verbs: Verbs) -> None:
-    """A program that ends with 0 before it serves was never ready; `start` says that it has ended."""
-    done = verbs("start", "--name", "x", "--ready", "notify", "true")
-    assert verbs.status("x")["state"] == "done"
-    assert done.stdout == ""
-
-
 def test_a_main_process_named_by_notify(verbs: Verbs, tmp_path: Path) -> None:
     """MAINPID= of sd_notify names the main process: its end is the program's."""
     script = f"sleep 100 & echo $! >{tmp_path}/pid; systemd-notify --ready MAINPID=$!; wait; sleep 100"
@@ -128,3 +121,13 @@ def test_a_line_of_output_that_has_no_pipe(verbs: Verbs, tmp_path: Path) -> None
     verbs("wait", "x", "--until", "ready", "--timeout", "10")
     assert verbs.status("x")["pid"] == second
     verbs("stop", "x")
+
+
+@pytest.mark.parametrize("ready", ["notify", "fd=3", "log=never", "tcp=127.0.0.1:1"])
+def test_an_end_before_it_serves(verbs: Verbs, ready: str) -> None:
+    """A program that exits 0 before it has said that it serves has failed: `start` says so, and it is respawned."""
+    said = verbs("start", "--ready", ready, "--name", "x", "sh", "-c", "sleep 0.1", code=1).stderr
+    assert "it ended before it was ready" in said
+    verbs("start", "--ready", ready, "--name", "y", "--respawn", "-n", "1", "-t", "0", "true", code=None)
+    verbs("wait", "y", "--until", "stopped", code=None)
+    assert verbs.status("y")["restarts"] == 1

@@ -33,4 +33,12 @@ RULES = Restart(success=frozenset({0, 3, 143}), prevent=frozenset({9}))
 )
 def test_what_it_means(status: ExitStatus | None, executed: bool, sent: dict[int, float], expected: Event) -> None:
     """Codes of success and deaths that lowrun brought about are normal; 126, 127 and prevented codes are final."""
-    assert meaning_of(status, executed, sent, RULES) is expected
+    assert meaning_of(status, executed, True, sent, RULES) is expected
+
+
+def test_what_ends_before_it_serves_has_failed() -> None:
+    """Whatever good code it has; a final code stays final, and what lowrun has ended is no failure."""
+    for code in (0, 3):
+        assert meaning_of(ExitStatus(code), True, False, {}, RULES) is Event.FAILED
+    assert meaning_of(ExitStatus(9), True, False, {}, RULES) is Event.BROKEN
+    assert meaning_of(ExitStatus(130, 2), True, False, {2: 0.0}, RULES) is Event.ENDED_WELL
