@@ -109,7 +109,7 @@ def test_a_directory_that_is_not_ours_alone_is_refused(
 def test_one_has_the_lock(state: ProgramState) -> None:
     """A second one is told who has it; asking who has it takes nothing; closing it lets go; the file stays."""
     with state.lock():
-        with pytest.raises(lr.BusyError, match=rf'^another supervisor of "job" is running \(pid {os.getpid()}\); lowrun'):
+        with pytest.raises(lr.BusyError, match=rf'^another supervisor of "job" is running \(pid {os.getpid()}\);'):
             state.lock()
         assert state.supervisor() == ME
     assert state.supervisor() is None
