@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 from lowrun import BusyError, Loop, SignalInfo, Timer, supervise
 from lowrun.cli.background import Tell, Word, in_background
@@ -35,9 +37,11 @@ def run(request: StartRequest) -> int:
         complain(hint)
     for program in request.programs:
         supervise.check_recording(program)
+        supervise.check_attached(program)
+    where = supervise.state_path()  # a daemon's working directory is another
     if request.foreground:
-        return _supervise(request, _say_if_read)
-    word = in_background(lambda tell: _supervise(request, tell))
+        return _supervise(request, where, _Listener(_say_if_read, _show_line))
+    word = in_background(lambda tell: _supervise(request, where, _Listener(tell, None)))
     _say(word)
     return word.code
 
@@ -54,19 +58,35 @@ def _say_if_read(word: Word) -> None:
             complain(line)
 
 
-def _supervise(request: StartRequest, tell: Tell) -> int:
+def _show_line(name: str, text: str) -> None:
+    """A line of a program's log, which nobody else shows: in a container there is no other log."""
+    if takes_more(STDERR):
+        complain(f"{name}: {text}")
+
+
+class _Listener(NamedTuple):
+    """Who hears of the start, and of all that follows."""
+
+    tell: Tell
+    #: Gets a program's name and a line of its log.
+    show: Callable[[str, str], object] | None
+
+
+def _supervise(request: StartRequest, where: str, listener: _Listener) -> int:
     try:
-        return _keep_running(request, tell)
+        return _keep_running(request, where, listener)
     except BusyError as error:  # it has a supervisor, or is what one has left
-        tell(Word(EXIT_FAILED_TO_START, str(error)))
+        listener.tell(Word(EXIT_FAILED_TO_START, str(error)))
         return EXIT_FAILED_TO_START
 
 
-def _keep_running(request: StartRequest, tell: Tell) -> int:
+def _keep_running(request: StartRequest, where: str, listener: _Listener) -> int:
     supervise.take_descriptors()
-    with supervise.StateDirectory.open(create=True) as directory, Loop() as loop:
-        start = _Start(loop, tell)
-        with supervise.Service(loop, request.programs, directory, on_change=start.changed) as service:
+    with supervise.StateDirectory.open(create=True, path=where) as directory, Loop() as loop:
+        start = _Start(loop, listener.tell, "" if request.foreground else request.directory)
+        with supervise.Service(
+            loop, request.programs, directory, on_change=start.changed, on_line=listener.show
+        ) as service:
             start.service = service
             taken = {*ENDING, signal.SIGHUP} | ({signal.SIGCHLD, *PASSED_ON} if os.getpid() == INIT else set())
             with loop.add_signals(taken, lambda info: _signalled(service, request, info)):
@@ -100,11 +120,22 @@ def _asks_for_reload(request: StartRequest, info: SignalInfo) -> bool:
     return not request.foreground or (os.getpid() == INIT and not info.from_terminal)
 
 
+def _of_paths(argv: Sequence[str], directory: str) -> list[str]:
+    """Return what to say when an argument is a path that is in `directory` and not in `/`, a daemon's; one line."""
+    paths = [word for word in argv[1:] if word and not word.startswith(("-", "/"))]
+    for path in paths:
+        if os.path.lexists(os.path.join(directory, path)) and not os.path.lexists(os.path.join("/", path)):
+            return [f"its working directory was /, but {path} is in {directory}: give --cwd (cwd in a file)"]
+    return []
+
+
 class _Start:
     """How the start of all programs goes, until it can be told."""
 
-    def __init__(self, loop: Loop, tell: Tell) -> None:
+    def __init__(self, loop: Loop, tell: Tell, directory: str) -> None:
         self.service: supervise.Service | None = None
+        #: Where relative paths were meant to be from; "": it is the programs' own.
+        self._directory = directory
         self._loop, self._tell = loop, tell
         self._timers: dict[str, Timer] = {}
         self._settled: set[str] = set()
@@ -133,6 +164,9 @@ class _Start:
             self._failures.append(f"{program.name}: {last.text}")
             assert self.service is not None
             self._failures += [f"  {line}" for line in self.service.last_output(program.name)]
+            command = program.program.command
+            if self._directory and command.cwd is None and command.chroot is None:
+                self._failures += [f"{program.name}: {hint}" for hint in _of_paths(command.argv, self._directory)]
             if program.phase is supervise.Phase.WAITING:
                 self._failures.append(
                     f"{program.name}: respawned in {program.state.delay:g} s; lowrun stop {program.name}"

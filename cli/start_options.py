@@ -26,6 +26,8 @@ class StartRequest(NamedTuple):
     foreground: bool = False
     #: The file that the programs come from, an absolute path.
     file: str | None = None
+    #: What their relative paths are from.
+    directory: str = ""
     #: What to tell the user before all else.
     hints: tuple[str, ...] = ()
     debug: bool = False
@@ -141,10 +143,14 @@ def read_start(words: Sequence[str]) -> StartRequest:
     if parsed.values.get("help"):
         return StartRequest(**own)
     if "file" in parsed.values:
-        request = StartRequest(_of_file(parsed), file=os.path.abspath(parsed.values["file"]), **own)
+        file = os.path.abspath(parsed.values["file"])
+        request = StartRequest(_of_file(parsed), file=file, directory=os.path.dirname(file), **own)
     else:
         argv, hints = _command(parsed)
-        request = StartRequest((_program(parsed, argv),), hints=(*hints, *_hints_at_respawn(parsed, argv)), **own)
+        directory = os.getcwd()
+        program = _program(parsed, argv, directory)
+        hints = (*hints, *_hints_at_respawn(parsed, argv))
+        request = StartRequest((program,), directory=directory, hints=hints, **own)
     if not request.foreground and any(program.output == "pass" for program in request.programs):
         raise UsageError("--pass-output needs -D: in the background there is nobody to pass output to")
     return request._replace(hints=(*request.hints, *_warnings(request)))
@@ -188,7 +194,7 @@ def _command(parsed: Parsed) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return split, (command_words.hint(argv[0], operators),) if operators else ()
 
 
-def _program(parsed: Parsed, argv: tuple[str, ...]) -> supervise.Program:
+def _program(parsed: Parsed, argv: tuple[str, ...], directory: str) -> supervise.Program:
     given = {name: value for name, value in parsed.values.items() if name in supervise.SETTINGS}
     name, attach = parsed.values.get("name"), parsed.values.get("attach")
     if not argv and attach is None:
@@ -205,7 +211,7 @@ def _program(parsed: Parsed, argv: tuple[str, ...]) -> supervise.Program:
             supervise.check_name(os.path.basename(argv[0]))
         except UsageError as error:
             raise UsageError(f"{error}; give one by --name") from None
-    return supervise.make_program(name, argv, given, os.getcwd(), dashes="--")
+    return supervise.make_program(name, argv, given, directory, dashes="--")
 
 
 HEAD = """\

@@ -37,7 +37,9 @@ def _all(json: bool) -> int:
     with supervise.StateDirectory.open() as directory:
         found = []
         for name in directory.names():
-            found.append(_facts_or_error(directory, name))
+            facts = _facts_or_error(directory, name)
+            if facts is not None:
+                found.append(facts)
         where = directory.path
     if json:
         write(STDOUT, to_json({"programs": found}))
@@ -48,10 +50,13 @@ def _all(json: bool) -> int:
     return 0
 
 
-def _facts_or_error(directory: supervise.StateDirectory, name: str) -> dict[str, Any]:
-    """Return what is known of one among others; of one whose state is refused why it is."""
+def _facts_or_error(directory: supervise.StateDirectory, name: str) -> dict[str, Any] | None:
+    """Return what is known of one among others; of one whose state is refused why it is; None of one that is gone."""
     try:
-        with directory.program(name) as state:
+        state = directory.find(name)
+        if state is None:
+            return None
+        with state:
             return _facts(state)
     except DeniedError as error:
         return {"name": name, "error": str(error)}

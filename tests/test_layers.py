@@ -45,8 +45,8 @@ HOUSE: list[tuple[str, str]] = [
         "supervise",
         "settings requests policy meaning order envfile environment listening readyspec options config processes "
         "record truth state journal reading outputlog failures recording control pidfile succession mainprocess "
-        "sockets notify watchdog readiness resources lost deadline hooks life attached program group hosted service "
-        "supervisor",
+        "sockets notify watchdog readiness resources lost deadline hooks life attached program ahead group hosted "
+        "service supervisor",
     ),
     ("", "embed __init__"),
 ]

@@ -25,10 +25,11 @@ TRIES = 100
 class Held:
     """A process that is held by its pidfd; `start` is in clock ticks since boot. Whoever has it closes it."""
 
-    __slots__ = ("_pidfd", "parent", "pid", "start")
+    __slots__ = ("_pidfd", "is_kernel_thread", "parent", "pid", "start")
 
     def __init__(self, pid: int, stat: ProcessStat, pidfd: OwnedFd) -> None:
         self.pid, self.parent, self.start = pid, stat.parent, stat.start
+        self.is_kernel_thread = stat.is_kernel_thread
         self._pidfd = pidfd
 
     def fileno(self) -> int:

@@ -202,14 +202,14 @@ class Process:
                 raise GoneError(f"pid {pid} is no process of this tree")
             held.send_signal(number)
 
-    def terminate(self, kill_after: float) -> None:
-        """SIGTERM to every process of the tree, SIGKILL after `kill_after` seconds."""
+    def terminate(self, kill_after: float, number: int = _signal.SIGTERM) -> None:
+        """Send the signal `number` to every process of the tree, SIGKILL after `kill_after` seconds."""
         if self._gone or not self._keeper.busy:  # the command was the last of it: its end is being told
             return
-        tell("process", "SIGTERM to the tree of pid %s, SIGKILL in %g s", self.pid, kill_after)
+        tell("process", "signal %d to the tree of pid %s, SIGKILL in %g s", number, self.pid, kill_after)
         self._keeper.wake()
-        self._keeper.signal(_signal.SIGTERM)
-        self._keeper.signal(_signal.SIGCONT)  # a stopped process acts on SIGTERM only when it goes on
+        self._keeper.signal(number)
+        self._keeper.signal(_signal.SIGCONT)  # a stopped process acts on it only when it goes on
         self._climb(kill_after, self.kill)
 
     def kill(self) -> None:

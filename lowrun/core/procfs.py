@@ -16,6 +16,10 @@ __all__ = [
 ]
 
 
+#: Among a task's flags (include/linux/sched.h), which ps(1) and systemd look at, too.
+PF_KTHREAD = 0x00200000
+
+
 class ProcessStat(NamedTuple):
     """Some fields of /proc/PID/stat (proc_pid_stat(5))."""
 
@@ -31,6 +35,8 @@ class ProcessStat(NamedTuple):
     resident_pages: int
     #: Raw wait status of a zombie; 0 where we may not know.
     exit_code: int
+    #: A thread of the kernel.
+    is_kernel_thread: bool
 
     @property
     def alive(self) -> bool:
@@ -44,7 +50,10 @@ def process_stat(text: str) -> ProcessStat:
     fields = after.split()
     cpu_ticks = sum(map(int, fields[11:15]))
     parent, threads, start, pages, code = (int(fields[place]) for place in (1, 17, 19, 21, 49))
-    return ProcessStat(before.partition("(")[2], fields[0], parent, cpu_ticks, threads, start, pages, code)
+    is_kernel_thread = bool(int(fields[6]) & PF_KTHREAD)
+    return ProcessStat(
+        before.partition("(")[2], fields[0], parent, cpu_ticks, threads, start, pages, code, is_kernel_thread
+    )
 
 
 def unescape(field: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lowrun.supervise.attached import check_attached
     from lowrun.supervise.config import load
     from lowrun.supervise.control import ask
     from lowrun.supervise.environment import running_command, take_descriptors
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
     from lowrun.supervise.processes import ProcessId, figures_of_tree
     from lowrun.supervise.program import Supervised
     from lowrun.supervise.reading import Follower, tail
+    from lowrun.supervise.record import Record
     from lowrun.supervise.recording import check_recording
     from lowrun.supervise.service import Service
     from lowrun.supervise.settings import Limits, Program, Recording, Restart, StartLimit, check_name
-    from lowrun.supervise.state import ProgramState, StateDirectory
+    from lowrun.supervise.state import ProgramState, StateDirectory, state_path
     from lowrun.supervise.supervisor import Supervisor
     from lowrun.supervise.truth import Truth
 
@@ -49,9 +51,11 @@ __all__ = [
     "SETTINGS",
     "Limits",
     "Program",
+    "Record",
     "Recording",
     "Restart",
     "StartLimit",
+    "check_attached",
     "check_name",
     "check_recording",
     "failures_path",
@@ -60,6 +64,7 @@ __all__ = [
     "make_program",
     "running_command",
     "start_order",
+    "state_path",
     "take_descriptors",
     "unheeded",
 ]
@@ -85,9 +90,11 @@ _HOME = {
     "SETTINGS": "options",
     "Limits": "settings",
     "Program": "settings",
+    "Record": "record",
     "Recording": "settings",
     "Restart": "settings",
     "StartLimit": "settings",
+    "check_attached": "attached",
     "check_name": "settings",
     "check_recording": "recording",
     "failures_path": "failures",
@@ -96,6 +103,7 @@ _HOME = {
     "make_program": "options",
     "running_command": "environment",
     "start_order": "order",
+    "state_path": "state",
     "take_descriptors": "environment",
     "unheeded": "options",
 }

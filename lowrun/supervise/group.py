@@ -17,6 +17,7 @@ from typing import Protocol
 from lowrun.core.keepers import Keepers
 from lowrun.core.loop import Loop
 from lowrun.errors import GoneError, explain
+from lowrun.supervise.ahead import load_ahead
 from lowrun.supervise.journal import Journal
 from lowrun.supervise.order import check_distinct, start_order
 from lowrun.supervise.policy import Phase
@@ -54,6 +55,7 @@ class Group:
         on_change: Callable[[Supervised], object] = lambda _program: None,
         on_end: Callable[[], object] = lambda: None,
     ) -> None:
+        load_ahead()
         check_distinct(programs)
         start_order(programs)
         self._on_change, self._on_end = on_change, on_end

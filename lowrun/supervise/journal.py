@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lowrun.supervise.state import ProgramState
@@ -148,14 +149,20 @@ class Journal:
 
 
 class FileJournal(Journal):
-    """Lines in the program's own log and the system's; who writes holds its lock."""
+    """Lines in the program's own log and the system's; who writes holds its lock.
 
-    __slots__ = ("_state", "_syslog")
+    `on_line(text)` gets those that the system's log has not taken.
+    """
 
-    def __init__(self, state: ProgramState, syslog: Syslog | None = None) -> None:
+    __slots__ = ("_on_line", "_state", "_syslog")
+
+    def __init__(
+        self, state: ProgramState, syslog: Syslog | None = None, on_line: Callable[[str], object] | None = None
+    ) -> None:
         super().__init__(state.name)
         self._state = state
         self._syslog = syslog
+        self._on_line = on_line
 
     def _write(self, text: str) -> None:
         seconds = time.time()
@@ -165,8 +172,9 @@ class FileJournal(Journal):
             self._append(line.encode(errors="backslashreplace"))
         except OSError:
             pass
-        if self._syslog is not None:
-            self._syslog.send("lowrun", os.getpid(), text)
+        sent = self._syslog is not None and self._syslog.send("lowrun", os.getpid(), text)
+        if not sent and self._on_line is not None:
+            self._on_line(text)
 
     def _append(self, line: bytes) -> None:
         with self._state.open(LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT) as file:

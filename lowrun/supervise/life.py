@@ -37,9 +37,6 @@ from lowrun.values import ExitStatus
 
 __all__ = ["Life", "Over"]
 
-#: What is left of a program that has failed gets its stop signal, and SIGKILL this much later at most; seconds.
-CLEAR_AFTER = 2.0
-
 #: What the next life may have again: processes, memory, descriptors.
 SCARCE = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 
@@ -331,13 +328,16 @@ class Life:
         self._on_late(f"{what} ({self._trouble})" if self._trouble else what)
 
     def _is_over(self, status: ExitStatus | None) -> None:
-        """Its main process has ended: what is left of its tree has to go, too."""
+        """Its main process has ended: what is left of its tree has to go, too, and has the time of a stop for it.
+
+        As systemd has it (systemd.kill(5), KillMode=control-group); a respawn waits for that.
+        """
         self._cancel_timer()
         self._end_readiness()
         at_ns = self._process.ended_ns if self._last_pid == self._process.pid else 0
         self._over = Over(self._last_pid, status, at_ns / 1e9 or time.monotonic(), "")
         if not self._ending:
-            self._process.terminate(min(CLEAR_AFTER, self._program.stop_timeout))
+            self._process.terminate(self._program.stop_timeout, self._program.stop_signal)
 
     def _ended(self, process: Process) -> None:
         if self._record is not None:

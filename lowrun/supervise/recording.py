@@ -243,7 +243,7 @@ class Archive:
     def _keep(self, record: LifeRecord) -> None:
         try:
             directory = self._failures.add(record.keep)
-        except OSError as error:
+        except (OSError, ImportError) as error:  # a module that cannot be opened: no descriptor is left
             self._journal.say(f"this failure is not kept: {explain(error)}")
             return
         self._journal.say(f"kept {directory}")

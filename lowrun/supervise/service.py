@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from signal import Signals
 from types import TracebackType
 from typing import NamedTuple
@@ -56,6 +57,7 @@ class Service:
     """Keeps `programs` running; their state is in `directory`, which stays the caller's.
 
     `start` begins; `on_change(supervised)` comes after each change, `on_end()` when all have come to their end.
+    `on_line(name, text)` gets the lines of the programs' logs that the system's log has not taken.
     `stays`: this process goes on without it, so who stops its last program is not to wait for the process's end.
     Close it in the end (a context manager). Raises BusyError: one of them is supervised already, or goes on
     without a supervisor by another command; UsageError, DeniedError, OSError.
@@ -69,9 +71,10 @@ class Service:
         *,
         on_change: Callable[[Supervised], object] = lambda _program: None,
         on_end: Callable[[], object] = lambda: None,
+        on_line: Callable[[str, str], object] | None = None,
         stays: bool = False,
     ) -> None:
-        self._loop, self._on_change, self._stays = loop, on_change, stays
+        self._loop, self._on_change, self._on_line, self._stays = loop, on_change, on_line, stays
         self._me = ProcessId.of(os.getpid())
         self._syslog = Syslog()
         self._states: dict[str, ProgramState] = {}
@@ -103,7 +106,8 @@ class Service:
         check_same(state, program)
         state.reserve(Record(command=program.command.argv))
         self._states[program.name] = state
-        self._journals[program.name] = FileJournal(state, self._syslog)
+        on_line = None if self._on_line is None else partial(self._on_line, program.name)
+        self._journals[program.name] = FileJournal(state, self._syslog, on_line)
 
     # -- Place
 

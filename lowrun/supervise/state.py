@@ -11,10 +11,15 @@ The lock is one of an open file description (F_OFD_SETLK, fcntl(2)): unlike a pr
 another descriptor of the file, and unlike flock(2)'s it can be asked for (F_OFD_GETLK) without being taken, so that a
 `status` never makes a `start` fail. It is close-on-exec: neither keepers nor programs hold it, but for the moment
 between a keeper's clone and its exec, for which `lock` has patience when the holder that it knows of has ended.
+
+Below /tmp files are removed that nobody has touched for some days. systemd-tmpfiles(8) leaves a directory and all in it
+alone while somebody has a BSD lock on it (tmpfiles.d(5)): who supervises has a shared one, flock(2), on the descriptors
+of both directories.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import os
@@ -54,8 +59,9 @@ LOOKS = 10
 
 
 def state_path() -> str:
-    """Return where state lies: $LOWRUN_STATE_DIR, else /run/lowrun for root, else $XDG_RUNTIME_DIR/lowrun, else
-    /tmp/lowrun-UID. A variable that is empty or no absolute path counts for nothing (XDG Base Directory Specification).
+    """Return where state lies, an absolute path: $LOWRUN_STATE_DIR, from the working directory of now if it is
+    relative, else /run/lowrun for root, else $XDG_RUNTIME_DIR/lowrun, else /tmp/lowrun-UID. An empty variable counts
+    for nothing, nor does an XDG_RUNTIME_DIR that is relative (XDG Base Directory Specification).
     """
     given = os.environ.get("LOWRUN_STATE_DIR", "")
     if given:
@@ -101,14 +107,31 @@ def _open_private(path: str, name: str, parent: int) -> OwnedFd:
 
 
 def _make_private(path: str, name: str, parent: int) -> OwnedFd:
-    """The same, made when needed."""
-    try:
-        os.mkdir(name, 0o700, dir_fd=parent)
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise DeniedError(f"{path} cannot be made: {error.strerror}; set LOWRUN_STATE_DIR to another") from error
-    return _open_private(path, name, parent)
+    """The same, made when needed, and not removed for its age while it is open."""
+    while True:
+        try:
+            os.mkdir(name, 0o700, dir_fd=parent)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            text = f"{path} cannot be made: {error.strerror}; set LOWRUN_STATE_DIR to another"
+            raise DeniedError(text) from error
+        try:
+            directory = _open_private(path, name, parent)
+        except FileNotFoundError:
+            continue
+        _keep_from_ageing(directory)
+        if os.fstat(directory.fileno()).st_nlink:
+            return directory
+        directory.close()  # it was removed before the lock was ours
+
+
+def _keep_from_ageing(directory: OwnedFd) -> None:
+    """See the module; where the file system has no such locks there is no such protection."""
+    import fcntl
+
+    with contextlib.suppress(OSError):
+        fcntl.flock(directory.fileno(), fcntl.LOCK_SH)
 
 
 class StateDirectory:
@@ -147,7 +170,7 @@ class StateDirectory:
         return sorted(name for name in found if NAME_RULE.fullmatch(name))
 
     def program(self, name: str) -> ProgramState:
-        """Return the state of `name`, made when needed. Raises UsageError, DeniedError."""
+        """Return the state of `name`, made when needed: for who supervises it. Raises UsageError, DeniedError."""
         check_name(name)
         if self._directory.closed:
             raise UsageError(f'no program "{name}" is known: {self.path} does not exist')

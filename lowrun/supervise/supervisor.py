@@ -18,6 +18,7 @@ from typing import cast
 
 from lowrun.core.loop import Loop
 from lowrun.errors import ClosedError, UsageError
+from lowrun.supervise.attached import check_attached
 from lowrun.supervise.group import Group
 from lowrun.supervise.hosted import Hosted
 from lowrun.supervise.order import check_distinct, start_order
@@ -72,6 +73,8 @@ class Supervisor:
         programs = _programs(command, name, restart)
         check_distinct(programs)
         start_order(programs)
+        for program in programs:
+            check_attached(program)
         self._loop, self._on_change, self._on_end = loop, on_change, on_end
         #: What has changed and was not told yet.
         self._news: dict[str, Supervised] = {}

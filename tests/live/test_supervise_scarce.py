@@ -130,3 +130,29 @@ def test_no_process_in_the_end(verbs: Verbs, occupied: subprocess.Popen[bytes], 
     tries = sum(NO_PROCESS in line for line in verbs.log("x"))
     assert tries == (3 if options else 1)
     assert occupied.poll() is None
+
+
+#: Prints what is loaded when a supervisor has begun, and what functions of lowrun's modules among that import.
+IMPORTS = """
+import sys
+import lowrun as lr, lowrun.supervise.service
+with lr.Loop() as loop, lr.Supervisor(loop, ["true"]):
+    print(*sys.modules)
+import ast, inspect
+for name in [name for name in sys.modules if name.startswith(("lowrun.core.", "lowrun.supervise."))]:
+    for function in ast.walk(ast.parse(inspect.getsource(sys.modules[name]))):
+        for each in ast.walk(function) if isinstance(function, ast.FunctionDef) else ():
+            if isinstance(each, ast.Import):
+                print(*(alias.name for alias in each.names))
+            elif isinstance(each, ast.ImportFrom):
+                print(each.module)
+"""
+
+
+def test_a_supervisor_imports_nothing_late() -> None:
+    """When it has begun, each module is loaded that a function of its modules imports, but for recorders."""
+    done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True)
+    loaded, _, imports = done.stdout.partition("\n")
+    assert {"json", "termios"} <= set(imports.split())
+    late = set(imports.split()) - set(loaded.split())
+    assert not {name for name in late if not name.startswith("lowrun.recorders.")}

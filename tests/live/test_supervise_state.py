@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import select
@@ -26,6 +27,7 @@ from lowrun.supervise.processes import ProcessId, figures_of_tree
 from lowrun.supervise.record import LastExit, Record
 from lowrun.supervise.state import ProgramState, StateDirectory, now, state_path
 from lowrun.supervise.truth import CRASHED, LOST
+from tests.supervised import state as verbs_in
 
 ROOT_ONLY = pytest.mark.skipif(os.getuid() != 0, reason="needs root to give files away and to trace others")
 ME = ProcessId.of(os.getpid())
@@ -44,6 +46,8 @@ def test_where_state_lies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/x")
     monkeypatch.setattr(os, "geteuid", lambda: 1234)
     assert state_path() == "/a/b"
+    monkeypatch.setenv("LOWRUN_STATE_DIR", "b")
+    assert state_path() == os.path.join(os.getcwd(), "b")
     monkeypatch.setenv("LOWRUN_STATE_DIR", "")
     assert state_path() == "/x/lowrun"
     monkeypatch.setenv("XDG_RUNTIME_DIR", "x")
@@ -109,7 +113,9 @@ def test_a_directory_that_is_not_ours_alone_is_refused(
 def test_one_has_the_lock(state: ProgramState) -> None:
     """A second one is told who has it; asking who has it takes nothing; closing it lets go; the file stays."""
     with state.lock():
-        with pytest.raises(lr.BusyError, match=rf'^another supervisor of "job" is running \(pid {os.getpid()}\);'):
+        with pytest.raises(
+            lr.BusyError, match=rf'^another supervisor of "job" is running \(pid {os.getpid()}\); lowrun'
+        ):
             state.lock()
         assert state.supervisor() == ME
     assert state.supervisor() is None
@@ -338,3 +344,65 @@ def test_killed_at_every_system_call(state: ProgramState, tmp_path: Path) -> Non
         assert set(os.listdir(state.fileno())) == {"lock", "state.json"}
     assert killed > 0.9 * len(calls)
     assert {"idle", CRASHED, "done"} <= phases
+
+
+def clean(directory: Path, config: Path) -> None:
+    """Have systemd remove what is in `directory`, however young it is, as it does below /tmp after some days."""
+    config.write_text(f"e {directory} - - - 0\n")
+    subprocess.run(["systemd-tmpfiles", "--clean", config], check=True)
+
+
+@ROOT_ONLY
+def test_state_is_not_removed_for_its_age(tmp_path: Path) -> None:
+    """What supervisors have below a directory that is cleaned stays while they live, and goes when they are gone."""
+    aged, config = tmp_path / "aged", tmp_path / "config"
+    with verbs_in(aged / "state") as verbs:
+        verbs("start", "--name", "x", "sleep", "100")
+        (aged / "another").touch()
+        files = set((aged / "state").rglob("*"))
+        clean(aged, config)
+        assert not (aged / "another").exists() and set((aged / "state").rglob("*")) == files
+        assert verbs.status("x")["state"] == "running"
+        verbs("start", "--name", "x", "sleep", "100", code=1)
+        verbs("stop", "x")
+        clean(aged, config)
+        assert not any(aged.iterdir())
+
+
+@ROOT_ONLY
+def test_state_of_a_host_is_not_removed_for_its_age(tmp_path: Path) -> None:
+    """So it is with a supervisor in a program of one's own."""
+    aged = tmp_path / "aged"
+    with lr.Loop() as loop, lr.Supervisor(loop, ["sleep", "100"], state=aged / "state") as supervisor:
+        while supervisor.program.pid is None:
+            loop.dispatch(-1)
+        files = set(aged.rglob("*"))
+        clean(aged, tmp_path / "config")
+        assert aged / "state" / "sleep" / "lock" in files and set(aged.rglob("*")) == files
+    clean(aged, tmp_path / "config")
+    assert not any(aged.iterdir())
+
+
+def test_state_that_is_removed_while_it_is_opened(tmp_path: Path) -> None:
+    """Who cleans has the lock first and removes the directory: another one is made, and that is locked."""
+    path = tmp_path / "state"
+    path.mkdir(0o700)
+    cleaner = os.open(path, os.O_RDONLY)
+    fcntl.flock(cleaner, fcntl.LOCK_EX)
+    program = f"from lowrun.supervise.state import *\nStateDirectory.open(True, {str(path)!r}).program('x').lock()"
+    with subprocess.Popen([sys.executable, "-c", program]) as process:
+        while f" -> FLOCK  ADVISORY  READ {process.pid} " not in Path("/proc/locks").read_text():
+            assert process.poll() is None
+            time.sleep(0.01)
+        path.rmdir()
+        os.close(cleaner)
+    assert process.returncode == 0 and (path / "x" / "lock").exists()
+
+
+def test_a_relative_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative LOWRUN_STATE_DIR is from where lowrun is called, for a daemon, too."""
+    monkeypatch.chdir(tmp_path)
+    with verbs_in(Path("st")) as verbs:
+        verbs("start", "--name", "x", "sleep", "100")
+        assert verbs.status("x")["state"] == "running"
+        assert verbs.names() == ["x"] and not Path("/st").exists()

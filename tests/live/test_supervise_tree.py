@@ -103,3 +103,26 @@ def test_others_are_not_disturbed(verbs: Verbs, tmp_path: Path) -> None:
     assert verbs.status("calm")["pid"] == before
     assert verbs.status("busy")["processes"] == 1
     verbs("stop", "calm", "busy")
+
+
+#: Ignores its stop signal for longer than it would take to lose patience, and says when it is through.
+SLOW = "(trap 'sleep 2.5; echo through >>{0}/said; exit' USR1; trap '' TERM; while :; do sleep 0.05; done) &"
+
+
+@pytest.mark.parametrize("end", ["exit 1", "kill -9 $$"])
+def test_what_a_failed_life_leaves_behind(verbs: Verbs, tmp_path: Path, end: str) -> None:
+    """It gets the program's own stop signal, and the time of a stop; the next life begins when nothing is left."""
+    script = f"if [ -e {{0}}/said ]; then echo >&3; exec sleep 100; fi; {SLOW} echo >&3; sleep 0.2; {end}"
+    verbs.begin("x", script.format(tmp_path), "--respawn", "-t", "0.1", "--stop-signal", "USR1")
+    verbs.await_line("x", r"x restarted\(1/0\), pid \d+")
+    assert (tmp_path / "said").read_text() == "through\n"
+    verbs("wait", "x", "--until", "ready", "--timeout", "10")
+
+
+def test_what_is_deaf_in_the_end(verbs: Verbs) -> None:
+    """What ignores the stop signal of a life that has ended gets SIGKILL after the stop timeout."""
+    deaf = "(trap '' TERM; while :; do sleep 0.05; done) & echo >&3; sleep 0.2; exit 1"
+    began = time.monotonic()
+    verbs.begin("x", deaf, "--stop-timeout", "0.5")
+    verbs("wait", "x", "--until", "stopped", "--timeout", "10")
+    assert time.monotonic() - began >= 0.7

@@ -223,3 +223,30 @@ def test_a_stop_signal(verbs: Verbs) -> None:
     verbs("stop", "x")
     verbs.await_line("x", rf"proc {pid} killed by signo 3")
     assert verbs.log("x")[-1] == "stopped"
+
+
+def test_a_relative_program(verbs: Verbs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is found from where lowrun is called, or from --cwd; it starts in / or there."""
+    (tmp_path / "bin").mkdir()
+    for place in (tmp_path, tmp_path / "bin"):
+        (place / "x.sh").write_text("#!/bin/sh\npwd\n")
+        (place / "x.sh").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    verbs("start", "--name", "a", "./x.sh")
+    verbs("start", "--name", "b", "--cwd", "bin", "./x.sh")
+    assert verbs("log", "--output", "a").stdout == "/\n"
+    assert verbs("log", "--output", "b").stdout == f"{tmp_path}/bin\n"
+
+
+def test_a_relative_argument(verbs: Verbs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that fails at its start with a path that is here and not in / is said to need a directory."""
+    (tmp_path / "file").write_text("text")
+    monkeypatch.chdir(tmp_path)
+    hint = f"lowrun: cat: its working directory was /, but file is in {tmp_path}: give --cwd (cwd in a file)"
+    assert verbs("start", "cat", "file", code=1).stderr.splitlines()[-1] == hint
+    assert "--cwd" not in verbs("start", "cat", tmp_path / "file2", code=1).stderr
+    assert "--cwd" not in verbs("start", "-D", "cat", "file2", code=1).stderr
+    assert verbs("start", "--cwd", ".", "cat", "file").stderr == ""
+    (tmp_path / "x.toml").write_text("[program.x]\ncommand = 'cat file'\n")
+    monkeypatch.chdir("/")
+    assert verbs("start", "-f", tmp_path / "x.toml", code=1).stderr.splitlines()[-1] == hint.replace("cat:", "x:")

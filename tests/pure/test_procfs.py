@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lowrun.core.procfs import backlogged, dropped_by_interfaces, own_cgroup_v1, own_cgroup_v2
+from lowrun.core.procfs import backlogged, dropped_by_interfaces, own_cgroup_v1, own_cgroup_v2, process_stat
 
 V2 = "24 1 0:22 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n"
 HYBRID = (
@@ -72,3 +72,10 @@ def test_what_interfaces_drop_is_read() -> None:
     heads = "Inter-|   Receive    |  Transmit\n face |bytes    packets errs drop fifo|bytes    packets\n"
     text = heads + "    lo: 1391468   14035    0    0    0     0\neth0.7:       1       2    3    4    5     6\n"
     assert dropped_by_interfaces(text) == {"lo": 0, "eth0.7": 4}
+
+
+def test_a_thread_of_the_kernel() -> None:
+    """PF_KTHREAD among the flags tells it, whatever its name looks like."""
+    rest = " ".join(["0"] * 43)
+    assert process_stat(f"2 (kthreadd) S 0 0 0 0 -1 {0x208040} {rest}").is_kernel_thread
+    assert not process_stat(f"7 (k) S 0 (x) S 1 7 7 0 -1 {0x400000} {rest}").is_kernel_thread

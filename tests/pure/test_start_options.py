@@ -15,7 +15,7 @@ from lowrun import UsageError, supervise
 from lowrun.cli import control_options
 from lowrun.cli.control_options import LogRequest, Request, StatusRequest, StopRequest, WaitRequest, read_control
 from lowrun.cli.main import main
-from lowrun.cli.start_options import START_OPTIONS, StartRequest, help_text, read_start
+from lowrun.cli.start_options import START_OPTIONS, help_text, read_start
 
 
 def program(words: str) -> supervise.Program:
@@ -139,7 +139,7 @@ def test_every_option_has_its_field(tmp_path: Path) -> None:
 
 def test_lowruns_own_options() -> None:
     """-D and -d are the verb's, not the program's."""
-    assert read_start(["-D", "-d", "x"]) == StartRequest(read_start(["x"]).programs, foreground=True, debug=True)
+    assert read_start(["-D", "-d", "x"]) == read_start(["x"])._replace(foreground=True, debug=True)
     assert read_start(["--respawn", "--help"]).help
     assert read_start(["-D", "--pass-output", "x"]).programs[0].output == "pass"
 
