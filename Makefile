@@ -82,7 +82,7 @@ $(VENV)/.installed: $(VENV)/.created $(SOURCES)
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.installed pyproject.toml
-	@.ci/packages $(PYTHON) strace:strace vi:vim-tiny ps:procps $(CORPUS) $(NETWORK) $(KEPT)
+	@.ci/packages $(PYTHON) strace:strace vi:vim-tiny ps:procps fish:fish zsh:zsh $(CORPUS) $(NETWORK) $(KEPT)
 	$(BIN)/pip install -q --no-build-isolation -e '.[test,dev]'
 	@touch $@
 

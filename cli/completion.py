@@ -6,11 +6,11 @@ verbs about programs that were started complete their names, which are the direc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from lowrun.cli.control_options import VERBS
 from lowrun.cli.options import RUN_OPTIONS
-from lowrun.cli.parser import Option
+from lowrun.cli.parser import GROUPS, USERS, Option
 from lowrun.cli.start_options import START_OPTIONS
 from lowrun.cli.trace_options import TRACE_OPTIONS
 
@@ -21,6 +21,12 @@ COMMANDS: dict[str, Sequence[Option]] = {"run": RUN_OPTIONS, "trace": TRACE_OPTI
 CONTROL = {verb: row.table for verb, row in VERBS.items()}
 EVERY_VERB = " ".join((*COMMANDS, *CONTROL))
 
+#: What a shell itself knows, by Option.offers.
+Known = dict[tuple[str, ...], str]
+BASH_ACCOUNTS: Known = {(USERS,): "-u", (GROUPS,): "-g"}
+ZSH_KNOWN: Known = {(): "_files", (USERS,): "_users", (GROUPS,): "_groups"}
+FISH_ACCOUNTS: Known = {(USERS,): "(__fish_complete_users)", (GROUPS,): "(__fish_complete_groups)"}
+
 #: Prints the names; in any shell.
 NAMES = (
     'sh -c \'d=$LOWRUN_STATE_DIR; [ -n "$d" ] || [ "$(id -u)" != 0 ] || d=/run/lowrun; '
@@ -30,19 +36,31 @@ NAMES = (
 
 BASH = """\
 _lowrun() {{
-    local i=1 verb= names="{names}" valued=" {valued} "
+    local i=1 verb= name= option= names="{names}" valued=" {valued} "
     while [ $i -lt $COMP_CWORD ]; do
         case "$verb:${{COMP_WORDS[i]}}" in
 {verbs}
             *:--) i=$((i + 1)); break ;;
-            *:-*) case "$valued" in *" ${{COMP_WORDS[i]}} "*) i=$((i + 2)) ;; *) i=$((i + 1)) ;; esac ;;
+            *:-*)
+                option="${{COMP_WORDS[i]}}"
+                case "${{COMP_WORDS[i + 1]}} $valued" in
+                    "= "*) i=$((i + 3)) ;;
+                    *" $option "*) i=$((i + 2)) ;;
+                    *) i=$((i + 1)) ;;
+                esac ;;
+            *:=) option=; i=$((i + 2)) ;;
             control:*) i=$((i + 1)) ;;
             *) break ;;
         esac
     done
     local current="${{COMP_WORDS[COMP_CWORD]}}"
     if [ $i -gt $COMP_CWORD ]; then
-        COMPREPLY=($(compgen -f -- "$current"))
+        [ "$current" != = ] || current=
+        case "$name:$option" in
+{offers}
+            *) COMPREPLY=($(compgen -f -- "$current")) ;;
+        esac
+        [[ "${{COMPREPLY[0]}}" != *= ]] || compopt -o nospace 2>/dev/null
     elif [ $i -eq $COMP_CWORD ] && [[ $current == -* ]]; then
         COMPREPLY=($(compgen -W "$names" -- "$current"))
     elif [ "$verb" = control ]; then
@@ -59,7 +77,9 @@ _lowrun() {{
 complete -o filenames -F _lowrun lowrun
 """
 BASH_VERB = """\
-            :{verb}) verb={kind}; names="{names}"; valued=" {valued} "; i=$((i + 1)) ;;"""
+            :{verb}) verb={kind}; name={verb}; names="{names}"; valued=" {valued} "; i=$((i + 1)) ;;"""
+BASH_OFFER = """\
+            {verb}:{names}) COMPREPLY=($(compgen {offer} -- "$current")) ;;"""
 
 ZSH = """\
 #compdef lowrun
@@ -101,9 +121,18 @@ def _bash() -> str:
         names=_names(RUN_OPTIONS),
         valued=_names(RUN_OPTIONS, valued=True),
         verbs="\n".join(verbs),
+        offers="\n".join(_bash_offers()),
         list=NAMES,
         every=EVERY_VERB,
     )
+
+
+def _bash_offers() -> Iterator[str]:
+    for verb, table in (*COMMANDS.items(), *CONTROL.items()):
+        for option in table:
+            if option.offers:
+                offer = BASH_ACCOUNTS.get(option.offers) or f'-W "{" ".join(option.offers)}"'
+                yield BASH_OFFER.format(verb=verb, names=f"|{verb}:".join(option.names), offer=offer)
 
 
 def _zsh() -> str:
@@ -121,7 +150,11 @@ def _zsh_lines(table: Sequence[Option]) -> str:
     for option in table:
         text = option.text.replace("'", "'\\''").replace(":", "\\:").replace("[", "\\[").replace("]", "\\]")
         value = option.value.strip("[=]").replace(":", "\\:")
-        tail = f":{value}:_files" if option.value and option.bare is None else ""
+        offer = ZSH_KNOWN.get(option.offers, f"({' '.join(option.offers)})")
+        if option.offers and option.bare is not None:
+            lines += [f"      '*{name}=-[{text}]::{value}:{offer}' \\" for name in option.names]
+            continue
+        tail = f":{value}:{offer}" if option.value and option.bare is None else ""
         lines += [f"      '*{name}[{text}]{tail}' \\" for name in option.names]
     return "\n".join(lines)
 
@@ -146,6 +179,9 @@ def _fish_lines(table: Sequence[Option], when: str) -> list[str]:
         text = option.text.replace("'", "\\'")
         names = " ".join(_fish_name(name) for name in option.names)
         needs = " -r" if option.value and option.bare is None else ""
+        if option.offers:
+            offer = FISH_ACCOUNTS.get(option.offers)
+            needs += f" -f -a '{offer or ' '.join(option.offers)}'"
         lines.append(f"complete -c lowrun -n '{when}' {names} -d '{text}'{needs}")
     return lines
 

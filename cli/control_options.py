@@ -91,6 +91,9 @@ COMMON = (
     Option("help", ("-h", "--help"), "print this"),
 )
 
+#: What `wait` waits for.
+STATES = ("running", "ready", "stopped")
+
 VERBS = {
     "stop": Verb(
         StopRequest,
@@ -110,7 +113,7 @@ VERBS = {
         "[NAME...]",
         "Tell whether programs run, their pids, times, restarts, last exits and what they use; without\n"
         "NAME a table of all.",
-        (PIDFILE, Option("json", ("--json",), "as one JSON object"), *COMMON),
+        (PIDFILE, Option("json", ("--json",), "one JSON object; without or with several NAMEs a list in it"), *COMMON),
         "0 running, 1 not running",
         least=0,
     ),
@@ -151,7 +154,8 @@ VERBS = {
                 ("--until",),
                 "running, ready or stopped (default running)",
                 "STATE",
-                notation.one_of("running", "ready", "stopped"),
+                notation.one_of(*STATES),
+                offers=STATES,
             ),
             Option("timeout", ("-t", "--timeout"), "give up after SEC seconds", "SEC", notation.seconds),
             *COMMON,

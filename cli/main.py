@@ -38,7 +38,8 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except UsageError as error:
-        complain(str(error))
+        for text in error.args:
+            complain(text)
         return EXIT_USAGE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

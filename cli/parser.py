@@ -15,7 +15,11 @@ from typing import Any, NamedTuple
 
 from lowrun import UsageError, notation
 
-__all__ = ["Option", "Parsed", "parse", "parse_mixed"]
+__all__ = ["GROUPS", "USERS", "Option", "Parsed", "parse", "parse_mixed"]
+
+
+#: See Option.offers.
+USERS, GROUPS = "<users>", "<groups>"
 
 
 class Option(NamedTuple):
@@ -37,6 +41,8 @@ class Option(NamedTuple):
     bare: object = None
     #: The next word may be its value, though that can be left out.
     takes_path: bool = False
+    #: What a shell offers as its value: words, (USERS,) or (GROUPS,) for the names of accounts, () for files.
+    offers: tuple[str, ...] = ()
 
 
 class Parsed(NamedTuple):

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import NamedTuple
 
 from lowrun import BusyError, Loop, SignalInfo, Timer, supervise
 from lowrun.cli.background import Tell, Word, in_background
-from lowrun.cli.console import STDERR, complain, takes_more
+from lowrun.cli.console import STDERR, complain, takes_more, warn
 from lowrun.cli.start_options import StartRequest
 
 __all__ = ["run"]
@@ -38,12 +38,21 @@ def run(request: StartRequest) -> int:
     for program in request.programs:
         supervise.check_recording(program)
         supervise.check_attached(program)
+    _warn_of_syslog(request)
     where = supervise.state_path()  # a daemon's working directory is another
     if request.foreground:
         return _supervise(request, where, _Listener(_say_if_read, _show_line))
     word = in_background(lambda tell: _supervise(request, where, _Listener(tell, None)))
     _say(word)
     return word.code
+
+
+def _warn_of_syslog(request: StartRequest) -> None:
+    names = [program.name for program in request.programs if program.output == "syslog"]
+    if names:
+        with closing(supervise.Syslog()) as log:
+            if log.fault:
+                warn(f"{', '.join(names)}: output is lost: {log.fault}; --output file keeps it")
 
 
 def _say(word: Word) -> None:
@@ -161,7 +170,7 @@ class _Start:
         if last is None and program.reason:
             self._failures.append(f"{program.name}: not started: {program.reason}")
         elif last is not None and not ended_well:
-            self._failures.append(f"{program.name}: {last.text}")
+            self._failures.append(f"{program.name}: {last.text.removeprefix(f'{program.name}: ')}")
             assert self.service is not None
             self._failures += [f"  {line}" for line in self.service.last_output(program.name)]
             command = program.program.command

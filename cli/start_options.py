@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from lowrun import UsageError, notation, supervise
 from lowrun.cli import words as command_words
-from lowrun.cli.parser import Option, Parsed, parse
+from lowrun.cli.parser import GROUPS as ACCOUNT_GROUPS
+from lowrun.cli.parser import USERS, Option, Parsed, parse
 
 __all__ = ["START_OPTIONS", "StartRequest", "help_text", "read_start"]
 
@@ -34,6 +35,20 @@ class StartRequest(NamedTuple):
     help: bool = False
 
 
+#: Option -> what a shell offers as its value; `ready` has values that begin so.
+OFFERS = {
+    "respawn": ("failure", "always", "never"),
+    "ready": ("notify", "fd=", "pidfile", "tcp=", "log="),
+    "stop-signal": ("TERM", "INT", "QUIT", "HUP", "KILL", "USR1", "USR2", "WINCH"),
+    "reload-signal": ("HUP", "USR1", "USR2", "WINCH"),
+    "on-lost": ("kill", "keep"),
+    "output": ("file", "syslog", "pass"),
+    "user": (USERS,),
+    "group": (ACCOUNT_GROUPS,),
+    "groups": (ACCOUNT_GROUPS,),
+}
+
+
 def _row(name: str, text: str, value: str = "", short: tuple[str, ...] = ()) -> Option:
     """Return the row of a setting."""
     setting = supervise.SETTINGS[name]
@@ -47,6 +62,7 @@ def _row(name: str, text: str, value: str = "", short: tuple[str, ...] = ()) -> 
         setting.many,
         kind.bare if kind.read is not None else None,
         takes_path=name == "pidfile",
+        offers=OFFERS.get(name, ()),
     )
 
 
@@ -85,7 +101,7 @@ GROUPS = {
         _row("group", "its group", "GROUP"),
         _row("groups", "its other groups", "LIST"),
         _row("chroot", "its root directory", "DIR"),
-        _row("cwd", "its working directory", "DIR"),
+        _row("cwd", "its working directory (default /, with -D lowrun's own)", "DIR"),
         _row("env", "set a variable; can be given again", "NAME=VALUE"),
         _row("env-file", "set the variables that FILE has; can be given again", "FILE"),
         _row("umask", "its file mode creation mask, octal", "MASK"),
@@ -130,8 +146,6 @@ GROUPS = {
     ),
 }
 START_OPTIONS = tuple(row for rows in GROUPS.values() for row in rows)
-#: Values of --respawn.
-RESPAWNS = ("failure", "always", "never")
 #: What may stand beside -f; all else is said in the file.
 BESIDE_FILE = frozenset(("foreground", "file", "debug", "help"))
 
@@ -159,7 +173,7 @@ def read_start(words: Sequence[str]) -> StartRequest:
 def _hints_at_respawn(parsed: Parsed, argv: Sequence[str]) -> list[str]:
     """`--respawn always PROGRAM`: what follows an option whose value can be left out is PROGRAM."""
     word = argv[0] if argv else ""
-    if "respawn" not in parsed.values or word not in RESPAWNS or command_words.names_file(word):
+    if "respawn" not in parsed.values or word not in OFFERS["respawn"] or command_words.names_file(word):
         return []
     return [f"hint: there is no program {word}; if you mean when to respawn: --respawn={word}"]
 
@@ -224,7 +238,10 @@ Start PROGRAM and keep it running, in the background. It comes back when PROGRAM
 
 TAIL = """
 examples:
-  lowrun start --respawn lighttpd -D -f web.conf     again 5 s after each failure
+  lowrun start --respawn lighttpd -D -f /srv/web.conf
+                                                     again 5 s after each failure
+  lowrun start --respawn --cwd . lighttpd -D -f web.conf
+                                                     the same; without --cwd it would look in /
   lowrun start --respawn -e 0,1 -p lighttpd -- -f /etc/lighttpd/lighttpd.conf
                                                      a daemon, with its pidfile
   lowrun start --respawn=always -t 0.5 --backoff 60 --start-limit 10/600 ./job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from lowrun import DeniedError, supervise, to_json
@@ -18,19 +19,25 @@ def run(request: StatusRequest) -> int:
     """Tell it; return the exit code."""
     if not request.names:
         return _all(request.json)
-    return max(_one(name, request.json) for name in request.names)
+    return _some(request.names, request.json)
 
 
-def _one(name: str, json: bool) -> int:
-    with known(name) as state:
-        if state is None:
-            return EXIT_UNKNOWN
-        facts = _facts(state)
-    if json:
-        write(STDOUT, to_json(facts))
-    else:
-        write(STDOUT, _text(facts))
-    return 0 if facts["running"] else NOT_RUNNING
+def _some(names: Sequence[str], json: bool) -> int:
+    """Tell of those that are named: as JSON one object for one name, a list for several."""
+    found = []
+    for name in names:
+        with known(name) as state:
+            if state is not None:
+                found.append(_facts(state))
+                if not json:
+                    write(STDOUT, _text(found[-1]))
+    if json and len(names) > 1:
+        write(STDOUT, to_json({"programs": found}))
+    elif json and found:
+        write(STDOUT, to_json(found[0]))
+    if len(found) < len(names):
+        return EXIT_UNKNOWN
+    return 0 if all(facts["running"] for facts in found) else NOT_RUNNING
 
 
 def _all(json: bool) -> int:

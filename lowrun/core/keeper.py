@@ -31,6 +31,8 @@ from lowrun.steps import tell
 
 #: What makes a tracer's set-user-ID tracees gain their privilege (ptrace(2), seccomp(2)).
 CAP_SYS_PTRACE, CAP_SYS_ADMIN = 19, 21
+#: Steps that are about a directory -> which of a command's.
+PLACES = {"chroot": "chroot", "working directory": "cwd"}
 
 __all__ = ["Keeper"]
 
@@ -259,8 +261,9 @@ class Keeper:
         elif kind == lib.LR_EVENT_PARKED:
             listener.parked(event.pid, came)
         elif kind == lib.LR_EVENT_FAILED:
+            error = self._error(event)
             self._listener = self._last = None
-            listener.failed(self._error(event))
+            listener.failed(error)
         elif kind == lib.LR_EVENT_DENIED:
             listener.denied()
 
@@ -276,7 +279,11 @@ class Keeper:
             watcher.ended(None if event.error else event.status)
 
     def _error(self, event: Any) -> SpawnError:
-        return SpawnError(ffi.string(lib.lr_step_word(event.step)).decode(), event.error, self._program)
+        step = ffi.string(lib.lr_step_word(event.step)).decode()
+        place = None
+        if self._last is not None and step in PLACES:
+            place = getattr(self._last[0].command, PLACES[step])
+        return SpawnError(step, event.error, self._program, place)
 
     @staticmethod
     def _usage(event: Any) -> TreeUsage:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lowrun.supervise.control import ask
     from lowrun.supervise.environment import running_command, take_descriptors
     from lowrun.supervise.failures import failures_path, kept_failures
-    from lowrun.supervise.journal import LOG_NAMES
+    from lowrun.supervise.journal import LOG_NAMES, Syslog
     from lowrun.supervise.lost import end_lost
     from lowrun.supervise.meaning import LastExit
     from lowrun.supervise.options import SETTINGS, make_program, unheeded
@@ -67,6 +67,7 @@ __all__ = [
     "state_path",
     "take_descriptors",
     "unheeded",
+    "Syslog",
 ]
 
 #: Name -> module.
@@ -106,6 +107,7 @@ _HOME = {
     "state_path": "state",
     "take_descriptors": "environment",
     "unheeded": "options",
+    "Syslog": "journal",
 }
 
 

@@ -1,15 +1,16 @@
 """Reads a file of many programs (TOML 1.0): a table for each, with the names of `lowrun start`'s options.
 
     [program.web]
-    command = ["lighttpd", "-D", "-f", "web.conf"]      or one text, split as a shell would
+    command = ["lighttpd", "-D", "-f", "/srv/web.conf"] or one text, split as a shell would
     respawn = true                                      a switch
     stop-timeout = 2.5                                  a number, or the text of one
     success-exit-status = [0, 1]                        or "0,1", as on the command line
     limit = { nofile = "1024:4096" }                    or ["nofile=1024:4096"]
     needs = ["db"]
 
-Dashes and underscores are the same. Relative paths are from the file's directory. What is unknown or has the wrong type
-is an error that names the line, as far as it can be found: tomllib (Python 3.11; before, tomli) keeps no positions.
+Dashes and underscores are the same. Relative paths of options and of the program are from the file's directory. What
+is unknown or has the wrong type is an error that names the line, as far as it can be found: tomllib (Python 3.11;
+before, tomli) keeps no positions.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from lowrun.supervise.settings import Program
 __all__ = ["load", "parse"]
 
 TABLE = "program"
+#: So many errors are told of at once.
+MOST_ERRORS = 20
 #: A line that begins with a key, bare or quoted.
 KEY = re.compile(r"""\s*([A-Za-z0-9_-]+|"[^"]*"|'[^']*')\s*[.=]""")
 #: A line that begins a table.
@@ -36,7 +39,7 @@ HEADER = re.compile(r"\s*\[[^\[\]]+\]\s*(#.*)?")
 
 
 def load(file: str) -> list[Program]:
-    """Return the programs of `file`, in its order. Raises UsageError: one line that says what is wrong, and where."""
+    """Return the programs of `file`, in its order. Raises UsageError: what is wrong, and where."""
     try:
         with open(file, encoding="utf-8") as stream:
             text = stream.read()
@@ -53,11 +56,14 @@ def parse(text: str, file: str) -> list[Program]:
     lines = _Lines(text, file)
     for key in top:
         if key != TABLE:
-            raise lines.error((key,), f"there is no table {key}; a program's is [{TABLE}.{key}]")
+            lines.complain((key,), f"there is no table {key}; a program's is [{TABLE}.{key}]")
     tables = top.get(TABLE, {})
-    if not isinstance(tables, dict) or not tables:
+    found = [_program(name, table, lines) for name, table in tables.items()] if isinstance(tables, dict) else []
+    if lines.errors:
+        raise UsageError(*lines.texts())
+    if not found:
         raise UsageError(f"{file}: no program in it; a program's table is [{TABLE}.NAME]")
-    programs = [_program(name, table, lines) for name, table in tables.items()]
+    programs = [program for program in found if program is not None]
     try:
         start_order(programs)
     except UsageError as error:
@@ -77,32 +83,39 @@ def _toml(text: str, file: str) -> dict[str, Any]:
     return value
 
 
-def _program(name: str, table: object, lines: _Lines) -> Program:
-    where = (TABLE, name)
+def _program(name: str, table: object, lines: _Lines) -> Program | None:
+    """Return the program of a table; None when something is wrong with it, which `lines` has then."""
+    where, before = (TABLE, name), len(lines.errors)
     if not isinstance(table, dict):
-        raise lines.error(where, f"a program's table is [{TABLE}.NAME]")
+        lines.complain(where, f"a program's table is [{TABLE}.NAME]")
+        return None
     given: dict[str, Any] = {}
     argv: tuple[str, ...] | None = None
     for key, value in table.items():
         option = key.replace("_", "-")
         if option != "command" and option not in SETTINGS:
             guess = notation.nearest(option, (*SETTINGS, "command"))
-            raise lines.error((*where, key), f"unknown option {key}" + (f"; did you mean {guess}?" if guess else ""))
+            lines.complain((*where, key), f"unknown option {key}" + (f"; did you mean {guess}?" if guess else ""))
+            continue
         try:
             if option == "command":
                 argv = _value(COMMAND, value)
             elif value is not False or SETTINGS[option].kind.bare is None:
                 given[option] = _value(SETTINGS[option], value)
         except UsageError as error:  # it says all that there is to say
-            raise lines.error((*where, key), str(error)) from None
+            lines.complain((*where, key), str(error))
         except ValueError as error:
-            raise lines.error((*where, key), f"{key} {_shown(value)}: {error}") from None
+            lines.complain((*where, key), f"{key} {_shown(value)}: {error}")
+    if len(lines.errors) > before:
+        return None
     if argv is None:
-        raise lines.error(where, f"{name} has no command")
+        lines.complain(where, f"{name} has no command")
+        return None
     try:
         return make_program(name, argv, given, os.path.dirname(os.path.abspath(lines.file)))
     except UsageError as error:
-        raise lines.error(where, f"{name}: {error}") from None
+        lines.complain(where, f"{name}: {error}")
+        return None
 
 
 COMMAND = Setting("command", SETTINGS["pre"].kind)
@@ -150,19 +163,29 @@ def _shown(value: object) -> str:
 
 
 class _Lines:
-    """Finds the line of a key again."""
+    """Finds the line of a key again, for what is wrong with it."""
 
     def __init__(self, text: str, file: str) -> None:
         self.file = file
         self._text = text
+        #: The lines, 0 when one cannot be found, and what is wrong there.
+        self.errors: list[tuple[int, str]] = []
 
-    def error(self, key: tuple[str, ...], what: str) -> UsageError:
-        """Return the error that says `what` about `key`, a path of tables' and its own name."""
+    def complain(self, key: tuple[str, ...], what: str) -> None:
+        """Remember `what` is wrong with `key`, a path of tables' and its own name."""
         for wanted in (key, key[:-1]):
             for number, found in self._keys():
                 if found[: len(wanted)] == wanted:
-                    return UsageError(f"{self.file}:{number}: {what}")
-        return UsageError(f"{self.file}: {what}")
+                    self.errors.append((number, what))
+                    return
+        self.errors.append((0, what))
+
+    def texts(self) -> list[str]:
+        """Return what to say of all, in the file's order; of very many the first ones."""
+        where = [(f"{self.file}:{number}" if number else self.file, what) for number, what in sorted(self.errors)]
+        more = len(where) - MOST_ERRORS
+        rest = [f"{self.file}: ... and {more} more"] if more > 0 else []
+        return [f"{place}: {what}" for place, what in where[:MOST_ERRORS]] + rest
 
     def _keys(self) -> Iterator[tuple[int, tuple[str, ...]]]:
         """Yield (line, path) of each line that begins with a key or a table."""

@@ -7,6 +7,7 @@ One before or after a life is waited for; one beside it ends with it at the late
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -17,7 +18,7 @@ from lowrun.core.process import Process
 from lowrun.errors import explain
 from lowrun.supervise.meaning import LastExit
 from lowrun.supervise.settings import Program
-from lowrun.values import CODE_SIGNAL_BASE, Command, ExitStatus
+from lowrun.values import CODE_SIGNAL_BASE, CODE_TIMED_OUT, Command, ExitStatus
 
 __all__ = ["Hooks", "facts_of"]
 
@@ -50,7 +51,13 @@ class Hook:
         self._launch = Launch(replace(like, argv=argv, env={**env, **facts}, group="session"))
         self._on_over = on_over
         self._process = Process(loop, keepers, self._launch, fds, on_end=self._end)
-        self._timer = loop.add_timer(timeout, self.terminate)
+        #: Why it was ended; "".
+        self._why = ""
+        self._timer = loop.add_timer(timeout, lambda: self._expire(timeout))
+
+    def _expire(self, timeout: float) -> None:
+        self._why = f"it has taken longer than {timeout:g} s"
+        self.terminate()
 
     def terminate(self) -> None:
         """SIGTERM to all of it, and SIGKILL to what is left then."""
@@ -65,6 +72,8 @@ class Hook:
         self._timer.close()
         self._launch.close()
         status = failed_exec_status(process.error) if process.error is not None else process.status
+        if self._why:
+            status = ExitStatus(CODE_TIMED_OUT, None, self._why)
         self._on_over(LOST if status is None else status)
 
     def close(self) -> None:
@@ -84,6 +93,11 @@ class Hooks:
         self, program: Program, loop: Loop, keepers: Keepers, fds: Mapping[int, int], say: Callable[[str], object]
     ) -> None:
         self._program, self._loop, self._keepers, self._say = program, loop, keepers, say
+        command = program.command
+        if command.blocked is None:  # as the program has it: whoever waits for signals blocks them later
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+            command = replace(command, blocked=frozenset(map(int, blocked)))
+        self._like = command
         #: The hook's descriptor -> ours.
         self._fds = {target: fd for target, fd in fds.items() if target <= 2}
         self._before: Hook | None = None
@@ -127,7 +141,7 @@ class Hooks:
             done(status)
 
         try:
-            return Hook(argv, self._program.command, facts, self._loop, self._keepers, over, timeout, self._fds)
+            return Hook(argv, self._like, facts, self._loop, self._keepers, over, timeout, self._fds)
         except OSError as error:
             status = ExitStatus(1, None, f"it cannot be started now: {explain(error)}")
             self._loop.call_soon(lambda: over(status))

@@ -53,6 +53,13 @@ class Syslog:
         data = f"<{PRIORITY}>{stamp} {ident}[{pid}]: {text}".encode(errors="backslashreplace")[:LONGEST]
         return self._send(data) or (self._socket is None and self._connect() and self._send(data))
 
+    @property
+    def fault(self) -> str:
+        """Why lines are lost at present; "" when somebody listens."""
+        if self._socket is not None or self._connect():
+            return ""
+        return f"nobody listens at {self._path}, the system's log"
+
     def _send(self, data: bytes) -> bool:
         assert self._socket is not None
         try:

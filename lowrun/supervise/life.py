@@ -347,7 +347,9 @@ class Life:
         self._end_readiness()
         if process.error is not None:
             status = None if process.error.errno in SCARCE else failed_exec_status(process.error)
-            self._on_over(Over(None, status, time.monotonic(), f"{process.error}"))
+            error = process.error
+            why = str(error) if error.step == "exec" else error.reason
+            self._on_over(Over(None, status, time.monotonic(), why))
         elif process.keeper_lost:
             self._on_over(Over(self._last_pid, None, time.monotonic(), "its keeper was killed"))
         else:

@@ -422,6 +422,8 @@ def open_output(
     if program.output == "pass":
         return PassedOutput()
     if program.output == "syslog":
+        if syslog.fault:
+            on_fault(f"its output is lost: {syslog.fault}")
         return SyslogOutput(loop, state.name, syslog)
     kind = DirectOutput if program.on_lost == "keep" else FileOutput
     return kind(loop, state, program.log_size, program.log_keep, on_fault)

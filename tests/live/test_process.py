@@ -156,6 +156,8 @@ def test_a_failing_step_is_named(fields: dict[str, object], step: str) -> None:
         lr.run(lr.Command(("true",), **fields))  # type: ignore[arg-type]
     assert caught.value.step == step
     assert caught.value.errno
+    path = " /nonexistent" if "/nonexistent" in fields.values() else ""
+    assert str(caught.value) == f"true: {step}{path}: {os.strerror(caught.value.errno)}"
 
 
 def test_huge_arguments_and_environment(tmp_path: Path) -> None:

@@ -57,6 +57,21 @@ def test_a_program_that_fails(verbs: Verbs) -> None:
     assert lines[-1] == "stopped"
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--cwd", "/nope"), "sleep: working directory /nope: No such file or directory"),
+        (("--chroot", "/nope"), "sleep: chroot /nope: No such file or directory"),
+        (("--cwd", "/nope", "--name", "x"), "x: working directory /nope: No such file or directory"),
+        (("--env", "PATH=/nope"), "sleep: exec: No such file or directory"),
+        (("--env", "PATH=/nope", "--name", "x"), "x: sleep: exec: No such file or directory"),
+    ],
+)
+def test_what_could_not_be_begun(verbs: Verbs, options: tuple[str, ...], said: str) -> None:
+    """One line names the program once, and the directory that is not there."""
+    assert verbs("start", *options, "sleep", "3", code=1).stderr == f"lowrun: {said}\n"
+
+
 @pytest.fixture
 def lighttpd(tmp_path: Path) -> tuple[Path, str]:
     """Its configuration, and the address of its page."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -138,6 +139,22 @@ def test_a_post_hook_that_fails(verbs: Verbs) -> None:
     verbs.begin("x", PROGRAM, "--post", "/nonexistent")
     verbs.await_line("x", r"hook /nonexistent: .*")
     assert verbs.status("x")["ready"]
+
+
+def test_a_pre_hook_that_takes_too_long(verbs: Verbs) -> None:
+    """The life has failed, and it is said for what; a hook acts on SIGTERM at once, as its program would."""
+    said = verbs("start", "--name", "x", "--start-timeout", "0.5", "--pre", "sleep 100", "sleep", "100", code=1).stderr
+    assert said == "lowrun: x: its pre hook: it has taken longer than 0.5 s\n"
+    assert "hook sleep: it has taken longer than 0.5 s" in verbs.log("x")
+
+
+def test_no_signal_is_blocked_in_hooks(verbs: Verbs, tmp_path: Path) -> None:
+    """What lowrun waits for by signalfd is blocked in it, and in no hook."""
+    hooks = [word for name in ("pre", "on-exit") for word in (f"--{name}", f"cp /proc/self/status {tmp_path}/{name}")]
+    verbs("start", "--name", "x", *hooks, "cp", "/proc/self/status", tmp_path / "life")
+    verbs("stop", "x")
+    masks = [re.findall(r"SigBlk:\s*(\w+)", (tmp_path / name).read_text()) for name in ("pre", "on-exit", "life")]
+    assert masks == [["0" * 16]] * 3
 
 
 def test_stop_while_pre_hangs(verbs: Verbs, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from lowrun.supervise.reading import Follower, tail
 from lowrun.supervise.record import Record
 from lowrun.supervise.settings import Program
 from lowrun.supervise.state import ProgramState, StateDirectory, boot_id
+from tests.supervised import state as verbs_in
 
 
 @pytest.fixture
@@ -279,6 +280,17 @@ def test_output_on_a_full_disk(state: ProgramState, loop: lr.Loop) -> None:
     assert text(state, output_names(state)) == b"0123456789back"
 
 
+@pytest.mark.skipif(os.path.exists("/dev/log"), reason="this machine has a system's log")
+def test_output_for_a_log_that_is_not_there(tmp_path: Path) -> None:
+    """--output syslog where nobody listens: the program runs, its output is lost, and the start and the log say so."""
+    with verbs_in(tmp_path / "state") as verbs:
+        said = verbs.begin("x", "echo >&3; exec sleep 100", "--output", "syslog")
+        fault = "nobody listens at /dev/log, the system's log"
+        assert said == f"lowrun: warning: x: output is lost: {fault}; --output file keeps it\n"
+        assert f"its output is lost: {fault}" in verbs.log("x")
+        assert verbs.begin("y", "echo >&3; exec sleep 100") == ""
+
+
 def test_a_listener_hears_all(state: ProgramState, loop: lr.Loop) -> None:
     """Of a file and of the system's log, until it is no listener any more."""
     heard = bytearray()
@@ -358,7 +370,7 @@ def test_what_the_settings_ask_for(state: ProgramState, loop: lr.Loop) -> None:
     with closing(Syslog()) as syslog:
         for kind, settings in asked.items():
             program = Program("job", lr.Command(("true",)), **settings)
-            with closing(open_output(loop, state, program, syslog, faults)) as output:
+            with closing(open_output(loop, state, program, syslog, lambda _fault: None)) as output:
                 assert type(output) is kind
                 assert set(output.fds) == {1, 2}
 

@@ -127,6 +127,19 @@ def test_status_json(verbs: Verbs) -> None:
     assert [program["name"] for program in everything["programs"]] == ["x"]
 
 
+def test_status_json_of_several(verbs: Verbs) -> None:
+    """One document whatever the number of names: an object of one's own for one, a list in one object for several."""
+    verbs.begin("a", "echo >&3; exec sleep 100")
+    verbs("start", "--name", "b", "true")
+    several = json.loads(verbs("status", "--json", "a", "b", code=1).stdout)
+    assert [one["name"] for one in several["programs"]] == ["a", "b"]
+    assert verbs.status("b")["name"] == "b"
+    unknown = verbs("status", "--json", "a", "c", code=4)
+    assert [one["name"] for one in json.loads(unknown.stdout)["programs"]] == ["a"]
+    assert verbs("status", "--json", "c", code=4).stdout == ""
+    assert verbs("status", "a", "b", code=1).stdout.count(" running\n") >= 2
+
+
 def test_status_of_all(verbs: Verbs) -> None:
     """`status` without NAME is a table; with NAME its first line is the contract's."""
     verbs.begin("one", PROGRAM)

@@ -92,6 +92,7 @@ def test_relative_paths_are_from_the_files_directory(tmp_path: Path) -> None:
         ("x", f"{FILE}: Expected '=' after a key in a key/value pair (at end of document)"),
         ('[web]\ncommand = "x"', f"{FILE}:1: there is no table web; a program's is [program.web]"),
         ("[program.web]\nrespawn = true", f"{FILE}:1: web has no command"),
+        ("program = 3\nweb = 1", f"{FILE}:2: there is no table web"),
         ("program = 3", f"{FILE}: no program in it"),
         ("[program]\nweb = 3", f"{FILE}:2: a program's table is [program.NAME]"),
         ('[program."a/b"]\ncommand = "x"', f"{FILE}:1: a/b: 'a/b' can be no program's name"),
@@ -128,6 +129,36 @@ def test_what_is_wrong_in_a_file_is_named(text: str, message: str) -> None:
         parse(text, FILE)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_all_that_is_wrong_is_named_at_once() -> None:
+    """A line each, in the file's order; of very many the first twenty."""
+    text = """\
+[program.a]
+comand = "x"
+respawn = 1
+[program.b]
+command = "x"
+nice = 100
+user = "nosuchuser"
+[program.c]
+respawn = true
+[web]
+"""
+    with pytest.raises(UsageError) as caught:
+        parse(text, FILE)
+    assert str(caught.value).split("\n") == list(caught.value.args)
+    assert [line.removeprefix(f"{FILE}:")[:24] for line in caught.value.args] == [
+        "2: unknown option comand",
+        "3: respawn 1: failure, a",
+        "6: nice 100: a whole num",
+        "8: c has no command",
+        "10: there is no table we",
+    ]
+    with pytest.raises(UsageError) as many:
+        parse("[program.a]\n" + "".join(f"x{number} = 1\n" for number in range(30)), FILE)
+    assert len(many.value.args) == 21
+    assert many.value.args[-1] == f"{FILE}: ... and 10 more"
 
 
 @pytest.mark.parametrize(
