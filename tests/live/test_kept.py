@@ -204,13 +204,15 @@ def test_another_command_for_what_is_lost(verbs: Verbs) -> None:
     verbs(*options, "sleep", "1000")
     pid = facts(verbs, "x")["pid"]
     lose(verbs, "x")
-    for words in (("sleep", "1001"), ("--attach", str(os.getpid()), "sleep", "1000")):
-        for here in ((), ("-D",)):
-            said = verbs(*options, *here, *words, code=1).stderr
-            assert said == (
-                f'lowrun: "x" runs already (pid {pid}, left by a supervisor that was killed), another command: '
-                "'sleep 1000'; lowrun stop x first\n"
-            )
+    with subprocess.Popen(["sleep", "1000"]) as other:
+        for words in (("sleep", "1001"), ("--attach", str(other.pid), "sleep", "1000")):
+            for here in ((), ("-D",)):
+                said = verbs(*options, *here, *words, code=1).stderr
+                assert said == (
+                    f'lowrun: "x" runs already (pid {pid}, left by a supervisor that was killed), another command: '
+                    "'sleep 1000'; lowrun stop x first\n"
+                )
+        other.kill()
     assert facts(verbs, "x")["state"] == "lost"
     verbs("stop", "x")
     verbs(*options, "sleep", "1001")
