@@ -7,6 +7,8 @@ BIN     := $(VENV)/bin
 BENCH   := build/bench
 SOURCES := setup.py pyproject.toml $(wildcard _native/* _native/keeper/*)
 TESTS   ?= tests
+# Files of tests at a time; each file's tests follow one another.
+JOBS    ?= 2
 # Programs that tests trace beside those that every Debian has (tests/corpus).
 CORPUS  := bash:bash busybox:busybox curl:curl ethtool:ethtool git:git ip:iproute2 lighttpd:lighttpd make:make \
 	openssl:openssl perl:perl ping:iputils-ping rsync:rsync setfacl:acl sqlite3:sqlite3 ssh-keygen:openssh-client \
@@ -33,7 +35,7 @@ demo: $(VENV)/.installed ## set up, then run a flaky command ten times and keep 
 	echo "run-000N/stdout.log and stderr.log are its output, run-000N/calls.strace its system calls."
 
 test: $(VENV)/.tools ## set up, then run the tests
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
 
 check: lint types layers warnings ## style, types, layers, C warnings
 

@@ -338,7 +338,7 @@ class Life:
         self._end_readiness()
         at_ns = self._process.ended_ns if self._last_pid == self._process.pid else 0
         served = self.ready or self._serves_at_once or self._ending
-        reason = "" if served else f"it ended before it was ready: {status}"
+        reason = "" if served or status is None else f"{status}, before it was ready"
         self._over = Over(self._last_pid, status, at_ns / 1e9 or time.monotonic(), reason, served)
         if not self._ending:
             self._process.terminate(self._program.stop_timeout, self._program.stop_signal)
