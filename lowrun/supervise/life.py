@@ -343,6 +343,14 @@ class Life:
         if not self._ending:
             self._process.terminate(self._program.stop_timeout, self._program.stop_signal)
 
+    def _hear_out(self) -> None:
+        """It may have said that it serves in its last moment, and the news of its end have come first."""
+        resources = self._resources
+        resources.output.drain()
+        for part in (resources.notify, resources.readiness):
+            if part is not None:
+                part.hear()
+
     def _ended(self, process: Process) -> None:
         if self._record is not None:
             self._record.gone(process)

@@ -131,6 +131,10 @@ class NotifySocket:
         self._keeper_pid = keeper_pid
         self._source = self._loop.add_io(self._socket.fileno(), kernel.READ, self._receive)
 
+    def hear(self) -> None:
+        """Its main process has ended: take what it has said before."""
+        self._receive(kernel.READ)
+
     def end(self) -> None:
         """The life is over."""
         self._on_notice = None

@@ -48,6 +48,9 @@ class Readiness(Protocol):
     def feed(self, output: bytes) -> None:
         """The program has written this."""
 
+    def hear(self) -> None:
+        """Its main process has ended: take what it has said before."""
+
     def end(self) -> None:
         """The life is over, ready or not."""
 
@@ -82,6 +85,9 @@ class _Way:
         self._on_ready = on_ready
 
     def feed(self, output: bytes) -> None:
+        pass
+
+    def hear(self) -> None:
         pass
 
     def end(self) -> None:
@@ -126,6 +132,9 @@ class _ByDescriptor(_Way):
             pass
         self._is_held = False
         self._source = self._loop.add_io(self._read.fileno(), kernel.READ, self._written)
+
+    def hear(self) -> None:
+        self._written(kernel.READ)
 
     def end(self) -> None:
         super().end()

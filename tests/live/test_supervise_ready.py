@@ -131,3 +131,14 @@ def test_an_end_before_it_serves(verbs: Verbs, ready: str) -> None:
     verbs("start", "--ready", ready, "--name", "y", "--respawn", "-n", "1", "-t", "0", "true", code=None)
     verbs("wait", "y", "--until", "stopped", code=None)
     assert verbs.status("y")["restarts"] == 1
+
+
+@pytest.mark.parametrize(
+    ("ready", "word"),
+    [("fd=3", "echo >&3"), ("log=up", "echo up"), ("notify", "systemd-notify --ready")],
+)
+def test_an_end_right_after_it_serves(verbs: Verbs, ready: str, word: str) -> None:
+    """What it says in its last moment counts, though the news of its end may come first."""
+    for _ in range(10):
+        verbs("start", "--ready", ready, "--name", "x", "sh", "-c", word)
+        verbs("wait", "x", "--until", "stopped")
