@@ -7,12 +7,18 @@ BIN     := $(VENV)/bin
 BENCH   := build/bench
 SOURCES := setup.py pyproject.toml $(wildcard _native/* _native/keeper/*)
 TESTS   ?= tests
+# Files of tests at a time; each file's tests follow one another.
+JOBS    ?= 2
 # Programs that tests trace beside those that every Debian has (tests/corpus).
 CORPUS  := bash:bash busybox:busybox curl:curl ethtool:ethtool git:git ip:iproute2 lighttpd:lighttpd make:make \
 	openssl:openssl perl:perl ping:iputils-ping rsync:rsync setfacl:acl sqlite3:sqlite3 ssh-keygen:openssh-client \
 	wget:wget xz:xz-utils
 # Programs that captures are made by and read with.
 NETWORK := dumpcap:wireshark-common pasta:passt tshark:tshark
+# Programs that are kept running, and what tells lowrun of them.
+KEPT    := faketime:faketime nginx:nginx-light redis-server:redis-server systemd-notify:systemd
+# What benches compare lowrun with, beside what tests need.
+RIVALS  := runsv:runit s6-supervise:s6 supervisord:supervisor
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
@@ -29,7 +35,7 @@ demo: $(VENV)/.installed ## set up, then run a flaky command ten times and keep 
 	echo "run-000N/stdout.log and stderr.log are its output, run-000N/calls.strace its system calls."
 
 test: $(VENV)/.tools ## set up, then run the tests
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
 
 check: lint types layers warnings ## style, types, layers, C warnings
 
@@ -78,12 +84,13 @@ $(VENV)/.installed: $(VENV)/.created $(SOURCES)
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.installed pyproject.toml
-	@.ci/packages $(PYTHON) strace:strace vi:vim-tiny ps:procps $(CORPUS) $(NETWORK)
+	@.ci/packages $(PYTHON) strace:strace vi:vim-tiny ps:procps fish:fish zsh:zsh $(CORPUS) $(NETWORK) $(KEPT)
 	$(BIN)/pip install -q --no-build-isolation -e '.[test,dev]'
 	@touch $@
 
 # Benches run lowrun as users have it, not from the source tree.
 $(BENCH)/.installed: $(VENV)/.created $(SOURCES) $(wildcard lowrun/*.py lowrun/*/*.py cli/*.py)
+	@.ci/packages $(PYTHON) strace:strace $(NETWORK) $(RIVALS)
 	$(BIN)/python -m venv --clear $(BENCH)
 	$(BENCH)/bin/pip install -q ".[plot]" psrecord
 	@touch $@

@@ -113,11 +113,11 @@ int lr_keeper_start(const char *path, int *ret_socket, int *ret_pidfd)
 
 int lr_keeper_send(int socket, const struct lr_request *request, const int *fds, int nfds)
 {
-    char control[CMSG_SPACE((LR_KEEPER_MAX_FDS + 4) * sizeof(int))] __attribute__((aligned(8)));
+    char control[CMSG_SPACE(LR_REQUEST_MAX_FDS * sizeof(int))] __attribute__((aligned(8)));
     struct iovec vector = { .iov_base = (void *) request, .iov_len = sizeof *request };
     struct msghdr message = { .msg_iov = &vector, .msg_iovlen = 1 };
 
-    if (nfds > LR_KEEPER_MAX_FDS + 4)
+    if (nfds > LR_REQUEST_MAX_FDS)
         return -EINVAL;
     if (nfds > 0) {
         struct cmsghdr *header = (struct cmsghdr *) control;
@@ -134,9 +134,9 @@ int lr_keeper_send(int socket, const struct lr_request *request, const int *fds,
 
 /* Takes one event: 1, 0 when there is none, -EPIPE when the keeper is gone.
  * ret_fds are the descriptors that came along, -1 where there is none. */
-int lr_keeper_receive(int socket, struct lr_event *ret_event, int ret_fds[LR_EVENT_SOCKETS])
+int lr_keeper_receive(int socket, struct lr_event *ret_event, int ret_fds[LR_EVENT_MAX_FDS])
 {
-    char control[CMSG_SPACE(LR_EVENT_SOCKETS * sizeof(int))] __attribute__((aligned(8)));
+    char control[CMSG_SPACE(LR_EVENT_MAX_FDS * sizeof(int))] __attribute__((aligned(8)));
     struct iovec vector = { .iov_base = ret_event, .iov_len = sizeof *ret_event };
     struct msghdr message = {
         .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control,
@@ -144,7 +144,7 @@ int lr_keeper_receive(int socket, struct lr_event *ret_event, int ret_fds[LR_EVE
     struct cmsghdr *header;
     ssize_t n = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
-    for (int i = 0; i < LR_EVENT_SOCKETS; i++)
+    for (int i = 0; i < LR_EVENT_MAX_FDS; i++)
         ret_fds[i] = -1;
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : errno == ECONNRESET ? -EPIPE : -errno;

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -65,12 +66,21 @@ int lr_signals_restore(uint64_t mask);
 int lr_pidfd_open(int pid);
 int lr_pidfd_signal(int pidfd, int signo);
 
+/* ---- changes of directories and files: inotify.c ---- */
+int lr_inotify_create(void);
+int lr_inotify_add(int fd, const char *path, uint32_t mask);
+int lr_inotify_remove(int fd, int watch);
+
+/* ---- the end of a process that is no child: pidfd.c ---- */
+int lr_pidfd_status(int pidfd, int *ret_status);
+int lr_pidfd_tells_exit(void);
+
 /* ---- the keeper's other end: keeper_end.c ---- */
 #include "keeper/protocol.h"
 
 int lr_keeper_start(const char *path, int *ret_socket, int *ret_pidfd);
 int lr_keeper_send(int socket, const struct lr_request *request, const int *fds, int nfds);
-int lr_keeper_receive(int socket, struct lr_event *ret_event, int ret_fds[LR_EVENT_SOCKETS]);
+int lr_keeper_receive(int socket, struct lr_event *ret_event, int ret_fds[LR_EVENT_MAX_FDS]);
 int lr_keeper_wait(int pidfd, int timeout_ms);
 int lr_keeper_hang_up(int socket);
 const char *lr_step_word(uint32_t step);
@@ -149,6 +159,9 @@ struct lr_hook {                        /* a call at its entry or its exit, for 
 struct lr_tracer_options {
     int output;                         /* where records are written to; -1: they are taken while the command runs, */
     int wake;                           /* and this counter is raised when there are some */
+    int spare;                          /* `output` and this one take turns when one has `turn_size` bytes: what */
+    uint32_t head;                      /* is written to next is emptied down to so many bytes; -1: there is none */
+    uint64_t turn_size;
     uint32_t string_limit;              /* bytes copied of a string or buffer */
     const struct lr_capture_row *plan;  /* one row per call number; outlives the tracer, as `only` does */
     uint32_t rows;
@@ -189,6 +202,8 @@ int64_t lr_tracer_take(struct lr_tracer *tracer, const uint8_t **ret_records);
 int lr_tracer_flush(struct lr_tracer *tracer);
 void lr_tracer_usage(const struct lr_tracer *tracer, struct lr_tracer_usage *ret_usage);
 int lr_tracer_write_error(const struct lr_tracer *tracer);
+int lr_tracer_output(const struct lr_tracer *tracer);
+int lr_tracer_gap_error(const struct lr_tracer *tracer);
 void lr_tracer_free(struct lr_tracer *tracer);
 
 /* ---- samples of a tree: sampler*.c ---- */
@@ -205,6 +220,7 @@ uint32_t lr_sampler_missed(const struct lr_sampler *sampler);
 void lr_sampler_ask(struct lr_sampler *sampler, int64_t time_ns);
 int lr_sampler_append(struct lr_sampler *sampler, const void *data, uint32_t size);
 int lr_sampler_flush(struct lr_sampler *sampler);
+void lr_sampler_redirect(struct lr_sampler *sampler, int output);
 void lr_sampler_last(const struct lr_sampler *sampler, struct lr_sample_tick *ret_tick);
 void lr_sampler_free(struct lr_sampler *sampler);
 

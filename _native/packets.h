@@ -63,6 +63,9 @@ struct lr_packet_file {
     uint64_t newest_ns;
     struct lr_packet_mark older, newer; /* places to cut it from */
     uint32_t unordered;                 /* 1: a packet is older than one before it */
+    int gap_error;                      /* why packets are missing in between: an errno, or 0 */
+    int spare;                          /* `fd` and this one take turns when a file has `turn_size` bytes of packets: */
+    uint64_t turn_size, head;           /* the next one is emptied down to its head; a turn_size of 0: no turns */
 };
 struct lr_packet_reader {
     struct lr_packet_file *file;
@@ -82,6 +85,9 @@ uint64_t lr_ring_waiting(const struct lr_ring *ring);
 
 /* ---- nothing is under way any more: packets_settle.c ---- */
 int lr_processors_visit(void);
+
+/* ---- the last of a file: packets_recent.c ---- */
+int64_t lr_packets_recent(int fd, uint64_t first, uint64_t room, uint64_t since_ns);
 
 /* ---- in order of time: packets_sort.c ---- */
 int lr_packets_mend(int fd, uint64_t first, const uint32_t *stop);

@@ -181,6 +181,20 @@ static void mark(struct lr_packet_file *file)
     }
 }
 
+/* Only the last packets matter, and this file is full of them: goes on with the other one. */
+static void turn(struct lr_packet_file *file)
+{
+    int full = file->fd;
+
+    if (ftruncate(file->spare, (off_t) file->head) < 0 || lseek(file->spare, (off_t) file->head, SEEK_SET) < 0)
+        return;                         /* one that is too long is better than none */
+    file->fd = file->spare;
+    file->spare = full;
+    file->size = file->head;
+    file->packets = 0;
+    file->older = file->newer = (struct lr_packet_mark) { .size = file->head };
+}
+
 /* The disk took all up to `end` and no more: ends the file with a whole block, and gives some room back,
  * for the end of the file and what else is kept of the run. */
 static void cut(struct lr_packet_file *file, uint64_t end)
@@ -225,8 +239,15 @@ static void flush(struct pending *pending)
         file->size += written;
         file->packets += pending->packets;
         mark(file);
+        if (file->turn_size > 0 && file->size - file->head >= file->turn_size)
+            turn(file);
     } else {
         cut(file, file->size + written);
+        if (file->turn_size > 0) {      /* the other file makes room; what the buffer holds is lost */
+            file->gap_error = file->error;
+            file->error = 0;
+            turn(file);
+        }
     }
     pending->size = pending->packets = 0;
 }

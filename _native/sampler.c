@@ -54,6 +54,14 @@ int lr_sampler_flush(struct lr_sampler *s)
     return -s->error;
 }
 
+/* What comes from now on goes to another file; what could not be written to this one is lost. */
+void lr_sampler_redirect(struct lr_sampler *s, int output)
+{
+    lr_sampler_flush(s);
+    s->output = output;
+    s->error = 0;
+}
+
 int lr_sampler_append(struct lr_sampler *s, const void *data, uint32_t size)
 {
     if (size > sizeof s->buffer)

@@ -159,6 +159,9 @@ struct lr_tracer {
     volatile bool busy;                /* as long as one is: the tracer has `writing` */
     uint32_t end;                      /* of what was put in last, without its padding */
     int write_error;                   /* nothing is recorded any more */
+    uint64_t written;                  /* to the present output */
+    int gap_error;                     /* some records were passed over: the last reason */
+    bool has_gap;                      /* since descriptors were looked at last */
 
     struct lr_tracer_usage usage;
 };
@@ -248,6 +251,7 @@ uint64_t lr_clock_ns(clockid_t clock);
 void *lr_record_begin(struct lr_tracer *t, const struct lr_task *task, int kind, size_t body);
 void lr_record_end(struct lr_tracer *t);
 void lr_records_abandon(struct lr_tracer *t);
+bool lr_records_turn(struct lr_tracer *t);
 void lr_record_drop(struct lr_tracer *t);
 void lr_record_restart(struct lr_tracer *t);
 size_t lr_record_room(const struct lr_tracer *t);
@@ -267,6 +271,7 @@ uint32_t lr_capture(struct lr_tracer *t, const struct lr_task *task, const struc
 void lr_files_inherit(struct lr_tracer *t, struct lr_task *child, const struct lr_task *parent, uint64_t flags);
 void lr_files_unshare(struct lr_tracer *t, struct lr_task *task, uint64_t flags);
 void lr_files_release(struct lr_task *task);
+void lr_files_forget(struct lr_tracer *t);
 bool lr_files_prepare(struct lr_tracer *t, struct lr_task *task);
 struct lr_fd *lr_files_at(const struct lr_task *task, int fd);
 void lr_files_set(const struct lr_task *task, int fd, const struct lr_fd *is);

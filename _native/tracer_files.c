@@ -112,6 +112,14 @@ void lr_files_release(struct lr_task *task)
     task->directory = NULL;
 }
 
+/* Of all: what is known is to be looked up, and said, once more. */
+void lr_files_forget(struct lr_tracer *t)
+{
+    for (size_t i = 0; i < LR_TABLE_SIZE; i++)
+        for (struct lr_task *task = t->tasks[i]; task != NULL; task = task->next)
+            lr_files_release(task);
+}
+
 /* Gives `task` tables: those of its group, or new ones. Returns whether they are new. */
 bool lr_files_prepare(struct lr_tracer *t, struct lr_task *task)
 {

@@ -174,6 +174,8 @@ static bool gives_address(const struct lr_task *task)
 /* Before the record of the entry. */
 void lr_paths_before(struct lr_tracer *t, struct lr_task *task)
 {
+    if (lr_records_turn(t))
+        lr_files_forget(t);
     if (!follows(t)) {
         visit_used(t, task, look);
         return;
@@ -312,13 +314,25 @@ static void visit_listed(struct lr_tracer *t, struct lr_task *task, lr_visit *fn
         closedir(directory);
 }
 
-/* All that a task has which was not followed from its making: the command, or one that is attached to. */
-void lr_paths_list(struct lr_tracer *t, struct lr_task *task)
+static void list(struct lr_tracer *t, struct lr_task *task)
 {
-    if (follows(t) && lr_files_prepare(t, task) && task->files != NULL) {
+    if (lr_files_prepare(t, task) && task->files != NULL) {
         look(t, task, AT_FDCWD);
         visit_listed(t, task, look);
     }
+}
+
+/* All that a task has which was not followed from its making: the command, or one that is attached to. Its group's
+ * leader comes first, whose tables it shares. */
+void lr_paths_list(struct lr_tracer *t, struct lr_task *task)
+{
+    struct lr_task *leader = lr_task_find(t, task->tgid);
+
+    if (!follows(t))
+        return;
+    if (leader != NULL && leader != task && !leader->exiting)
+        list(t, leader);
+    list(t, task);
 }
 
 #define UNSEEN 0x100u                  /* in a kind, while a listing is compared with the table */

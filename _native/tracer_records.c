@@ -10,6 +10,10 @@
  *
  * Disk full or any other error of write(2): recording ends there, and what
  * was written is cut back to whole records, the last of which says why.
+ *
+ * Where only the last records matter, two outputs take turns. What a descriptor
+ * is must be said again after each turn, since the record of it is gone with the
+ * next one: so a turn is made before all that belongs to a call's entry.
  */
 #include "tracer.h"
 
@@ -49,24 +53,88 @@ static void give_up(struct lr_tracer *t, uint32_t written, int error)
         t->write_error = error;        /* a reader stops at a record that is cut */
 }
 
-int lr_tracer_flush(struct lr_tracer *t)
+/* Which of the two has the latest records. */
+int lr_tracer_output(const struct lr_tracer *t)
+{
+    return t->options.output;
+}
+
+/* Why records are missing in between: an errno; 0: none are. */
+int lr_tracer_gap_error(const struct lr_tracer *t)
+{
+    return t->gap_error;
+}
+
+/* Returns how many bytes were written: all, or *ret_error says why not. */
+static uint32_t write_buffer(const struct lr_tracer *t, int *ret_error)
 {
     uint32_t written = 0;
 
-    if (!t->recording)                 /* an entry that led to no execve */
-        t->used = 0;
-    while (t->write_error == 0 && written < t->used) {
+    *ret_error = 0;
+    while (*ret_error == 0 && written < t->used) {
         ssize_t n = write(t->options.output, t->buffer + written, t->used - written);
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            give_up(t, written, n < 0 ? errno : ENOSPC);
-        else
+        if (n > 0)
             written += (uint32_t) n;
+        else if (n == 0 || errno != EINTR)
+            *ret_error = n < 0 ? errno : ENOSPC;
     }
+    return written;
+}
+
+/* Goes on with the other output, emptied; false: it cannot be. */
+static bool turn(struct lr_tracer *t)
+{
+    int former = t->options.output;
+
+    if (ftruncate(t->options.spare, t->options.head) < 0 || lseek(t->options.spare, t->options.head, SEEK_SET) < 0)
+        return false;
+    t->options.output = t->options.spare;
+    t->options.spare = former;
+    t->written = 0;
+    return true;
+}
+
+/* Only the last records matter, and the disk is full: the other output makes room. What the buffer holds is lost, and
+ * what was written of it is taken back. */
+static void pass_over(struct lr_tracer *t, uint32_t written, int error)
+{
+    off_t end = lseek(t->options.output, 0, SEEK_CUR);
+
+    t->gap_error = error;
+    t->has_gap = true;
+    if (end < 0 || ftruncate(t->options.output, end - written) < 0 || !turn(t))
+        give_up(t, 0, error);
+}
+
+int lr_tracer_flush(struct lr_tracer *t)
+{
+    uint32_t written;
+    int error;
+
+    if (!t->recording || t->write_error != 0)  /* an entry that led to no execve */
+        t->used = 0;
+    written = write_buffer(t, &error);
+    if (error == 0)
+        t->written += written;
+    else if (t->options.spare >= 0)
+        pass_over(t, written, error);
+    else
+        give_up(t, written, error);
     t->used = 0;
     return -t->write_error;
+}
+
+/* Between two records: goes on with the other output when this one is full. Returns whether descriptors are to be
+ * looked at anew: records of them are gone, or will be. */
+bool lr_records_turn(struct lr_tracer *t)
+{
+    bool again = t->has_gap;
+
+    t->has_gap = false;
+    if (t->options.spare < 0 || t->written + t->used < t->options.turn_size || lr_tracer_flush(t) < 0)
+        return again;
+    return turn(t) || again;
 }
 
 static void wake_reader(struct lr_tracer *t)

@@ -1,58 +1,104 @@
 """Completion scripts for shells, made of the option tables: `eval "$(lowrun --completion bash)"`.
 
-Options are completed until COMMAND; from there on the shell completes COMMAND
-as if lowrun were not there.
+Options are completed until COMMAND or PROGRAM; from there on the shell completes that as if lowrun were not there. The
+verbs about programs that were started complete their names, which are the directories of the state directory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from lowrun.cli.control_options import VERBS
 from lowrun.cli.options import RUN_OPTIONS
-from lowrun.cli.parser import Option
+from lowrun.cli.parser import GROUPS, USERS, Option
+from lowrun.cli.start_options import START_OPTIONS
 from lowrun.cli.trace_options import TRACE_OPTIONS
 
 __all__ = ["script"]
 
+#: Verbs that a COMMAND follows, and those that names follow.
+COMMANDS: dict[str, Sequence[Option]] = {"run": RUN_OPTIONS, "trace": TRACE_OPTIONS, "start": START_OPTIONS}
+CONTROL = {verb: row.table for verb, row in VERBS.items()}
+EVERY_VERB = " ".join((*COMMANDS, *CONTROL))
+
+#: What a shell itself knows, by Option.offers.
+Known = dict[tuple[str, ...], str]
+BASH_ACCOUNTS: Known = {(USERS,): "-u", (GROUPS,): "-g"}
+ZSH_KNOWN: Known = {(): "_files", (USERS,): "_users", (GROUPS,): "_groups"}
+FISH_ACCOUNTS: Known = {(USERS,): "(__fish_complete_users)", (GROUPS,): "(__fish_complete_groups)"}
+
+#: Prints the names; in any shell.
+NAMES = (
+    'sh -c \'d=$LOWRUN_STATE_DIR; [ -n "$d" ] || [ "$(id -u)" != 0 ] || d=/run/lowrun; '
+    'd=${d:-${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/lowrun}}; for n in "${d:-/tmp/lowrun-$(id -u)}"/*/; do '
+    '[ ! -d "$n" ] || basename "$n"; done\' 2>/dev/null'
+)
+
 BASH = """\
 _lowrun() {{
-    local i=1 names="{names}" valued=" {valued} "
+    local i=1 verb= name= option= names="{names}" valued=" {valued} "
     while [ $i -lt $COMP_CWORD ]; do
-        case "${{COMP_WORDS[i]}}" in
-            trace) names="{trace_names}"; valued=" {trace_valued} "; i=$((i + 1)) ;;
-            --|run) i=$((i + 1)) ;;
-            -*) case "$valued" in *" ${{COMP_WORDS[i]}} "*) i=$((i + 2)) ;; *) i=$((i + 1)) ;; esac ;;
+        case "$verb:${{COMP_WORDS[i]}}" in
+{verbs}
+            *:--) i=$((i + 1)); break ;;
+            *:-*)
+                option="${{COMP_WORDS[i]}}"
+                case "${{COMP_WORDS[i + 1]}} $valued" in
+                    "= "*) i=$((i + 3)) ;;
+                    *" $option "*) i=$((i + 2)) ;;
+                    *) i=$((i + 1)) ;;
+                esac ;;
+            *:=) option=; i=$((i + 2)) ;;
+            control:*) i=$((i + 1)) ;;
             *) break ;;
         esac
     done
     local current="${{COMP_WORDS[COMP_CWORD]}}"
     if [ $i -gt $COMP_CWORD ]; then
-        COMPREPLY=($(compgen -f -- "$current"))
+        [ "$current" != = ] || current=
+        case "$name:$option" in
+{offers}
+            *) COMPREPLY=($(compgen -f -- "$current")) ;;
+        esac
+        [[ "${{COMPREPLY[0]}}" != *= ]] || compopt -o nospace 2>/dev/null
     elif [ $i -eq $COMP_CWORD ] && [[ $current == -* ]]; then
         COMPREPLY=($(compgen -W "$names" -- "$current"))
+    elif [ "$verb" = control ]; then
+        COMPREPLY=($(compgen -W "$({list})" -- "$current"))
     elif declare -F _command_offset >/dev/null; then
         _command_offset $i
     elif [ $i -eq $COMP_CWORD ]; then
-        COMPREPLY=($(compgen -c -- "$current"; compgen -W "run trace" -- "$current"))
+        COMPREPLY=($(compgen -c -- "$current"))
+        [ -n "$verb" ] || COMPREPLY+=($(compgen -W "{every}" -- "$current"))
     else
         COMPREPLY=($(compgen -f -- "$current"))
     fi
 }}
 complete -o filenames -F _lowrun lowrun
 """
+BASH_VERB = """\
+            :{verb}) verb={kind}; name={verb}; names="{names}"; valued=" {valued} "; i=$((i + 1)) ;;"""
+BASH_OFFER = """\
+            {verb}:{names}) COMPREPLY=($(compgen {offer} -- "$current")) ;;"""
+
 ZSH = """\
 #compdef lowrun
-if [[ $words[2] == trace ]]; then
-    shift words; (( CURRENT-- ))
-    _arguments -S \\
-{trace}
-      '(-)1:command:_command_names -e' '*::argument:_normal'
-else
+_lowrun_names() {{ compadd -- ${{(f)"$({list})"}} }}
+_lowrun_commands() {{ _command_names -e; compadd -- {every} }}
+case $words[2] in
+{verbs}
+*)
     _arguments -S \\
 {run}
-      '(-)1:command:_command_names -e' '*::argument:_normal'
-fi
+      '(-)1:command:_lowrun_commands' '*::argument:_normal' ;;
+esac
 """
+ZSH_VERB = """\
+{verb})
+    shift words; (( CURRENT-- ))
+    _arguments -S \\
+{lines}
+      {rest} ;;"""
 
 
 def script(shell: str) -> str:
@@ -61,42 +107,83 @@ def script(shell: str) -> str:
 
 
 def _names(table: Sequence[Option], valued: bool = False) -> str:
-    return " ".join(name for option in table if option.value or not valued for name in option.names)
+    chosen = (option for option in table if not valued or (option.value and option.bare is None))
+    return " ".join(name for option in chosen for name in option.names)
 
 
 def _bash() -> str:
+    verbs = [
+        BASH_VERB.format(verb=verb, kind=kind, names=_names(table), valued=_names(table, valued=True))
+        for kind, tables in (("command", COMMANDS), ("control", CONTROL))
+        for verb, table in tables.items()
+    ]
     return BASH.format(
         names=_names(RUN_OPTIONS),
         valued=_names(RUN_OPTIONS, valued=True),
-        trace_names=_names(TRACE_OPTIONS),
-        trace_valued=_names(TRACE_OPTIONS, valued=True),
+        verbs="\n".join(verbs),
+        offers="\n".join(_bash_offers()),
+        list=NAMES,
+        every=EVERY_VERB,
     )
 
 
+def _bash_offers() -> Iterator[str]:
+    for verb, table in (*COMMANDS.items(), *CONTROL.items()):
+        for option in table:
+            if option.offers:
+                offer = BASH_ACCOUNTS.get(option.offers) or f'-W "{" ".join(option.offers)}"'
+                yield BASH_OFFER.format(verb=verb, names=f"|{verb}:".join(option.names), offer=offer)
+
+
 def _zsh() -> str:
-    return ZSH.format(run=_zsh_lines(RUN_OPTIONS), trace=_zsh_lines(TRACE_OPTIONS))
+    command, names = "'(-)1:command:_command_names -e' '*::argument:_normal'", "'*:name:_lowrun_names'"
+    verbs = [
+        ZSH_VERB.format(verb=verb, lines=_zsh_lines(table), rest=rest)
+        for tables, rest in ((COMMANDS, command), (CONTROL, names))
+        for verb, table in tables.items()
+    ]
+    return ZSH.format(list=NAMES, every=EVERY_VERB, verbs="\n".join(verbs), run=_zsh_lines(RUN_OPTIONS))
 
 
 def _zsh_lines(table: Sequence[Option]) -> str:
     lines = []
     for option in table:
         text = option.text.replace("'", "'\\''").replace(":", "\\:").replace("[", "\\[").replace("]", "\\]")
-        tail = f":{option.value}:_files" if option.value else ""
+        value = option.value.strip("[=]").replace(":", "\\:")
+        offer = ZSH_KNOWN.get(option.offers, f"({' '.join(option.offers)})")
+        if option.offers and option.bare is not None:
+            lines += [f"      '*{name}=-[{text}]::{value}:{offer}' \\" for name in option.names]
+            continue
+        tail = f":{value}:{offer}" if option.value and option.bare is None else ""
         lines += [f"      '*{name}[{text}]{tail}' \\" for name in option.names]
     return "\n".join(lines)
 
 
 def _fish() -> str:
-    lines = ["complete -c lowrun -x -a '(__fish_complete_subcommand)'", "complete -c lowrun -x -a 'run trace'"]
-    for table, when in (
-        (RUN_OPTIONS, "not __fish_seen_subcommand_from trace"),
-        (TRACE_OPTIONS, "__fish_seen_subcommand_from trace"),
-    ):
-        for option in table:
-            text = option.text.replace("'", "\\'")
-            names = " ".join(_fish_name(name) for name in option.names)
-            lines.append(f"complete -c lowrun -n '{when}' {names} -d '{text}'" + (" -r" if option.value else ""))
+    lines = [
+        f"complete -c lowrun -n 'not __fish_seen_subcommand_from {' '.join(CONTROL)}' "
+        "-x -a '(__fish_complete_subcommand)'",
+        f"complete -c lowrun -n 'not __fish_seen_subcommand_from {EVERY_VERB}' -x -a '{EVERY_VERB}'",
+    ]
+    lines += _fish_lines(RUN_OPTIONS, f"not __fish_seen_subcommand_from {EVERY_VERB}")
+    for verb, table in (*COMMANDS.items(), *CONTROL.items()):
+        lines += _fish_lines(table, f"__fish_seen_subcommand_from {verb}")
+    quoted = NAMES.replace("\\", "\\\\").replace("'", "\\'")
+    lines.append(f"complete -c lowrun -n '__fish_seen_subcommand_from {' '.join(CONTROL)}' -x -a '({quoted})'")
     return "\n".join(lines) + "\n"
+
+
+def _fish_lines(table: Sequence[Option], when: str) -> list[str]:
+    lines = []
+    for option in table:
+        text = option.text.replace("'", "\\'")
+        names = " ".join(_fish_name(name) for name in option.names)
+        needs = " -r" if option.value and option.bare is None else ""
+        if option.offers:
+            offer = FISH_ACCOUNTS.get(option.offers)
+            needs += f" -f -a '{offer or ' '.join(option.offers)}'"
+        lines.append(f"complete -c lowrun -n '{when}' {names} -d '{text}'{needs}")
+    return lines
 
 
 def _fish_name(name: str) -> str:

@@ -22,6 +22,7 @@ __all__ = [
     "paint",
     "say",
     "show",
+    "takes_more",
     "warn",
     "write",
 ]
@@ -76,6 +77,16 @@ def complain(text: str) -> None:
 def warn(text: str) -> None:
     """Say what does not work as asked for while the rest goes on."""
     complain(f"warning: {text}")
+
+
+def takes_more(fd: int) -> bool:
+    """Tell whether a line can be written to `fd` without waiting for its reader; True for what cannot be asked."""
+    import select
+
+    try:
+        return bool(select.select([], [fd], [], 0)[1])
+    except (OSError, ValueError):
+        return True
 
 
 def is_terminal(fd: int) -> bool:

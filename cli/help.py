@@ -18,7 +18,8 @@ def option_lines(table: Iterable[Option]) -> str:
 
 def _line(option: Option) -> str:
     names = ", ".join(option.names) if option.names[0][1] != "-" else f"    {option.names[0]}"
-    left = f"  {names} {option.value}".rstrip()
+    gap = "" if option.value.startswith("[=") else " "
+    left = f"  {names}{gap}{option.value}".rstrip()
     if len(left) > COLUMN - 2:
         return f"{left}\n{'':{COLUMN}}{option.text}\n"
     return f"{left:{COLUMN}}{option.text}\n"

@@ -14,18 +14,22 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from lowrun import LowrunError, UsageError
+from lowrun import LowrunError, UsageError, notation
 from lowrun.cli import options as run_options
 from lowrun.cli.console import STDOUT, complain, show, write
 
-__all__ = ["main", "program"]
+__all__ = ["describe", "main", "program"]
 
 EXIT_USAGE = 2
 EXIT_FAILED = 125
 EXIT_INTERRUPTED = 130
 
 #: Verbs that a later version will have; their names are taken already.
-LATER = frozenset("start stop status restart reload log strace2csv analyze show snoop daemon ctl doctor".split())
+LATER = frozenset("strace2csv analyze show snoop daemon ctl doctor".split())
+#: Verbs about programs that are kept running; each has a module of its name.
+CONTROL = frozenset("stop status restart reload log wait".split())
+
+VERBS = ("run", "trace", "start", *sorted(CONTROL))
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -34,7 +38,8 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except UsageError as error:
-        complain(str(error))
+        for text in error.args:
+            complain(text)
         return EXIT_USAGE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
@@ -77,6 +82,10 @@ def _dispatch(words: Sequence[str]) -> int:
             raise UsageError(f"{verb} is not in this version yet; for a COMMAND of that name: lowrun -- {verb}")
         if verb == "trace":
             return _trace([*words[:options_end], *parsed.words[1:]])
+        if verb == "start":
+            return _start([*words[:options_end], *parsed.words[1:]])
+        if verb in CONTROL:
+            return _control(verb, [*words[:options_end], *parsed.words[1:]])
         if verb == "run":
             options, parsed = run_options.read([*words[:options_end], *parsed.words[1:]])
     _debug(options.debug)
@@ -95,8 +104,20 @@ def _dispatch(words: Sequence[str]) -> int:
     else:
         from lowrun.cli import run
 
+        if not parsed.dashed:
+            _hint_at_verb(parsed.words[0])
         return run.run(options, parsed.words)
     return 0
+
+
+def _hint_at_verb(word: str) -> None:
+    """Say which verb may be meant by a COMMAND that does not exist."""
+    from lowrun.cli.words import names_file
+
+    if names_file(word):
+        return
+    if (verb := notation.nearest(word, VERBS)) is not None:
+        complain(f"hint: there is no command {word}; did you mean lowrun {verb}?")
 
 
 def _trace(words: Sequence[str]) -> int:
@@ -110,6 +131,34 @@ def _trace(words: Sequence[str]) -> int:
     from lowrun.cli import trace
 
     return trace.run(options, parsed.words)
+
+
+def _start(words: Sequence[str]) -> int:
+    from lowrun.cli import start_options
+
+    request = start_options.read_start(words)
+    _debug(request.debug)
+    if request.help:
+        show(start_options.help_text())
+        return 0
+    return _run_verb("start", request)
+
+
+def _control(verb: str, words: Sequence[str]) -> int:
+    from lowrun.cli import control_options
+
+    request = control_options.read_control(verb, words)
+    _debug(request.debug)
+    if request.help:
+        show(control_options.help_text(verb))
+        return 0
+    return _run_verb(verb, request)
+
+
+def _run_verb(verb: str, request: object) -> int:
+    from importlib import import_module
+
+    return int(import_module(f"lowrun.cli.{verb}").run(request))
 
 
 def _debug(wanted: bool) -> None:
@@ -126,12 +175,16 @@ def _complain_of(error: Exception) -> None:
         import traceback
 
         show(traceback.format_exc())
+    complain(describe(error))
+
+
+def describe(error: Exception) -> str:
+    """Return the one line that a user is told of `error`."""
     if isinstance(error, LowrunError):
-        complain(str(error))
-    elif not isinstance(error, OSError):
-        complain(f"{type(error).__name__}: {error} (a defect of lowrun; -d shows where)")
-    else:
-        complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None))
+        return str(error)
+    if not isinstance(error, OSError):
+        return f"{type(error).__name__}: {error} (a defect of lowrun; -d shows where)"
+    return ": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from lowrun import notation
 from lowrun.cli.parser import Option, Parsed, parse
 
-__all__ = ["LONGEST_S", "RUN_OPTIONS", "Options", "help_text", "read", "whole", "words_of"]
-
-#: The longest time that an option can name: 31 years, well within a timerfd's range.
-LONGEST_S = 1e9
+__all__ = ["RUN_OPTIONS", "Options", "help_text", "read"]
 
 
 class Options(NamedTuple):
@@ -48,130 +46,58 @@ class Options(NamedTuple):
     completion: str | None = None
 
 
-def whole(text: str) -> int:
-    """Return the number that `text` is. Raises ValueError."""
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError("a whole number is needed")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    number = whole(text)
-    if number < 1:
-        raise ValueError("at least 1 is needed")
-    return number
-
-
-def _size(text: str) -> int:
-    """Bytes; with K, M or G so many KiB, MiB or GiB."""
-    digits, unit = (text[:-1], text[-1].upper()) if text[-1:].upper() in ("K", "M", "G") else (text, "")
-    if not (digits.isascii() and digits.isdigit()):
-        raise ValueError("a number of bytes is needed, or of K, M or G")
-    return int(digits) << {"": 0, "K": 10, "M": 20, "G": 30}[unit]
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text) if text.isascii() and "_" not in text else -1.0
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= LONGEST_S:
-        raise ValueError("a number of seconds, 0 or more, is needed")
-    return seconds
-
-
 def _timeout(text: str) -> float | None:
     """0 is no limit, as timeout(1) has it."""
-    return _seconds(text) or None
-
-
-def _codes(text: str) -> tuple[int, ...]:
-    try:
-        codes = tuple(whole(part.strip()) for part in text.split(","))
-    except ValueError:
-        codes = (-1,)
-    if not all(0 <= code <= 255 for code in codes):
-        raise ValueError("codes from 0 to 255 are needed, comma separated")
-    return codes
-
-
-def _words(text: str) -> tuple[str, ...]:
-    from shlex import split
-
-    try:
-        words = tuple(split(text))
-    except ValueError as error:
-        raise ValueError(f"{error}".lower()) from None
-    if not words:
-        raise ValueError("a command is needed")
-    return words
-
-
-def words_of(what: str) -> Callable[[str], str]:
-    """Return a converter that takes any text but an empty one, which is no `what`."""
-
-    def convert(text: str) -> str:
-        if not text:
-            raise ValueError(f"{what} is needed")
-        return text
-
-    return convert
-
-
-_path = words_of("a path")
-
-
-def _one_of(*names: str) -> Callable[[str], str]:
-    def convert(text: str) -> str:
-        if text not in names:
-            raise ValueError(f"{', '.join(names[:-1])} or {names[-1]} is needed")
-        return text
-
-    return convert
+    return notation.seconds(text) or None
 
 
 def _engine(text: str) -> str:
     if text == "bpf":
         raise ValueError("not in this version yet")
-    return _one_of("auto", "ptrace", "python")(text)
+    return notation.one_of("auto", "ptrace", "python")(text)
 
+
+_path = notation.some("a path")
 
 RUN_OPTIONS = (
-    Option("runs", ("-c", "--count"), "run COMMAND N times (default 1)", "N", _count),
-    Option("failed_count", ("-fc", "--failed-count"), "give up as soon as N runs have failed", "N", _count),
+    Option("runs", ("-c", "--count"), "run COMMAND N times (default 1)", "N", notation.count),
+    Option("failed_count", ("-fc", "--failed-count"), "give up as soon as N runs have failed", "N", notation.count),
     Option("sys_trace", ("-st", "--sys-trace"), "keep disk, memory, process and network figures of each failed run"),
     Option("call_trace", ("-ct", "--call-trace"), "keep every system call of each failed run"),
     Option("log_trace", ("-lt", "--log-trace"), "keep stdout and stderr of each failed run"),
     Option("net_trace", ("-nt", "--net-trace"), "keep the packets of each failed run"),
     Option("timeout", ("-t", "--timeout"), "end a run that takes longer: it failed, code 124", "SEC", _timeout),
-    Option("kill_after", ("--kill-after",), "SIGKILL that long after a timeout's SIGTERM (default 2)", "SEC", _seconds),
-    Option("success", ("-e", "--success-exit-status"), "codes that count as success (default 0)", "LIST", _codes),
-    Option("jobs", ("-j", "--jobs"), "N runs at a time", "N", _count),
-    Option("warmup", ("--warmup",), "N runs first that do not count", "N", whole),
-    Option("prepare", ("--prepare",), "run CMD before each run", "CMD", _words),
+    Option("kill_after", ("--kill-after",), "SIGKILL that long after a timeout's SIGTERM (default 2)", "SEC",
+           notation.seconds),
+    Option("success", ("-e", "--success-exit-status"), "codes that count as success (default 0)", "LIST",
+           notation.codes),
+    Option("jobs", ("-j", "--jobs"), "N runs at a time", "N", notation.count),
+    Option("warmup", ("--warmup",), "N runs first that do not count", "N", notation.whole),
+    Option("prepare", ("--prepare",), "run CMD before each run", "CMD", notation.words),
     Option("input", ("--input",), "stdin of each run", "FILE", _path),
     Option("output", ("-o", "--output"), "where to keep what failed (default lowrun-COMMAND-TIME)", "DIR", _path),
     Option("keep", ("--keep",), "runs to keep: failed, all or none (default failed)", "WHICH",
-           _one_of("failed", "all", "none")),
+           notation.one_of("failed", "all", "none")),
     Option("json", ("--json",), "write the summary as JSON; - is standard output, without COMMAND's", "FILE", _path),
     Option("quiet", ("-q", "--quiet"), "do not show COMMAND's output"),
     Option("engine", ("--engine",), "how calls are traced: auto, ptrace or python (default auto)", "ENGINE", _engine),
     Option("calls", ("--calls",), "trace these only: names, %file %process ..., ! negates", "SET"),
     Option("keep_binary", ("--keep-binary",), "with -ct: keep the binary records, too"),
-    Option("interval", ("--interval",), "with -st: time between samples (default 0.1)", "SEC", _seconds),
+    Option("interval", ("--interval",), "with -st: time between samples (default 0.1)", "SEC", notation.seconds),
     Option("interfaces", ("-i", "--net-interface"), "with -nt: here only; can be given again", "IFACE",
-           words_of("an interface"), many=True),
+           notation.some("an interface"), many=True),
     Option("net_filter", ("--net-filter",), "with -nt: these packets only (pcap-filter(7))", "EXPR"),
     Option("network", ("--net",), "with -nt: host, or rootless (COMMAND gets its own)", "WHICH",
-           _one_of("host", "rootless")),
+           notation.one_of("host", "rootless")),
     Option("ring_size", ("--net-ring-size",), "with -nt: the kernel's room for an interface's packets (32M)", "SIZE",
-           _size),
-    Option("snaplen", ("--snaplen",), "with -nt: keep that many bytes of a packet (default all)", "BYTES", _count),
+           notation.size),
+    Option("snaplen", ("--snaplen",), "with -nt: keep that many bytes of a packet (default all)", "BYTES",
+           notation.count),
     Option("debug", ("-d", "--debug"), "log each step lowrun itself takes"),
     Option("help", ("-h", "--help"), "print this"),
     Option("version", ("--version",), "print the version"),
     Option("completion", ("--completion",), "print a completion script: bash, zsh or fish", "SHELL",
-           _one_of("bash", "zsh", "fish")),
+           notation.one_of("bash", "zsh", "fish")),
 )  # fmt: skip
 
 
@@ -187,7 +113,10 @@ def read(words: Sequence[str]) -> tuple[Options, Parsed]:
 HEAD = """\
 usage: lowrun [OPTIONS] [--] COMMAND [ARG...]
        lowrun run [OPTIONS] [--] COMMAND [ARG...]
-       lowrun trace ...                            (see lowrun trace --help)
+       lowrun trace ...                            see the system calls of a command
+       lowrun start ...                            keep a program running
+       lowrun stop | status | restart | reload | log | wait ...
+                                                   (each has its own --help)
 
 Run COMMAND, or repeat it, and keep what its failing runs did.
 

@@ -3,7 +3,9 @@
 The rules of getopt_long_only(3), made strict: `--count 10`, `--count=10`, `-c 10` and
 `-c10` are the same; a name is known whole or not at all (`-fc` is one option,
 never `-f -c`); the first word that is no option, or what follows `--`, ends
-the options.
+the options. A value that may be left out follows `=` or clings to a short name;
+that of an option that `takes_path` is the next word, too, if this begins with /
+and a word that is no option follows, after other options at most.
 """
 
 from __future__ import annotations
@@ -11,9 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from lowrun import UsageError
+from lowrun import UsageError, notation
 
-__all__ = ["Option", "Parsed", "nearest", "parse"]
+__all__ = ["GROUPS", "USERS", "Option", "Parsed", "parse", "parse_mixed"]
+
+
+#: See Option.offers.
+USERS, GROUPS = "<users>", "<groups>"
 
 
 class Option(NamedTuple):
@@ -25,12 +31,18 @@ class Option(NamedTuple):
     names: tuple[str, ...]
     #: What it does, for --help.
     text: str
-    #: What its value is called in --help; "" for a switch, whose value is True.
+    #: What its value is called in --help, in brackets when it can be left out; "" for a switch, whose value is True.
     value: str = ""
     #: Makes the value of its word; raises ValueError with what is wrong with it.
     convert: Callable[[str], object] = str
     #: It can be given again: its value is the tuple of all.
     many: bool = False
+    #: Its value can be left out, and is this then; None: it cannot.
+    bare: object = None
+    #: The next word may be its value, though that can be left out.
+    takes_path: bool = False
+    #: What a shell offers as its value: words, (USERS,) or (GROUPS,) for the names of accounts, () for files.
+    offers: tuple[str, ...] = ()
 
 
 class Parsed(NamedTuple):
@@ -65,6 +77,13 @@ def parse(table: Sequence[Option], words: Sequence[str], program: str = "lowrun"
                 raise UsageError(f"{name} takes no value")
             values[option.field] = True
             continue
+        if (
+            value is None
+            and option.bare is not None
+            and not (option.takes_path and _path_is_next(table, words[position:]))
+        ):
+            values[option.field] = option.bare
+            continue
         if value is None:
             if position == len(words):
                 raise UsageError(f"{name} needs a value: {name} {option.value}")
@@ -73,6 +92,32 @@ def parse(table: Sequence[Option], words: Sequence[str], program: str = "lowrun"
         converted = _converted(option, name, value)
         values[option.field] = (*values.get(option.field, ()), converted) if option.many else converted
     return Parsed(values, tuple(words[position:]), False)
+
+
+def parse_mixed(table: Sequence[Option], words: Sequence[str], program: str) -> Parsed:
+    """Read options wherever they stand; only `--` ends them. Raises UsageError, as `parse` does."""
+    values: dict[str, Any] = {}
+    plain: list[str] = []
+    many = {option.field for option in table if option.many}
+    while True:
+        parsed = parse(table, words, program)
+        for field, value in parsed.values.items():
+            values[field] = (*values.get(field, ()), *value) if field in many else value
+        if parsed.dashed or not parsed.words:
+            return Parsed(values, (*plain, *parsed.words), parsed.dashed)
+        plain.append(parsed.words[0])
+        words = parsed.words[1:]
+
+
+def _path_is_next(table: Sequence[Option], words: Sequence[str]) -> bool:
+    """Tell whether the first of `words` is a path, and a word that is no option follows."""
+    if len(words) < 2 or not words[0].startswith("/"):
+        return False
+    try:
+        following = parse(table, words[1:])
+    except UsageError:
+        return False
+    return bool(following.words) and not following.dashed
 
 
 def _split(by_name: dict[str, Option], word: str, program: str) -> tuple[Option, str, str | None]:
@@ -87,7 +132,7 @@ def _split(by_name: dict[str, Option], word: str, program: str) -> tuple[Option,
             short = by_name.get(word[:length])
             if short is not None and short.value and _attached(short, word[length:]):
                 return short, word[:length], word[length:]
-    guess = nearest(name, by_name)
+    guess = notation.nearest(name, by_name)
     raise UsageError(f"unknown option {name}" + (f"; did you mean {guess}?" if guess else f"; see {program} --help"))
 
 
@@ -105,13 +150,7 @@ def _attached(option: Option, value: str) -> bool:
 def _converted(option: Option, name: str, value: str) -> object:
     try:
         return option.convert(value)
+    except UsageError:  # it says all that there is to say
+        raise
     except ValueError as error:
         raise UsageError(f"{name} {value!r}: {error}") from None
-
-
-def nearest(word: str, names: Sequence[str] | dict[str, Option]) -> str | None:
-    """Return the one of `names` that `word` is most like, None when it is like none."""
-    from difflib import get_close_matches
-
-    matches = get_close_matches(word, list(names), 1, 0.6) or get_close_matches("-" + word, list(names), 1, 0.6)
-    return matches[0] if matches else None

@@ -88,11 +88,9 @@ def _room(jobs: int) -> dict[int, tuple[int, int]]:
     """Take all the descriptors that lowrun may have, for many runs at a time; return the limits COMMAND is to have."""
     if jobs == 1:
         return {}
-    from resource import RLIMIT_NOFILE, getrlimit, setrlimit
+    from lowrun import supervise
 
-    soft, hard = getrlimit(RLIMIT_NOFILE)
-    setrlimit(RLIMIT_NOFILE, (hard, hard))
-    return {RLIMIT_NOFILE: (soft, hard)}
+    return supervise.take_descriptors()
 
 
 def _follow(repeater: Repeater) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lowrun import UsageError
-from lowrun.cli.options import whole, words_of
+from lowrun import UsageError, notation
 from lowrun.cli.parser import Option, Parsed, parse
 
 __all__ = ["TRACE_OPTIONS", "TraceOptions", "help_text", "read"]
@@ -70,7 +69,7 @@ def _expression(text: str) -> tuple[str, str]:
 
 def _pids(text: str) -> tuple[int, ...]:
     try:
-        pids = tuple(whole(word) for word in text.replace(",", " ").split())
+        pids = tuple(notation.whole(word) for word in text.replace(",", " ").split())
     except ValueError:
         pids = ()
     if not pids or not all(0 < pid < 1 << 22 for pid in pids):
@@ -99,13 +98,13 @@ TRACE_OPTIONS = (
     Option("pids", ("-p", "--attach"), "trace the running process PID, with all its threads", "PID", _pids, many=True),
     Option("successful", ("-z", "--successful-only"), "only calls that succeeded"),
     Option("failed", ("-Z", "--failed-only"), "only calls that failed"),
-    Option("paths", ("-P", "--trace-path"), "only calls that PATH takes part in", "PATH", words_of("a path"),
+    Option("paths", ("-P", "--trace-path"), "only calls that PATH takes part in", "PATH", notation.some("a path"),
            many=True),
-    Option("user", ("-u", "--user"), "run COMMAND as USER", "USER", words_of("a name")),
+    Option("user", ("-u", "--user"), "run COMMAND as USER", "USER", notation.some("a name")),
     Option("summary_only", ("-c", "--summary-only"), "counts and times of calls, instead of lines, at the end"),
     Option("summary_too", ("-C", "--summary"), "counts and times beside the lines"),
     Option("sort", ("-S", "--summary-sort-by"), "sort them by time, calls, errors or name", "WHAT"),
-    Option("string_limit", ("-s", "--string-limit"), "bytes shown of a string (default 2048)", "N", whole),
+    Option("string_limit", ("-s", "--string-limit"), "bytes shown of a string (default 2048)", "N", notation.whole),
     Option("environment", ("-E", "--env"), "set a variable of COMMAND's, or unset it", "NAME[=VALUE]", _variable,
            many=True),
     Option("engine", ("--engine",), "auto, ptrace or python (default auto)", "ENGINE"),

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from lowrun import UsageError
 
-__all__ = ["hint", "shell_words", "split"]
+__all__ = ["hint", "names_file", "shell_words", "split"]
 
 BLANKS = " \t\n"
 #: What a shell would act on, where it stands unquoted.

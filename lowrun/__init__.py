@@ -4,8 +4,9 @@
     result = lr.run(["./job"], record=[lr.Output()], timeout=30)
     print(result.status.code, result.usage.max_rss_kib, result.artifacts)
 
-Here are the public names; the wings below hold the code. Recorders and the tracing of calls, which many a program that
-imports lowrun never asks for, are imported when they are first named: they are a third of the time an import takes.
+Here are the public names; the wings below hold the code. Recorders, the tracing of calls and supervision, which many a
+program that imports lowrun never asks for, are imported when they are first named: they are more than a third of the
+time that an import would take.
 """
 
 import sys
@@ -35,11 +36,13 @@ from lowrun.values import Artifact, Command, ExitStatus, IoUsage, Result, Summar
 from lowrun.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from lowrun import trace
+    from lowrun import notation, supervise, trace
     from lowrun.recorders.calls import Calls
     from lowrun.recorders.output import Output
     from lowrun.recorders.packets import Packets
     from lowrun.recorders.samples import Samples
+    from lowrun.supervise.settings import Program, Restart
+    from lowrun.supervise.supervisor import Supervisor
     from lowrun.trace.hooks import HookedCall
     from lowrun.trace.inject import Inject
 
@@ -67,9 +70,11 @@ __all__ = [
     "LowrunError",
     "Output",
     "Packets",
+    "Program",
     "ProtocolError",
     "Recorder",
     "Repeater",
+    "Restart",
     "Result",
     "RunInfo",
     "Samples",
@@ -78,6 +83,7 @@ __all__ = [
     "Source",
     "SpawnError",
     "Summary",
+    "Supervisor",
     "Timer",
     "UnnamedFile",
     "UnsupportedError",
@@ -85,10 +91,12 @@ __all__ = [
     "UsageError",
     "__version__",
     "aio",
+    "notation",
     "repeat",
     "result_dict",
     "run",
     "summary_dict",
+    "supervise",
     "to_json",
     "trace",
 ]
@@ -100,7 +108,10 @@ LATER = {
     "Inject": "lowrun.trace.inject",
     "Output": "lowrun.recorders.output",
     "Packets": "lowrun.recorders.packets",
+    "Program": "lowrun.supervise.settings",
+    "Restart": "lowrun.supervise.settings",
     "Samples": "lowrun.recorders.samples",
+    "Supervisor": "lowrun.supervise.supervisor",
 }
 
 
@@ -108,8 +119,8 @@ def __getattr__(name: str) -> Any:
     """Import a name that is not there yet (PEP 562). Raises AttributeError."""
     from importlib import import_module
 
-    if name == "trace":
-        return import_module("lowrun.trace")
+    if name in ("notation", "supervise", "trace"):
+        return import_module(f"lowrun.{name}")
     if name not in LATER:
         raise AttributeError(f"module 'lowrun' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(LATER[name]), name)

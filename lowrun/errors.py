@@ -36,7 +36,13 @@ class LowrunError(Exception):
 
 
 class UsageError(LowrunError, ValueError):
-    """The caller asked for something that makes no sense (an unknown option, an empty command)."""
+    """The caller asked for something that makes no sense (an unknown option, an empty command).
+
+    Each argument says one thing that is wrong; a file has more than one at once.
+    """
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
 
 
 class ClosedError(LowrunError):
@@ -50,17 +56,24 @@ class BusyError(LowrunError):
 class SpawnError(LowrunError, OSError):
     """A command could not be started.
 
-    Attributes: `step` names what failed ("exec", "chdir", "setuid", ...),
-    `errno` is the kernel's reason.
+    Attributes: `step` names what failed ("exec", "working directory", "uid", ...),
+    `errno` is the kernel's reason, `place` the directory that it is about.
     """
 
-    def __init__(self, step: str, errno: int, program: str) -> None:
+    def __init__(self, step: str, errno: int, program: str, place: str | None = None) -> None:
         self.step = step
         self.program = program
+        self.place = place
         OSError.__init__(self, errno, os.strerror(errno))
 
+    @property
+    def reason(self) -> str:
+        """What failed and why, without the program."""
+        what = self.step if self.place is None else f"{self.step} {self.place}"
+        return f"{what}: {self.strerror}"
+
     def __str__(self) -> str:
-        return f"{self.program}: {self.step}: {self.strerror}"
+        return f"{self.program}: {self.reason}"
 
 
 class GoneError(LowrunError, ProcessLookupError):
@@ -94,5 +107,5 @@ def explain(error: BaseException) -> str:
     if isinstance(error, LowrunError) or not isinstance(error, OSError) or error.strerror is None:
         return str(error)
     where = "" if error.filename is None else f": {os.fsdecode(error.filename)}"
-    remedy = "; free some space or choose another --output" if error.errno in FULL else ""
+    remedy = "; free some space or choose another directory" if error.errno in FULL else ""
     return f"{error.strerror}{where}{remedy}"

@@ -68,6 +68,10 @@ class Command:
     nice: int | None = None
     #: processors it may run on.
     affinity: frozenset[int] | None = None
+    #: how soon the kernel kills it when memory runs out, -1000 (never) to 1000 (proc_pid_oom_score_adj(5)).
+    oom_score_adj: int | None = None
+    #: names of up to four environment variables that hold the command's own pid, as LISTEN_PID does (sd_listen_fds(3)).
+    pid_variables: tuple[str, ...] = ()
     #: descriptor in the command -> descriptor of the caller, beside 0 to 2.
     fds: Mapping[int, int] = field(default_factory=dict)
 

@@ -15,6 +15,16 @@ PROC = Path("/proc/self")
 KEEPER = "lowrun-keeper"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each worker of pytest-xdist a process group of its own.
+
+    A group that loses its last tie to the session while a member is stopped gets SIGHUP (setpgid(2), _exit(2)): what
+    the tests of one file do to processes is not to reach those of another.
+    """
+    if hasattr(config, "workerinput"):
+        os.setpgid(0, 0)
+
+
 def descriptors() -> dict[int, str]:
     """Descriptor -> what it is, of this process; the one that lists them is left out."""
     found = {}

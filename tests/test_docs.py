@@ -71,6 +71,7 @@ EXAMPLES = {
     "repeat.py": "run 1: ",
     "in_asyncio.py": "first: exit 3\nsecond timed out: True\nasyncio's child: 5\n",
     "own_recorder.py": "exit 4 with ['CODE=4', ",
+    "supervise.py": "".join(f"flaky life {life} ended: exit 3\n" for life in (1, 2, 3, 4)) + "given up: ",
     "in_other_loop.py": "1 exit 2\n2 exit 2\n3 exit 2\ncode: 2 and tick\n",
 }
 

@@ -23,8 +23,12 @@ CLI = ROOT / "cli"
 
 #: The one table: floor -> (wing, its modules, bottom first). The wing "" is lowrun/ itself.
 HOUSE: list[tuple[str, str]] = [
-    ("", "version errors steps values"),
-    ("core", "kernel fd pump loop procfs launch cgroup keeper keepers exits process tracing sampling packets"),
+    ("", "version errors steps values notation"),
+    (
+        "core",
+        "kernel fd tape pump timers loop inotify procfs lineage cgroup_v1 cgroup launch door events keeper keepers "
+        "exits process watch tracing sampling packets",
+    ),
     (
         "trace",
         "arch layouts grammar sets sizes plan names_process names_files names_net names_netlink names_netfilter "
@@ -35,8 +39,15 @@ HOUSE: list[tuple[str, str]] = [
     ),
     ("samples", "records series chart tables machine files"),
     ("packets", "netfilter denial namespaces pasta pcapng interfaces capture"),
-    ("runs", "recorder slices report directory usage exits network run repeater repeat"),
+    ("runs", "recorder observers slices report directory usage exits accounting network run repeater repeat"),
     ("recorders", "output calls samples packets"),
+    (
+        "supervise",
+        "settings requests policy meaning order envfile environment listening readyspec options config processes "
+        "record truth state journal reading outputlog failures recording control pidfile succession mainprocess "
+        "sockets notify watchdog readiness resources lost deadline hooks life attached program ahead group hosted "
+        "service supervisor",
+    ),
     ("", "embed __init__"),
 ]
 #: In these wings no module imports another.
@@ -50,7 +61,9 @@ PURE = (
     "trace.structs trace.messages trace.scalars trace.layout trace.reading trace.sockopts trace.memory_process "
     "trace.memory trace.ioctls trace.special trace.results trace.pointers trace.decode trace.naming trace.descriptors "
     "trace.text trace.inject trace.pycapture samples.records samples.series samples.chart "
-    "samples.tables packets.denial packets.pcapng runs.report runs.usage"
+    "supervise.settings supervise.policy supervise.meaning supervise.record supervise.truth supervise.succession "
+    "supervise.listening supervise.order supervise.readyspec supervise.requests "
+    "samples.tables packets.denial packets.pcapng runs.report runs.usage notation supervise.envfile"
 ).split()
 #: A pure module does not import these at all ...
 WAITING = "asyncio multiprocessing pty selectors subprocess threading tty".split()

@@ -26,7 +26,7 @@
 #define HEAD 4
 #define LAST 3
 
-static struct sock_filter program[HEAD + 2 * LR_STOPS_MAX + LAST];
+LARGE struct sock_filter filter_program[HEAD + 2 * LR_STOPS_MAX + LAST];
 
 static int is_chosen(const uint64_t *stops, uint32_t nr)
 {
@@ -40,7 +40,7 @@ static uint32_t answer(int chosen)
 
 static uint16_t build(const uint64_t *stops)
 {
-    struct sock_filter *at = program;
+    struct sock_filter *at = filter_program;
     int now = is_chosen(stops, 0);
 
     *at++ = (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
@@ -55,13 +55,13 @@ static uint16_t build(const uint64_t *stops)
         now = !now;
     }
     *at++ = (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, answer(1));
-    return (uint16_t) (at - program);
+    return (uint16_t) (at - filter_program);
 }
 
 /* In the child. Where the kernel refuses, the tracer is stopped at every call instead. */
 void filter_install(const struct lr_request *go)
 {
-    const struct sock_fprog filter = { .len = build(go->stops), .filter = program };
+    const struct sock_fprog filter = { .len = build(go->stops), .filter = filter_program };
     long result = SYS3(seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &filter);
 
     if (result == -EACCES && go->flags & LR_GO_UNPRIVILEGED) {

@@ -39,14 +39,42 @@ static long remove_group(int parent, const char *group)
     return SYS3(unlinkat, parent, group, AT_REMOVEDIR);
 }
 
+/* lowrun-NAMESPACE-PID: containers that have the same hierarchy of cgroups have the same pids, too. The number of a pid
+ * namespace is its own as long as it is there (namespaces(7)). */
+const char *group_name(void)
+{
+    char link[32], *at;
+    const char *number = link + text_length("pid:[");
+    long size;
+
+    if (name[0])
+        return name;
+    at = text_copy(name, "lowrun-");
+    size = SYS4(readlinkat, AT_FDCWD, "/proc/self/ns/pid", link, sizeof link - 1);
+    if (size > number - link) {
+        link[size] = '\0';
+        at = text_copy(text_number(at, text_parse(&number)), "-");
+    }
+    text_number(at, (uint64_t) SYS0(getpid));
+    return name;
+}
+
+void group_remove(int parent)
+{
+    const struct timespec pause = { .tv_nsec = 1000000 };
+
+    /* A cgroup whose last process was reaped this instant can still be busy. */
+    for (int i = 0; i < 100 && remove_group(parent, name) == -EBUSY; i++)
+        SYS4(clock_nanosleep, CLOCK_MONOTONIC, 0, &pause, 0);
+}
+
 void group_open(int parent)
 {
     long result;
 
     if (fd >= 0)
         return;
-    text_number(text_copy(name, "lowrun-"), (uint64_t) SYS0(getpid));
-    result = SYS3(mkdirat, parent, name, 0755);
+    result = SYS3(mkdirat, parent, group_name(), 0755);
     if (result == -EEXIST && remove_group(parent, name) == 0) /* of a keeper that was killed; its pid is ours now */
         result = SYS3(mkdirat, parent, name, 0755);
     if (result < 0)
@@ -88,11 +116,45 @@ void group_renew(void)
     if (!killed)
         return;
     parent = SYS3(fcntl, parent_fd, F_DUPFD_CLOEXEC, 3);
-    group_close();
+    group_drop();
     if (parent >= 0) {
         group_open((int) parent);
         SYS1(close, parent);
     }
+}
+
+static int limits_memory(const struct lr_request *request)
+{
+    return request->memory_max && !(request->flags & LR_SPAWN_MEMORY_V1);
+}
+
+static int limits_cpu(const struct lr_request *request)
+{
+    return request->cpu_quota_us && !(request->flags & LR_SPAWN_CPU_V1);
+}
+
+int group_is_needed(const struct lr_request *request)
+{
+    return limits_memory(request) || limits_cpu(request);
+}
+
+long group_limit(const struct lr_request *request)
+{
+    char text[64], *at;
+    long result = 0;
+
+    if (fd < 0)
+        return group_is_needed(request) ? -EOPNOTSUPP : 0;
+    if (limits_memory(request)) {
+        text_number(text, request->memory_max);
+        result = text_write(fd, "memory.max", text);
+    }
+    if (result >= 0 && limits_cpu(request)) {
+        at = text_copy(text_number(text, request->cpu_quota_us), " ");
+        text_number(at, request->cpu_period_us);
+        result = text_write(fd, "cpu.max", text);
+    }
+    return result < 0 ? result : 0;
 }
 
 static uint64_t value_of(const char *text, const char *key)
@@ -127,17 +189,19 @@ void group_cpu(uint64_t *ret_user_us, uint64_t *ret_sys_us)
     *ret_sys_us = value_of(text, "system_usec ");
 }
 
-void group_close(void)
+void group_drop(void)
 {
-    const struct timespec pause = { .tv_nsec = 1000000 };
-
     if (fd < 0)
         return;
     SYS1(close, fd);
-    /* A cgroup whose last process was reaped this instant can still be busy. */
-    for (int i = 0; i < 100 && remove_group(parent_fd, name) == -EBUSY; i++)
-        SYS4(clock_nanosleep, CLOCK_MONOTONIC, 0, &pause, 0);
+    group_remove(parent_fd);
     SYS1(close, parent_fd);
     fd = parent_fd = -1;
     killed = 0;
+}
+
+void group_close(void)
+{
+    group_drop();
+    group_v1_close();
 }

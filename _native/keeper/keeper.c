@@ -27,49 +27,36 @@
 
 #define KILL_AGAIN_NS 5000000   /* between two passes of SIGKILL */
 #define LONG_PAUSE_NS 500000000
-#define LOOK_NS 150000
 #define SHORT_RUN_NS 20000000
 #define DENIED_AFTER 200        /* passes without effect until DENIED is sent */
-#define MAX_RECEIVED (LR_KEEPER_MAX_FDS + 4)
 
 static struct lr_request request;
 static struct lr_request spawned; /* the last SPAWN, and what it came with */
 static struct launch launch;
 static struct lr_event totals;  /* of the run under way */
 static int sigchld;
-static int running, command_alive, ending, passes, expect_next, leaving;
-static uint64_t count_base, group_base_user, group_base_sys;
-static struct lr_io io_base;
+static int running, command_alive, ending, passes, expect_next, leaving, owned = 1, limited;
 
 static void leave(void);
+static void lose(void);
 
 /* ---- messages ---- */
 
-static void send_event(const struct lr_event *event, int descriptor)
+/* Waits for an owner that has not read yet: nothing is lost, and nothing is reaped meanwhile. */
+void keeper_tell(const struct lr_event *event, int descriptor)
 {
-    if (event_send(event, &descriptor, descriptor >= 0) < 0)
-        leave();
-}
-
-/* Returns the bytes of a message and its descriptors; 0 at the socket's end. */
-static long receive(int *ret_fds, int *ret_nfds)
-{
-    static char control[CMSG_SPACE(MAX_RECEIVED * sizeof(int))] __attribute__((aligned(8)));
-    struct iovec vector = { .iov_base = &request, .iov_len = sizeof request };
-    struct msghdr message = {
-        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control,
+    struct pollfd sources[2] = {
+        { .fd = KEEPER_SOCKET, .events = POLLOUT },
+        { .fd = KEEPER_OWNER, .events = POLLIN },
     };
-    struct cmsghdr *header = (struct cmsghdr *) control;
-    long n;
+    long result;
 
-    *ret_nfds = 0;
-    n = SYS3(recvmsg, KEEPER_SOCKET, &message, MSG_CMSG_CLOEXEC);
-    if (n > 0 && message.msg_controllen >= sizeof *header
-        && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
-        *ret_nfds = (int) ((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-        memcpy(ret_fds, CMSG_DATA(header), (size_t) *ret_nfds * sizeof(int));
-    }
-    return n;
+    if (!owned)
+        return;
+    while ((result = event_send(KEEPER_SOCKET, event, &descriptor, descriptor >= 0)) == -EAGAIN && !sources[1].revents)
+        SYS5(ppoll, sources, 2, 0, 0, 0);
+    if (result < 0)
+        lose();
 }
 
 /* ---- one run ---- */
@@ -77,10 +64,9 @@ static long receive(int *ret_fds, int *ret_nfds)
 static void begin_totals(void)
 {
     memset(&totals, 0, sizeof totals);
-    count_base = count_cpu();
-    group_cpu(&group_base_user, &group_base_sys);
-    totals.has_io = spawned.flags & LR_SPAWN_IO && io_waited(&io_base) == 0;
+    usage_begin(&totals, spawned.flags & LR_SPAWN_IO);
     ending = passes = 0;
+    ends_forget();
 }
 
 /* Takes over a new request. The tree is counted by its cgroup, or, without
@@ -92,6 +78,11 @@ static int accept_launch(const int *fds, int nfds)
     launch_release(&launch);
     spawned = request;
     result = launch_prepare(&launch, &spawned, fds, nfds);
+    stay_begin(launch.listener);
+    launch.listener = -1;
+    if (limited || spawned.memory_max || spawned.cpu_quota_us)
+        group_close(); /* limits are of one command, and where they can be had */
+    limited = spawned.memory_max || spawned.cpu_quota_us;
     if (result == 0 && launch.cgroup >= 0)
         group_open(launch.cgroup);
     if (group_fd() < 0)
@@ -104,12 +95,12 @@ static void spawn(const int *fds, int nfds)
     struct lr_event event = { .kind = LR_EVENT_FAILED };
     int pidfd = -1, pid;
 
-    if (running || (request.flags & LR_SPAWN_AGAIN && !launch.body)) {
+    if (!owned || running || (request.flags & LR_SPAWN_AGAIN && !launch.body)) {
         for (int i = 0; i < nfds; i++)
             SYS1(close, fds[i]);
         event.step = LR_STEP_BODY;
         event.error = EBUSY;
-        send_event(&event, -1);
+        keeper_tell(&event, -1);
         return;
     }
     pid = request.flags & LR_SPAWN_AGAIN ? 0 : accept_launch(fds, nfds);
@@ -126,37 +117,33 @@ static void spawn(const int *fds, int nfds)
     if (pid > 0 && event.error == 0) {
         event.kind = LR_EVENT_STARTED;
         event.pid = totals.pid = running = command_alive = pid;
-    } else if (pid > 0) {
-        SYS4(wait4, pid, 0, __WALL, 0);
+    } else {
+        stay_end();
+        if (pid > 0)
+            SYS4(wait4, pid, 0, __WALL, 0);
     }
-    send_event(&event, event.kind == LR_EVENT_STARTED ? pidfd : -1);
+    keeper_tell(&event, event.kind == LR_EVENT_STARTED ? pidfd : -1);
     if (pidfd >= 0)
         SYS1(close, pidfd);
 }
 
-static void add_usage(const struct rusage *usage)
+static void tell_exited(void)
 {
-    totals.reaped++;
-    totals.user_us += (uint64_t) usage->ru_utime.tv_sec * 1000000 + (uint64_t) usage->ru_utime.tv_usec;
-    totals.sys_us += (uint64_t) usage->ru_stime.tv_sec * 1000000 + (uint64_t) usage->ru_stime.tv_usec;
-    if ((uint64_t) usage->ru_maxrss > totals.max_rss_kib)
-        totals.max_rss_kib = (uint64_t) usage->ru_maxrss;
+    totals.kind = LR_EVENT_EXITED;
+    keeper_tell(&totals, -1);
 }
 
-static void end_totals(void)
+static void tell_reaped(long pid, int status, uint64_t ended_ns)
 {
-    uint64_t user, sys;
+    const struct lr_event event = {
+        .kind = LR_EVENT_REAPED, .pid = (int32_t) pid, .status = status, .ended_ns = ended_ns,
+    };
 
-    totals.tree_ns = count_cpu() - count_base;
-    totals.last_pid = count_last_pid();
-    group_cpu(&user, &sys);
-    totals.group_user_us = user - group_base_user;
-    totals.group_sys_us = sys - group_base_sys;
-    if (totals.has_io && (totals.has_io = io_waited(&totals.io) == 0))
-        io_subtract(&totals.io, &io_base);
+    keeper_tell(&event, -1);
 }
 
-/* Reaps all there is to reap; sends EXITED, ENDED or both in one. */
+/* Reaps all there is to reap; sends REAPED, then EXITED, ENDED or both in one.
+ * EXITED waits for what may come with it, but not past the next REAPED. */
 static void reap(void)
 {
     struct signalfd_siginfo info;
@@ -166,25 +153,34 @@ static void reap(void)
 
     SYS3(read, sigchld, &info, sizeof info);
     while ((pid = SYS4(wait4, -1, &status, WNOHANG | __WALL, &usage)) > 0) {
-        add_usage(&usage);
+        const uint64_t now = now_ns();
+
+        if (watch_takes(pid, status))
+            continue;
+        usage_add(&totals, &usage);
+        ends_remember(pid, status, now);
         if (pid == totals.pid) {
             exited = 1;
             command_alive = 0;
             totals.status = status;
-            totals.ended_ns = now_ns();
+            totals.ended_ns = now;
+        } else if (running && spawned.flags & LR_SPAWN_REAPED) {
+            if (exited)
+                tell_exited();
+            exited = 0;
+            tell_reaped(pid, status, now);
         }
     }
     if (!running)
         return;
     if (pid == -ECHILD) {
-        end_totals();
+        usage_end(&totals);
         totals.kind = exited ? LR_EVENT_LAST : LR_EVENT_ENDED;
         running = ending = 0;
-        send_event(&totals, -1);
+        keeper_tell(&totals, -1);
         expect_next = totals.ended_ns - totals.started_ns < SHORT_RUN_NS;
     } else if (exited) {
-        totals.kind = LR_EVENT_EXITED;
-        send_event(&totals, -1);
+        tell_exited();
     }
 }
 
@@ -207,11 +203,11 @@ static void kill_pass(void)
     if (signal_all(SIGKILL) && ++passes == DENIED_AFTER) {
         struct lr_event event = { .kind = LR_EVENT_DENIED, .pid = totals.pid, .error = EPERM };
 
-        send_event(&event, -1);
+        keeper_tell(&event, -1);
     }
 }
 
-/* Ends all that is left and goes: the socket has ended or lowrun is dead. */
+/* Ends all that is left and goes. */
 static void leave(void)
 {
     struct timespec pause = { .tv_nsec = KILL_AGAIN_NS };
@@ -220,7 +216,7 @@ static void leave(void)
     if (leaving)
         return; /* already on our way: DENIED found no listener */
     leaving = 1;
-    for (;;) {
+    while (!watch_pid()) {
         while ((pid = SYS4(wait4, -1, 0, WNOHANG | __WALL, 0)) > 0)
             ;
         if (pid == -ECHILD)
@@ -234,17 +230,16 @@ static void leave(void)
     SYS1(exit_group, 0);
 }
 
-static void serve(void)
+/* Does what one request asks for. Returns 0 when there is none, -errno at the socket's end. */
+static int serve(void)
 {
-    int fds[MAX_RECEIVED], nfds;
-    long n = receive(fds, &nfds);
+    int fds[LR_REQUEST_MAX_FDS], nfds;
+    long n = message_receive(KEEPER_SOCKET, &request, fds, &nfds);
 
     if (n == -EAGAIN || n == -EINTR)
-        return;
-    if (n != sizeof request) {
-        leave();
-        return;
-    }
+        return 0;
+    if (n != sizeof request)
+        return -EPIPE;
     switch (request.kind) {
     case LR_REQUEST_SPAWN:
         spawn(fds, nfds);
@@ -253,51 +248,138 @@ static void serve(void)
         if (running)
             signal_all((int) request.signo);
         break;
+    case LR_REQUEST_WATCH:
+        if (!running)
+            watch_begin(request.watched);
+        break;
     case LR_REQUEST_END:
         ending = running;
+        reap();
+        watch_end();
         break;
+    case LR_REQUEST_FORGET:
+        if (!running)
+            stay_end();
+        break;
+    case LR_REQUEST_LEAVE:
+        leave();
+        break;
+    }
+    return 1;
+}
+
+/* ---- owners ---- */
+
+/* The socket has ended or lowrun is dead. What it asked for last is still done, but nothing is started any more; then
+ * its tree is ended, unless it is to stay. */
+static void lose(void)
+{
+    if (!owned)
+        return;
+    owned = 0;
+    while (stay_listener() >= 0 && serve() > 0)
+        ;
+    if (stay_listener() < 0)
+        leave();
+}
+
+void keeper_describe(struct lr_event *ret_event)
+{
+    *ret_event = totals;
+    ret_event->kind = LR_EVENT_TREE;
+    ret_event->keeper = (int32_t) SYS0(getpid);
+    ret_event->state = !running ? LR_TREE_GONE : command_alive ? LR_TREE_RUNNING : LR_TREE_LEFTOVER;
+    ret_event->error = owned ? EBUSY : 0;
+}
+
+/* The command's end comes among the others' where it belongs; first, when it is so long ago that it is forgotten there. */
+static void tell_ends(void)
+{
+    struct lr_event event;
+    int exited = !command_alive;
+
+    for (uint32_t i = 0; ends_read(i, &event); i++)
+        exited = exited && event.pid != totals.pid;
+    if (exited)
+        tell_exited();
+    for (uint32_t i = 0; ends_read(i, &event); i++)
+        if (event.pid == totals.pid)
+            tell_exited();
+        else
+            keeper_tell(&event, -1);
+}
+
+/* What the command was given and its next life needs, sockets above all: nobody else may have it any more. */
+static void hand_over(void)
+{
+    for (uint32_t i = 0; i < spawned.nfds; i++) {
+        const struct lr_event event = { .kind = LR_EVENT_HELD, .pid = spawned.targets[i] };
+
+        keeper_tell(&event, launch.fds[launch.first + (int) i]);
     }
 }
 
-/* Sleeping and being woken on another core costs more than what a short run's
- * owner needs to ask for the next one (some 30 of 700 microseconds were
- * measured), so after a short run the keeper looks a while before it sleeps,
- * and lets others run meanwhile. Returns what ppoll does. */
-static long look(struct pollfd *sources, int count)
+/* Takes who asks for it as the new owner. */
+static void adopt(void)
 {
-    const struct timespec none = { 0 };
-    const uint64_t until = now_ns() + LOOK_NS;
-    long n;
+    struct lr_event event;
+    int fds[LR_EVENT_MAX_FDS], socket, owner, self;
 
-    do {
-        SYS0(sched_yield);
-        n = SYS5(ppoll, sources, count, &none, 0, 0);
-    } while (n == 0 && now_ns() < until);
-    return n;
+    if (owned || !stay_adopter(&socket, &owner))
+        return;
+    for (int place = KEEPER_SOCKET; place <= KEEPER_SPARE; place++)
+        SYS3(dup3, place == KEEPER_OWNER ? owner : socket, place, O_CLOEXEC);
+    SYS1(close, socket);
+    SYS1(close, owner);
+    keeper_describe(&event);
+    event.reaped = spawned.nfds;
+    self = (int) SYS2(pidfd_open, event.keeper, 0);
+    fds[0] = stay_listener();
+    fds[1] = self;
+    fds[2] = command_alive ? (int) SYS2(pidfd_open, totals.pid, 0) : -1;
+    owned = 1;
+    passes = 0;
+    if (event_send(KEEPER_SOCKET, &event, fds, fds[2] < 0 ? 2 : 3) < 0)
+        lose();
+    SYS1(close, self);
+    if (fds[2] >= 0)
+        SYS1(close, fds[2]);
+    hand_over();
+    tell_ends();
+    if (!running) {
+        totals.kind = LR_EVENT_ENDED;
+        keeper_tell(&totals, -1);
+    }
 }
 
 static void run(void)
 {
-    struct pollfd sources[3] = {
-        { .fd = KEEPER_SOCKET, .events = POLLIN },
-        { .fd = sigchld, .events = POLLIN },
-        { .fd = KEEPER_OWNER, .events = POLLIN },
-    };
+    struct pollfd sources[3 + STAY_SOURCES] = { { .events = POLLIN }, { .events = POLLIN }, { .events = POLLIN } };
 
     for (;;) {
-        const struct timespec again = { .tv_nsec = KILL_AGAIN_NS };
+        const int staying = stay_listener() >= 0, all = staying ? 3 + STAY_SOURCES : 3;
+        const struct timespec again = { .tv_nsec = KILL_AGAIN_NS }, unclaimed = { .tv_sec = LR_UNCLAIMED_S };
+        long n = 0;
 
+        sources[0].fd = owned ? KEEPER_SOCKET : -1;
+        sources[1].fd = sigchld;
+        sources[2].fd = owned ? KEEPER_OWNER : -1;
+        if (staying)
+            stay_watch(sources + 3);
         if (ending)
             kill_pass();
-        if (!expect_next || look(sources, 3) == 0)
-            SYS5(ppoll, sources, 3, ending ? &again : 0, 0, 0);
+        if (!expect_next || (n = wait_awake(sources, all)) == 0)
+            n = SYS5(ppoll, sources, all, ending ? &again : owned || running ? 0 : &unclaimed, 0, 0);
         expect_next = 0;
+        if (n == 0 && !owned && !running)
+            leave();
         if (sources[1].revents)
             reap();
-        if (sources[2].revents)
-            leave();
-        if (sources[0].revents)
-            serve();
+        if (sources[2].revents || (sources[0].revents && serve() < 0))
+            lose();
+        if (staying)
+            stay_serve(sources + 3);
+        adopt();
     }
 }
 

@@ -35,7 +35,9 @@ struct kernel_action {
 #define KERNEL_SIGSET 8
 #define LAST_SIGNAL 64
 
-static char stack[STACK_SIZE] __attribute__((aligned(16)));
+#define VECTORS_MAX (STACK_SIZE / 2)
+
+LARGE char launch_stack[STACK_SIZE];
 
 static void fail(struct launch *launch, enum lr_step step, long error)
 {
@@ -67,7 +69,7 @@ static void park(struct launch *launch)
     }
     /* Yama lets only an ancestor attach; EINVAL where there is no Yama. */
     SYS5(prctl, PR_SET_PTRACER, launch->request->tracer, 0, 0, 0);
-    attempt(launch, LR_STEP_PARK, event_send(&event, sockets, nsockets));
+    attempt(launch, LR_STEP_PARK, event_send(KEEPER_SOCKET, &event, sockets, nsockets));
     for (int i = 0; i < nsockets; i++)
         SYS1(close, sockets[i]);
     do
@@ -137,6 +139,24 @@ static void set_limits(struct launch *launch)
                 SYS3(sched_setaffinity, 0, request->affinity_size, launch->body + request->affinity));
 }
 
+/* What the command has of its own: its pid in its environment (the strings are shared with the keeper, which sleeps), and
+ * how soon it is killed when memory runs out. (Its memory is the keeper's until the exec; the kernel makes an exception for
+ * a vfork: __set_oom_adj.) */
+static void set_own(struct launch *launch)
+{
+    const struct lr_request *request = launch->request;
+    char text[16], *at = text;
+
+    for (int i = 0; i < LR_KEEPER_MAX_PID_TEXTS && request->pid_texts[i]; i++)
+        text_number(launch->body + request->pid_texts[i], (uint64_t) SYS0(getpid));
+    if (request->flags & LR_SPAWN_OOM) {
+        if (request->oom_score_adj < 0)
+            at = text_copy(at, "-");
+        text_number(at, (uint64_t) (request->oom_score_adj < 0 ? -request->oom_score_adj : request->oom_score_adj));
+        attempt(launch, LR_STEP_OOM, text_write(AT_FDCWD, "/proc/self/oom_score_adj", text));
+    }
+}
+
 static void set_credentials(struct launch *launch)
 {
     const struct lr_request *request = launch->request;
@@ -186,8 +206,10 @@ static void become(void *argument)
 {
     struct launch *launch = argument;
 
+    attempt(launch, LR_STEP_ENTER, group_v1_enter()); /* with all privilege, and before a tracer looks */
     if (launch->request->flags & LR_SPAWN_PARK)
         park(launch);
+    set_own(launch);
     set_place(launch);
     set_limits(launch);
     if (launch->request->flags & LR_SPAWN_PARK && launch->go.flags & LR_GO_FILTER)
@@ -209,7 +231,7 @@ static const char *fill_vector(const char **vector, const char *strings, uint32_
 
 static size_t vectors_size(const struct lr_request *request)
 {
-    return ((size_t) request->argc + request->envc + 2) * sizeof(char *);
+    return (((size_t) request->argc + request->envc + 2) * sizeof(char *) + 15) / 16 * 16;
 }
 
 int launch_prepare(struct launch *launch, const struct lr_request *request, const int *fds, int nfds)
@@ -219,7 +241,7 @@ int launch_prepare(struct launch *launch, const struct lr_request *request, cons
     memset(launch, 0, sizeof *launch);
     launch->request = request;
     launch->nfds = nfds;
-    launch->directory = launch->cgroup = -1;
+    launch->directory = launch->cgroup = launch->memory_v1 = launch->cpu_v1 = launch->listener = -1;
     launch->step = LR_STEP_BODY;
     for (int i = 0; i < nfds; i++)
         launch->fds[i] = fds[i];
@@ -228,16 +250,30 @@ int launch_prepare(struct launch *launch, const struct lr_request *request, cons
         launch->directory = fds[launch->first++];
     if (request->flags & LR_SPAWN_CGROUP)
         launch->cgroup = fds[launch->first++];
+    if (request->flags & LR_SPAWN_MEMORY_V1)
+        launch->memory_v1 = fds[launch->first++];
+    if (request->flags & LR_SPAWN_CPU_V1)
+        launch->cpu_v1 = fds[launch->first++];
+    if (request->flags & LR_SPAWN_STAY) {
+        launch->listener = fds[launch->first];
+        launch->fds[launch->first++] = -1;
+    }
     if (request->nfds > LR_KEEPER_MAX_FDS || request->nrlimits > LR_KEEPER_MAX_RLIMITS
         || (int) request->nfds + launch->first != nfds)
         return launch->error = EINVAL, -EINVAL;
-    memory = SYS6(mmap, 0, request->body_size, PROT_READ, MAP_PRIVATE, fds[0], 0);
+    memory = SYS6(mmap, 0, request->body_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fds[0], 0);
     if (memory < 0 && memory > -4096)
         return launch->error = (int) -memory, (int) memory;
-    launch->body = (const char *) memory;
-    memory = SYS6(mmap, 0, vectors_size(request), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory < 0 && memory > -4096)
-        return launch->error = (int) -memory, (int) memory;
+    launch->body = (char *) memory;
+    launch->stack_size = STACK_SIZE;
+    if (vectors_size(request) <= VECTORS_MAX) {
+        launch->stack_size -= vectors_size(request);
+        memory = (long) launch_stack + (long) launch->stack_size;
+    } else {
+        memory = SYS6(mmap, 0, vectors_size(request), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory < 0 && memory > -4096)
+            return launch->error = (int) -memory, (int) memory;
+    }
     launch->argv = (const char **) memory;
     launch->envp = launch->argv + request->argc + 1;
     fill_vector(launch->argv, launch->body + request->argv, request->argc);
@@ -249,7 +285,7 @@ static long clone_into(struct launch *launch, unsigned long flags, int cgroup, i
 {
     struct clone_args arguments = {
         .flags = flags | CLONE_INTO_CGROUP, .pidfd = (uint64_t) (uintptr_t) ret_pidfd,
-        .exit_signal = SIGCHLD, .stack = (uint64_t) (uintptr_t) stack, .stack_size = STACK_SIZE,
+        .exit_signal = SIGCHLD, .stack = (uint64_t) (uintptr_t) launch_stack, .stack_size = launch->stack_size,
         .cgroup = (uint64_t) cgroup,
     };
 
@@ -259,20 +295,29 @@ static long clone_into(struct launch *launch, unsigned long flags, int cgroup, i
 int launch_run(struct launch *launch, int *ret_pidfd)
 {
     unsigned long flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD;
-    long pid = -ENOSYS;
+    long pid;
 
+    launch->step = LR_STEP_LIMITS;
+    pid = group_limit(launch->request);
+    if (pid >= 0)
+        pid = group_v1_open(launch);
+    if (pid < 0)
+        return launch->error = (int) -pid, (int) pid;
+    pid = -ENOSYS;
     launch->step = LR_STEP_CLONE;
     launch->error = 0;
     launch->gone_ns = 0;
     if (group_fd() >= 0) {
         pid = clone_into(launch, flags, group_fd(), ret_pidfd);
-        if (pid < 0)
-            group_close(); /* a sandbox without clone3, a threaded cgroup: the run does without */
+        if (pid < 0 && !group_is_needed(launch->request))
+            group_drop(); /* a sandbox without clone3, a threaded cgroup: the run does without */
     }
-    if (pid < 0)
-        pid = SYSTEM_CLONE(flags | SIGCHLD, stack + STACK_SIZE, ret_pidfd, become, launch);
+    if (pid < 0 && !group_is_needed(launch->request))
+        pid = SYSTEM_CLONE(flags | SIGCHLD, launch_stack + launch->stack_size, ret_pidfd, become, launch);
     if (pid < 0)
         launch->error = (int) -pid;
+    if (launch->request->flags & LR_SPAWN_REAPED) /* of a supervised program: it will not be needed for long */
+        SYS3(madvise, launch->body, launch->request->body_size, MADV_DONTNEED);
     return (int) pid;
 }
 
@@ -280,7 +325,7 @@ void launch_release(struct launch *launch)
 {
     for (int i = 0; i < launch->nfds; i++)
         SYS1(close, launch->fds[i]);
-    if (launch->argv)
+    if (launch->argv && launch->stack_size == STACK_SIZE)
         SYS2(munmap, launch->argv, vectors_size(launch->request));
     if (launch->body)
         SYS2(munmap, launch->body, launch->request->body_size);

@@ -35,17 +35,6 @@ static uint64_t bounding_set(void)
     return set;
 }
 
-static long write_text(const char *path, const char *text)
-{
-    long fd = SYS4(openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0), n;
-
-    if (fd < 0)
-        return fd;
-    n = SYS3(write, fd, text, text_length(text));
-    SYS1(close, fd);
-    return n;
-}
-
 /* One id, to itself. */
 static long map_id(const char *path, long id)
 {
@@ -54,7 +43,7 @@ static long map_id(const char *path, long id)
     at = text_copy(at, " ");
     at = text_number(at, (uint64_t) id);
     text_copy(at, " 1");
-    return write_text(path, line);
+    return text_write(AT_FDCWD, path, line);
 }
 
 /* In a network of its own the user is to have what its distribution gives it
@@ -65,7 +54,7 @@ static void allow_ping(long group)
 
     at = text_copy(at, " ");
     text_number(at, (uint64_t) group);
-    write_text("/proc/sys/net/ipv4/ping_group_range", range);
+    text_write(AT_FDCWD, "/proc/sys/net/ipv4/ping_group_range", range);
 }
 
 static long become_user(uint32_t *ret_step)
@@ -79,7 +68,7 @@ static long become_user(uint32_t *ret_step)
     if (result < 0)
         return result;
     *ret_step = LR_STEP_IDS;
-    result = write_text("/proc/self/setgroups", "deny");
+    result = text_write(AT_FDCWD, "/proc/self/setgroups", "deny");
     if (result >= 0)
         result = map_id("/proc/self/uid_map", user);
     if (result >= 0)

@@ -12,6 +12,7 @@
  *     |    or FAILED(step, errno)  |                          |
  *     | -- SIGNAL ---------------> | -- to each of the tree -> |
  *     | -- END ------------------> | -- SIGKILL, again and again
+ *     | <- REAPED ---------------- | an orphan is reaped (only with LR_SPAWN_REAPED)
  *     | <- EXITED ---------------- | the command is reaped
  *     | <- ENDED ----------------- | wait4 says ECHILD: the tree is gone
  *     | -- SPAWN ... or close      |
@@ -19,6 +20,21 @@
  * EXITED and ENDED come in one message when the command was the last. After
  * ENDED (or FAILED) the keeper takes the next SPAWN; when the socket ends it
  * kills what is left and goes.
+ *
+ * With LR_SPAWN_STAY the tree outlives its owner: a listening socket comes
+ * along, and when the owner is lost without a word (LEAVE) the keeper goes on
+ * with the tree until the next lowrun connects there:
+ *
+ *   next lowrun                keeper
+ *     | -- ADOPT, pidfd of it ---> | (waits while there is an owner)
+ *     | <- TREE, listener, ------- | the conversation goes on as above,
+ *     |    pidfds                  | on this connection
+ *     | <- HELD, a descriptor ---- | one for each that the command was given
+ *     | <- REAPED, EXITED -------- | the last ends, told before or not
+ *     | <- ENDED ----------------- | if the tree is gone already
+ *
+ * Its end is kept for the next owner, too: for LR_UNCLAIMED_S. A tree that has
+ * ended is known when its owner asks for the next (SPAWN), or says so (FORGET).
  */
 #ifndef LR_KEEPER_PROTOCOL_H
 #define LR_KEEPER_PROTOCOL_H
@@ -26,10 +42,17 @@
 #include <stdint.h>
 
 enum lr_request_kind {
-    LR_REQUEST_SPAWN = 1,   /* descriptors: body, [working directory], [cgroup], then `nfds` for the command */
+    LR_REQUEST_SPAWN = 1,   /* descriptors: body, those of its flags in the order DIRECTORY, CGROUP, MEMORY_V1, CPU_V1,
+                               STAY, then `nfds` for the command */
     LR_REQUEST_GO = 2,      /* read by the parked command itself */
     LR_REQUEST_SIGNAL = 3,  /* `signo` to every process of the tree */
     LR_REQUEST_END = 4,     /* SIGKILL to the tree until it is gone */
+    LR_REQUEST_LEAVE = 5,   /* end the tree and go: the owner is about to close the socket */
+    LR_REQUEST_FORGET = 6,  /* the tree is gone and known: close the listening socket */
+    LR_REQUEST_ADOPT = 7,   /* on the listening socket; a pidfd of who becomes the owner comes along */
+    LR_REQUEST_QUERY = 8,   /* on the listening socket: TREE, and nothing changes */
+    LR_REQUEST_WATCH = 9,   /* instead of SPAWN: tell how `watched` ends, which is no child. WATCHED or FAILED, then LAST;
+                               END: it has ended by now. Nothing is ever done to it. */
 };
 
 enum lr_spawn_flags {
@@ -46,6 +69,11 @@ enum lr_spawn_flags {
     LR_SPAWN_DIRECTORY = 1 << 10, /* the caller's working directory comes along; else the keeper's, which began as the caller's */
     LR_SPAWN_IO = 1 << 11,      /* tell what was read and written */
     LR_SPAWN_NETWORK = 1 << 12, /* with PARK: in a network namespace of its own, of which PARKED brings packet sockets */
+    LR_SPAWN_REAPED = 1 << 13,  /* tell of every orphan that is reaped */
+    LR_SPAWN_STAY = 1 << 14,    /* a listening socket comes along: the tree outlives its owner */
+    LR_SPAWN_OOM = 1 << 15,     /* `oom_score_adj` */
+    LR_SPAWN_MEMORY_V1 = 1 << 16, /* a directory of the controller's cgroup v1 comes along: `memory_max` is below it */
+    LR_SPAWN_CPU_V1 = 1 << 17,  /* the same of `cpu_quota_us` */
 };
 
 /* Of GO. */
@@ -57,8 +85,13 @@ enum lr_go_flags {
 #define LR_STOPS_MAX 512         /* call numbers */
 #define LR_STOP_DATA 0x6c72      /* SECCOMP_RET_DATA of our filter's stops; a filter of the command's own has other data */
 #define LR_EVENT_SOCKETS 2       /* one for loopback, one for the way out */
+#define LR_EVENT_MAX_FDS 3
+#define LR_UNCLAIMED_S 3600      /* so long, and after each QUERY anew, an end waits for the next owner */
 #define LR_KEEPER_MAX_FDS 64
+#define LR_REQUEST_MAX_FDS (LR_KEEPER_MAX_FDS + 6) /* with those that are not the command's */
 #define LR_KEEPER_MAX_RLIMITS 16
+#define LR_KEEPER_MAX_PID_TEXTS 4
+#define LR_PID_DIGITS 10          /* of the longest pid */
 
 struct lr_rlimit {
     uint32_t resource, pad;
@@ -85,7 +118,12 @@ struct lr_request {
     uint32_t nrlimits;
     uint32_t nfds;
     int32_t group;          /* process group to join, without GROUP and SESSION */
+    int32_t oom_score_adj;
+    uint32_t cpu_quota_us, cpu_period_us; /* of the tree's cgroup; 0: no limit */
+    uint32_t pid_texts[LR_KEEPER_MAX_PID_TEXTS]; /* places in `env`, of LR_PID_DIGITS, that the command's pid is put at */
+    int32_t watched;        /* WATCH: a pid */
     int32_t tracer;         /* pid that may seize the parked command (PR_SET_PTRACER) */
+    uint64_t memory_max;    /* bytes that the tree's cgroup may have; 0: no limit */
     uint64_t blocked;       /* signal mask of the command */
     uint64_t ignored;       /* signals it ignores */
     uint64_t stops[LR_STOPS_MAX / 64]; /* GO: bit nr */
@@ -101,6 +139,18 @@ enum lr_event_kind {
     LR_EVENT_ENDED = 5,     /* the sums: the tree is gone */
     LR_EVENT_LAST = 6,      /* EXITED and ENDED in one */
     LR_EVENT_DENIED = 7,    /* pid: may not be killed (it gained privileges) */
+    LR_EVENT_REAPED = 8,    /* pid, status, ended_ns: one of the tree that is not the command; in the order of reaping */
+    LR_EVENT_TREE = 9,      /* keeper, pid, state, error EBUSY: has an owner, status, times.
+                               After ADOPT: the listening socket, a pidfd of the keeper, one of the command if it lives;
+                               and `reaped` HELD follow */
+    LR_EVENT_WATCHED = 10,  /* pid: from now on its end will be told, by LAST; with error ECHILD its status is not known */
+    LR_EVENT_HELD = 11,     /* `pid`: the number it has in the command, which a respawn would get again; it comes along */
+};
+
+enum lr_tree_state {
+    LR_TREE_RUNNING = 0,    /* the command lives */
+    LR_TREE_LEFTOVER = 1,   /* it has exited; others of its tree live */
+    LR_TREE_GONE = 2,
 };
 
 /* What went in and out, as proc_pid_io(5) counts it. */
@@ -112,11 +162,13 @@ struct lr_io {
 
 struct lr_event {
     uint32_t kind;          /* enum lr_event_kind */
+    uint32_t state;         /* TREE: enum lr_tree_state */
+    int32_t keeper;         /* TREE: the keeper's pid */
     int32_t pid;
     int32_t status;         /* raw wait status */
     int32_t error;          /* errno */
     uint32_t step;          /* enum lr_step */
-    uint32_t reaped;        /* how many processes wait4 gave us */
+    uint32_t reaped;        /* how many processes wait4 gave us; TREE: how many HELD follow */
     uint64_t started_ns;    /* CLOCK_MONOTONIC */
     uint64_t ended_ns;
     uint64_t user_us;       /* sums of wait4's rusage over all reaped */
@@ -142,6 +194,10 @@ struct lr_event {
     STEP(CHROOT, "chroot") \
     STEP(CWD, "working directory") \
     STEP(RLIMIT, "resource limit") \
+    STEP(OOM, "oom_score_adj") \
+    STEP(LIMITS, "cgroup limits") \
+    STEP(ENTER, "cgroup") \
+    STEP(WATCH, "ptrace") \
     STEP(NICE, "nice") \
     STEP(AFFINITY, "cpu affinity") \
     STEP(GROUPS, "supplementary groups") \

@@ -84,3 +84,14 @@ long text_read(int directory, const char *path, char *ret_text, size_t size)
     ret_text[total] = '\0';
     return total;
 }
+
+long text_write(int directory, const char *path, const char *text)
+{
+    long fd = SYS4(openat, directory, path, O_WRONLY | O_CLOEXEC, 0), n;
+
+    if (fd < 0)
+        return fd;
+    n = SYS3(write, fd, text, text_length(text));
+    SYS1(close, fd);
+    return n;
+}

@@ -15,7 +15,7 @@
 
 #define QUEUE 16384 /* more are reached by the next pass: END repeats until ECHILD */
 
-static int queue[QUEUE];
+LARGE int tree_queue[QUEUE];
 
 /* The parent in /proc/PID/stat: the fourth field, after the last ')'. */
 static int parent_of(int pid)
@@ -63,7 +63,7 @@ static void visit(struct pass *pass, int parent, int pid)
     if (pid <= 1)
         return;
     if (pass->count < QUEUE)
-        queue[pass->count++] = pid;
+        tree_queue[pass->count++] = pid;
     result = signal_one(pid, parent, pass->self, pass->signo);
     pass->reached += result >= 0;
     pass->denied += result == -EPERM;
@@ -120,7 +120,7 @@ int tree_signal(int signo, int *ret_denied)
     int result = visit_process(&pass, pass.self);
 
     for (int i = 0; i < pass.count; i++)
-        visit_process(&pass, queue[i]);
+        visit_process(&pass, tree_queue[i]);
     *ret_denied = pass.denied;
     return result < 0 ? result : pass.reached;
 }

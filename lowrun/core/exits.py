@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lowrun._native import ffi, lib
+from lowrun.core.events import io_usage
 from lowrun.core.fd import OwnedFd
-from lowrun.core.keeper import io_usage
 from lowrun.core.kernel import check
 from lowrun.values import IoUsage
 

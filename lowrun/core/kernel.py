@@ -114,6 +114,11 @@ def timer_set(fd: int, after: float, every: float = 0.0) -> None:
     check(lib.lr_timer_set(fd, max(1, int(after * 1e9)), int(every * 1e9)), "timerfd_settime")
 
 
+def timer_stop(fd: int) -> None:
+    """Disarm a timerfd."""
+    check(lib.lr_timer_set(fd, 0, 0), "timerfd_settime")
+
+
 def counter_create() -> int:
     """Return a new eventfd with count 0."""
     return check(lib.lr_counter_create(), "eventfd")

@@ -17,6 +17,7 @@ from typing import Any
 
 from lowrun._native import ffi, lib
 from lowrun.core import kernel
+from lowrun.core.cgroup import CPU_PERIOD_US, TreeLimits
 from lowrun.core.fd import OwnedFd, write_all
 from lowrun.errors import SpawnError, UsageError
 from lowrun.values import CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, Command, ExitStatus
@@ -88,17 +89,26 @@ class Launch:
         self._request = request = ffi.new("struct lr_request *")
         body = _Body()
         argv = [os.fsencode(word) for word in command.argv]
-        pairs = [os.fsencode(f"{key}={value}") for key, value in env.items()]
+        pairs = [os.fsencode(f"{key}={value}") for key, value in env.items() if key not in command.pid_variables]
+        texts = [os.fsencode(f"{name}={'0' * lib.LR_PID_DIGITS}") for name in command.pid_variables]
+        if len(texts) > lib.LR_KEEPER_MAX_PID_TEXTS:
+            raise UsageError(f"at most {lib.LR_KEEPER_MAX_PID_TEXTS} variables hold the command's pid")
         programs = [os.fsencode(path) for path in candidates(command, env)]
         request.kind = lib.LR_REQUEST_SPAWN
         request.argc, request.argv = len(argv), body.strings(argv)
-        request.envc, request.env = len(pairs), body.strings(pairs)
+        request.envc, request.env = len(texts) + len(pairs), body.strings(texts + pairs)
+        place = request.env
+        for index, text in enumerate(texts):
+            place += len(text) + 1
+            request.pid_texts[index] = place - 1 - lib.LR_PID_DIGITS
         request.nprograms, request.programs = len(programs), body.strings(programs)
         request.tracer = os.getpid()
         self._signals(command)
         self._place(command, body)
         self._limits(command, body)
         self._credentials(command, body)
+        #: Those of every time; each time others come to them.
+        self._flags: int = request.flags
         self.body, request.body_size = body.seal()
 
     def _signals(self, command: Command) -> None:
@@ -126,6 +136,9 @@ class Launch:
         if command.nice is not None:
             request.flags |= lib.LR_SPAWN_NICE
             request.nice = command.nice
+        if command.oom_score_adj is not None:
+            request.flags |= lib.LR_SPAWN_OOM
+            request.oom_score_adj = command.oom_score_adj
         if command.affinity is not None:
             size = (max(command.affinity, default=0) // 64 + 1) * 8
             mask = sum(1 << cpu for cpu in command.affinity)
@@ -150,15 +163,16 @@ class Launch:
             request.ngroups = len(command.groups)
             request.groups = body.add(b"".join(group.to_bytes(4, "little") for group in command.groups))
 
-    def request(self, targets: list[int], flags: int) -> Any:
+    def request(self, targets: list[int], flags: int, limits: TreeLimits | None = None) -> Any:
         """Return the request with the command's descriptor numbers and one run's flags."""
         if len(targets) > lib.LR_KEEPER_MAX_FDS or any(target < 0 or target > MAX_TARGET for target in targets):
             raise UsageError(f"at most {lib.LR_KEEPER_MAX_FDS} descriptors, with numbers from 0 to {MAX_TARGET}")
         request = self._request
-        every_time = (
-            lib.LR_SPAWN_PARK | lib.LR_SPAWN_NETWORK | lib.LR_SPAWN_IO | lib.LR_SPAWN_CGROUP | lib.LR_SPAWN_DIRECTORY
+        request.flags = self._flags | flags
+        request.memory_max, request.cpu_quota_us = (
+            (0, 0) if limits is None else (limits.memory_max, limits.cpu_quota_us)
         )
-        request.flags = request.flags & ~every_time | flags
+        request.cpu_period_us = CPU_PERIOD_US
         request.group = os.getpgrp()
         request.nfds = len(targets)
         for index, target in enumerate(targets):

@@ -5,9 +5,11 @@
       |                                  is still the same ----> callback
       +-- close(): deregister, then close the descriptor
 
-All waiting is one epoll_wait without a timeout: timers are timerfds on
-CLOCK_MONOTONIC, deferred calls an eventfd, so `fileno()` polls readable
-exactly when `dispatch()` has something to do and an idle loop never wakes.
+All waiting is one epoll_wait without a timeout: timers are one timerfd on
+CLOCK_MONOTONIC, armed for the first that is due, deferred calls an eventfd,
+so `fileno()` polls readable exactly when `dispatch()` has something to do and
+an idle loop never wakes. Both are there from the beginning: a timer needs no
+descriptor, so none is refused when there is none left.
 
 A closed descriptor's number is used again at once, and a batch that epoll has
 already handed out may still name it: so a token is slot and generation, and
@@ -24,15 +26,16 @@ from types import TracebackType
 from typing import Protocol
 
 from lowrun.core import kernel
-from lowrun.core.fd import OwnedFd
+from lowrun.core.fd import Closable, OwnedFd
+from lowrun.core.timers import Timer, Timers
 from lowrun.errors import ClosedError, UsageError
 from lowrun.values import ExitStatus
 
 __all__ = ["ChildSource", "IoSource", "Loop", "SignalInfo", "SignalSource", "Source", "Timer"]
 
 
-#: The token of the eventfd; no slot comes near it.
-WAKEUP = (1 << 64) - 1
+#: The tokens of the eventfd and of the timerfd; no slot comes near them.
+WAKEUP, TIMERS = (1 << 64) - 1, (1 << 64) - 2
 #: Seconds; some thirty years.
 LONGEST = 1e9
 
@@ -95,29 +98,6 @@ class Source:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class Timer(Source):
-    """A timerfd: calls back once after a time, or again and again."""
-
-    __slots__ = ("_callback",)
-
-    def __init__(self, loop: Loop, after: float, every: float, callback: Callable[[], object]) -> None:
-        self._callback = callback
-        with OwnedFd(kernel.timer_create()) as fd:
-            kernel.timer_set(fd.fileno(), after, every)
-            super().__init__(loop, fd.fileno(), kernel.READ)
-            fd.release()
-
-    def set(self, after: float, every: float = 0.0) -> None:
-        """Arm it anew: first after `after` seconds, then every `every` seconds (0: once)."""
-        if self.closed:
-            raise ClosedError("the timer is closed")
-        kernel.timer_set(self._fd, after, every)
-
-    def _ready(self, events: int) -> None:
-        if kernel.counter_take(self._fd):
-            self._callback()
 
 
 class IoSource(Source):
@@ -200,7 +180,7 @@ class Loop:
     """Waits for everything at once; single-threaded but for `call_soon_threadsafe`.
 
     Embedding: when `fileno()` polls readable, call `dispatch()`. A context
-    manager; closing it closes no source (their owners do).
+    manager; closing it closes no source (their owners do), but what it owns.
     """
 
     def __init__(self) -> None:
@@ -210,8 +190,11 @@ class Loop:
         self._free: list[int] = []
         self._deferred: deque[Callable[[], object]] = deque()
         self._stopping = False
+        self._owned: dict[Closable, None] = {}
         self._wakeup = kernel.counter_create()
         self._poller.add(self._wakeup, kernel.READ, WAKEUP)
+        self._timers = Timers()
+        self._poller.add(self._timers.fd, kernel.READ, TIMERS)
         _loops.add(self)
 
     # -- sources
@@ -220,7 +203,9 @@ class Loop:
         """Call `callback()` after `after` seconds, then every `every` seconds (0: once). Raises UsageError."""
         if not (0 <= after <= LONGEST and 0 <= every <= LONGEST):
             raise UsageError(f"a timer takes from 0 to {LONGEST:g} seconds")
-        return Timer(self, after, every, callback)
+        if self.closed:
+            raise ClosedError("the loop is closed")
+        return Timer(self._timers, after, every, callback)
 
     def add_io(self, fd: int, events: int, callback: Callable[[int], object]) -> IoSource:
         """Call `callback(events)` while `fd` is ready for `events` (READ, WRITE), level-triggered.
@@ -279,6 +264,9 @@ class Loop:
                     if self._deferred:
                         kernel.counter_add(self._wakeup)
                 continue
+            if token == TIMERS:
+                self._timers.run()
+                continue
             slot = token >> 32
             source = self._slots[slot]
             if source is not None and self._generations[slot] == token & 0xFFFFFFFF:
@@ -322,17 +310,28 @@ class Loop:
 
     # -- the end
 
+    def own(self, part: Closable) -> None:
+        """Close `part` first when the loop is closed: for what serves without a caller that holds on to it."""
+        self._owned[part] = None
+
+    def disown(self, part: Closable) -> None:
+        """Forget it: it was closed. What is not owned is no error."""
+        self._owned.pop(part, None)
+
     @property
     def closed(self) -> bool:
         """True after `close()`."""
         return self._poller.fileno() < 0
 
     def close(self) -> None:
-        """Close the loop's own two descriptors; the second time does nothing."""
+        """Close what it owns, last come first, then its own three descriptors; the second time does nothing."""
+        while self._owned:
+            self._owned.popitem()[0].close()
         if not self.closed:
             self._poller.close()
             wakeup, self._wakeup = self._wakeup, -1
             os.close(wakeup)
+            self._timers.close()
             self._deferred.clear()
 
     def __enter__(self) -> Loop:
@@ -350,6 +349,7 @@ _loops: weakref.WeakSet[Loop] = weakref.WeakSet()
 def _close_after_fork() -> None:
     """In a forked child an inherited epoll instance is still its parent's: close, touch nothing in it."""
     for loop in list(_loops):
+        loop._owned.clear()
         loop.close()
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from lowrun._native import ffi, lib
 from lowrun.core.fd import OwnedFd
 from lowrun.core.kernel import check
+from lowrun.core.tape import Tape
 
 __all__ = [
     "CaptureFile",
@@ -23,10 +24,12 @@ __all__ = [
     "Reader",
     "Ring",
     "RingBuffer",
+    "Sorter",
     "close_rings",
     "interface_at",
     "map_rings",
     "packet_socket",
+    "recent_packets",
     "visit_processors",
 ]
 
@@ -103,20 +106,32 @@ class RingBuffer:
 
 
 class CaptureFile:
-    """The file behind `fd` (the caller's), which packets are appended to at its present end."""
+    """The file of `tape` (the caller's) that packets are appended to, turn by turn where it has a size."""
 
-    __slots__ = ("_stop", "data")
+    __slots__ = ("data",)
 
-    def __init__(self, fd: int) -> None:
-        self._stop = ffi.new("uint32_t *")
-        size = os.lseek(fd, 0, os.SEEK_END)
-        begin = {"size": size}
-        self.data = ffi.new("struct lr_packet_file *", {"fd": fd, "size": size, "older": begin, "newer": begin})
+    def __init__(self, tape: Tape) -> None:
+        begin = {"size": tape.head}
+        turns = {} if tape.size is None else {"spare": tape.spare, "turn_size": tape.size}
+        self.data = ffi.new(
+            "struct lr_packet_file *",
+            {"fd": tape.fileno(), "size": tape.head, "older": begin, "newer": begin, "head": tape.head, **turns},
+        )
+
+    @property
+    def fd(self) -> int:
+        """The descriptor of the file that the latest packets are in."""
+        return int(self.data.fd)
 
     @property
     def error(self) -> int:
         """Why nothing more is written to it: an errno, or 0."""
         return int(self.data.error)
+
+    @property
+    def gap_error(self) -> int:
+        """Why packets are missing in between, where files take turns: an errno, or 0."""
+        return int(self.data.gap_error)
 
     @property
     def packets(self) -> int:
@@ -128,26 +143,38 @@ class CaptureFile:
         """True while no packet is older than one before it."""
         return not self.data.unordered
 
-    def put_in_order(self, first: int) -> bool:
-        """Put its packets, which begin at byte `first`, in order of time; False: too many are out of place for that.
+
+class Sorter:
+    """Puts the packets of files in order of time, which begin at byte `head` of each. One thread works at a time."""
+
+    __slots__ = ("_head", "_stop")
+
+    def __init__(self, head: int) -> None:
+        self._head = head
+        self._stop = ffi.new("uint32_t *")
+
+    def put_in_order(self, fd: int) -> bool:
+        """Do it in the file itself; False: too many are out of place.
 
         The file is whole in any case. Raises OSError: ECANCELED after `give_up`.
         """
-        if check(lib.lr_packets_mend(self.data.fd, first, self._stop), "pwrite"):
-            return False
-        self.data.unordered = 0
-        return True
+        return not check(lib.lr_packets_mend(fd, self._head, self._stop), "pwrite")
 
-    def copy_in_order(self, first: int, target: int) -> None:
-        """Copy the file to `target`, its packets, which begin at byte `first`, in order of time.
-
-        Raises OSError (ENOSPC...; ECANCELED after `give_up`).
-        """
-        check(lib.lr_packets_sort(self.data.fd, target, first, self._stop), "write")
+    def copy_in_order(self, fd: int, target: int) -> None:
+        """Copy the file `fd` to `target`, in order. Raises OSError (ENOSPC...; ECANCELED after `give_up`)."""
+        check(lib.lr_packets_sort(fd, target, self._head, self._stop), "write")
 
     def give_up(self) -> None:
-        """Let a thread that puts its packets in order end soon."""
+        """Let the thread that works end soon; from another one."""
         self._stop[0] = 1
+
+
+def recent_packets(fd: int, head: int, room: int, since_ns: int) -> int:
+    """Return where the packets begin, behind the head of the file `fd`, that have `room` to its end and are recent.
+
+    That is, of no earlier time than `since_ns` (nanoseconds since 1970). Raises OSError.
+    """
+    return check(lib.lr_packets_recent(fd, head, room, since_ns), "mmap")
 
 
 class Reader(NamedTuple):

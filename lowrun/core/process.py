@@ -18,12 +18,15 @@ import time
 from collections.abc import Callable, Mapping
 
 from lowrun.core import kernel
+from lowrun.core.cgroup import TreeLimits
+from lowrun.core.events import TreeUsage
 from lowrun.core.fd import OwnedFd
-from lowrun.core.keeper import Keeper, TreeUsage
+from lowrun.core.keeper import Keeper
 from lowrun.core.keepers import Keepers
 from lowrun.core.launch import Launch
+from lowrun.core.lineage import children_of, descends, hold
 from lowrun.core.loop import Loop, Timer
-from lowrun.errors import GoneError, SpawnError
+from lowrun.errors import GoneError, SpawnError, UsageError
 from lowrun.steps import tell
 from lowrun.values import ExitStatus
 
@@ -42,9 +45,12 @@ class Process:
     `status` and `usage` are set, or `error` when it could not be executed.
     What the command leaves behind may finish by itself for `linger` seconds
     (None: for ever) before it is ended. With `count_io` its usage has `io`.
-    With `park` or `network` the command waits before its exec: `park(pid, sockets)` is called, and it goes
+    `on_reaped(pid, status)` is called for each orphan of the tree that has ended: whoever lost its parent, as a daemon
+    does. With `park` or `network` the command waits before its exec: `park(pid, sockets)` is called, and it goes
     on after `go`. With `network` it is in a network of its own then, and `sockets`, which are the callee's, are
     packet sockets in there that get nothing before they are bound.
+    With `stay`, a listening socket (door.py), the tree outlives a lowrun that is lost (`adopted`), not one that closes.
+    `limits` hold for the whole tree.
     `before_spawn(keeper)` is called before the command exists with what will be its parent.
     """
 
@@ -61,7 +67,67 @@ class Process:
         network: bool = False,
         linger: float | None = LINGER,
         count_io: bool = False,
+        on_reaped: Callable[[int, ExitStatus], object] | None = None,
+        stay: OwnedFd | None = None,
+        limits: TreeLimits | None = None,
         before_spawn: Callable[[Keeper], object] | None = None,
+    ) -> None:
+        self._begin(loop, keepers, keepers.take(stay), linger, on_end)
+        self._on_start, self._on_reaped, self._park = on_start, on_reaped, park
+        keeper = self._keeper
+        try:
+            if before_spawn is not None:
+                before_spawn(keeper)
+            keeper.spawn(
+                launch,
+                fds,
+                self,
+                park=park is not None,
+                network=network,
+                count_io=count_io,
+                tell_reaped=on_reaped is not None,
+                stay=stay,
+                limits=limits,
+            )
+        except BaseException:
+            keepers.give_back(keeper)
+            raise
+
+    @classmethod
+    def adopted(
+        cls,
+        loop: Loop,
+        keepers: Keepers,
+        keeper: Keeper,
+        *,
+        on_end: Callable[[Process], object],
+        on_reaped: Callable[[int, ExitStatus], object] | None = None,
+        linger: float | None = LINGER,
+    ) -> Process:
+        """Return the process that `keeper`, from `keepers.adopt`, has: `pid` and `started_ns` are known at once.
+
+        What was told to its last owner, or to nobody, is told again, from the loop: orphans that have ended (the last
+        64 ends), the command's own end, the tree's. Raises UsageError when that keeper was not adopted.
+        """
+        if keeper.kept is None:
+            raise UsageError("that keeper was not adopted")
+        tree, ends = keeper.kept
+        keeper.kept = None
+        self = cls.__new__(cls)
+        self._begin(loop, keepers, keeper, linger, on_end)
+        self._on_start, self._on_reaped, self._park = None, on_reaped, None
+        self.pid, self.started_ns = tree.pid, tree.started_ns
+        self._pidfd = None if ends.command.closed else ends.command
+        keeper.listen(self)
+        return self
+
+    def _begin(
+        self,
+        loop: Loop,
+        keepers: Keepers,
+        keeper: Keeper,
+        linger: float | None,
+        on_end: Callable[[Process], object],
     ) -> None:
         self.pid: int | None = None
         self.status: ExitStatus | None = None
@@ -75,21 +141,13 @@ class Process:
         self._loop = loop
         self._keepers = keepers
         self._linger = linger
-        self._on_end, self._on_start, self._park = on_end, on_start, park
+        self._on_end = on_end
         self._on_exit: Callable[[ExitStatus], object] | None = None
         self._pidfd: OwnedFd | None = None
         self._ladder: Timer | None = None
         self._due = 0.0
         self._gone = False
-        keeper = keepers.take()
         self._keeper: Keeper = keeper
-        try:
-            if before_spawn is not None:
-                before_spawn(keeper)
-            keeper.spawn(launch, fds, self, park=park is not None, network=network, count_io=count_io)
-        except BaseException:
-            keepers.give_back(keeper)
-            raise
 
     # -- what can be done with it
 
@@ -119,19 +177,39 @@ class Process:
         """Send a signal to the command itself, through its pidfd. Raises GoneError."""
         if self._pidfd is None:
             raise GoneError("the process has ended")
+        if self._pidfd.closed:
+            assert self.pid is not None
+            self.send_signal_to(self.pid, number)
+            return
         try:
             kernel.pidfd_signal(self._pidfd.fileno(), number)
         except ProcessLookupError as error:
             raise GoneError("the process has ended") from error
 
-    def terminate(self, kill_after: float) -> None:
-        """SIGTERM to every process of the tree, SIGKILL after `kill_after` seconds."""
-        if self._gone:
+    def signal_tree(self, number: int) -> None:
+        """Send a signal to every process of the tree; nothing when it is gone."""
+        if not self._gone:
+            self._keeper.signal(number)
+
+    def children(self) -> list[tuple[int, int]]:
+        """Return (pid, start) of the keeper's children, zombies too: the command, and the orphans of its tree."""
+        return children_of(self._keeper.pid)
+
+    def send_signal_to(self, pid: int, number: int) -> None:
+        """Send a signal to one process of the tree. Raises GoneError when `pid` is none of it (any more)."""
+        with hold(pid) as held:
+            if self._gone or not descends(pid, self._keeper.pid):
+                raise GoneError(f"pid {pid} is no process of this tree")
+            held.send_signal(number)
+
+    def terminate(self, kill_after: float, number: int = _signal.SIGTERM) -> None:
+        """Send the signal `number` to every process of the tree, SIGKILL after `kill_after` seconds."""
+        if self._gone or not self._keeper.busy:  # the command was the last of it: its end is being told
             return
-        tell("process", "SIGTERM to the tree of pid %s, SIGKILL in %g s", self.pid, kill_after)
+        tell("process", "signal %d to the tree of pid %s, SIGKILL in %g s", number, self.pid, kill_after)
         self._keeper.wake()
-        self._keeper.signal(_signal.SIGTERM)
-        self._keeper.signal(_signal.SIGCONT)  # a stopped process acts on SIGTERM only when it goes on
+        self._keeper.signal(number)
+        self._keeper.signal(_signal.SIGCONT)  # a stopped process acts on it only when it goes on
         self._climb(kill_after, self.kill)
 
     def kill(self) -> None:
@@ -187,6 +265,11 @@ class Process:
         self._drop_pidfd()
         if self._on_exit is not None:
             self._on_exit(self.status)
+
+    def reaped(self, pid: int, status: int, at_ns: int) -> None:
+        """See Listener."""
+        if self._on_reaped is not None:
+            self._on_reaped(pid, ExitStatus.from_wait(status))
 
     def leftover(self) -> None:
         """See Listener."""

@@ -28,7 +28,17 @@ from lowrun._native import ffi, lib
 from lowrun.core import kernel
 from lowrun.core.fd import OwnedFd
 
-__all__ = ["HUNG_UP", "Destination", "Moved", "Pump", "open_pipe", "wait_writable"]
+__all__ = [
+    "BUFFER",
+    "HUNG_UP",
+    "Destination",
+    "Moved",
+    "Pump",
+    "PumpBuffer",
+    "bytes_in",
+    "open_pipe",
+    "wait_writable",
+]
 
 #: Bytes that one move takes at most, but for one read: other sources of the loop have their turn.
 BATCH = 4 << 20
@@ -55,12 +65,18 @@ def open_pipe() -> tuple[OwnedFd, OwnedFd]:
     return source, sink
 
 
+def bytes_in(pipe: int) -> int:
+    """Return the number of bytes in a pipe (FIONREAD, pipe(7))."""
+    import fcntl
+    import termios
+
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
 class Destination(OwnedFd):
     """Where output is passed on to: the file, pipe, socket or terminal behind the caller's `fd`.
 
-    Raises OSError: EBADF when the caller has no such descriptor, or it is one
-    that a command would not get: a process started without standard output
-    has any file of its own there, close-on-exec as all that Python opens.
+    Raises OSError: EBADF when the caller has no such descriptor.
     """
 
     __slots__ = ("kind",)
@@ -68,8 +84,6 @@ class Destination(OwnedFd):
     def __init__(self, fd: int) -> None:
         super().__init__(-1)
         status = os.fstat(fd)
-        if not os.get_inheritable(fd):
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         self.kind: int = lib.LR_DESTINATION_OWN
         if stat.S_ISSOCK(status.st_mode):
             self.kind = lib.LR_DESTINATION_SOCKET
@@ -93,6 +107,19 @@ class Moved(IntEnum):
     BLOCKED = lib.LR_PUMP_BLOCKED
 
 
+class PumpBuffer:
+    """Where bytes are on their way; many pumps of one thread can share one while they pass nothing on."""
+
+    __slots__ = ("memory",)
+
+    def __init__(self) -> None:
+        self.memory = ffi.new_allocator(should_clear_after_alloc=False)("unsigned char[]", BUFFER)
+
+    def first(self, count: int) -> bytes:
+        """Return its first `count` bytes: all that was moved, when that was not more than BUFFER."""
+        return bytes(ffi.buffer(self.memory, count))
+
+
 class Pump:
     """Moves bytes from `source` into `record` and on to `destination`, all the caller's to close.
 
@@ -102,26 +129,34 @@ class Pump:
 
     __slots__ = ("_buffer", "_pump", "_referents")
 
-    def __init__(self, source: OwnedFd, record: OwnedFd, destination: Destination | None) -> None:
+    def __init__(
+        self,
+        source: OwnedFd,
+        record: OwnedFd | None,
+        destination: Destination | None,
+        buffer: PumpBuffer | None = None,
+    ) -> None:
         self._referents = source, record, destination
-        self._buffer = ffi.new_allocator(should_clear_after_alloc=False)("unsigned char[]", BUFFER)
+        self._buffer = buffer or PumpBuffer()
         self._pump = ffi.new(
             "struct lr_pump *",
             {
                 "source": source.fileno(),
-                "record": record.fileno(),
+                "record": -1 if record is None else record.fileno(),
                 "destination": -1 if destination is None else destination.fileno(),
                 "kind": lib.LR_DESTINATION_OWN if destination is None else destination.kind,
                 "size": BUFFER,
-                "buffer": self._buffer,
+                "buffer": self._buffer.memory,
             },
         )
 
     def move(self, limit: int = BATCH) -> Moved:
-        """Move what there is, some `limit` bytes at most; never waits for a reader.
+        """Move what there is, some `limit` bytes at most, and no more at all when that is up to BUFFER.
 
-        MORE means only that the source was not seen empty. Raises OSError: the source failed.
+        It never waits for a reader. MORE means only that the source was not seen empty. Raises OSError when the source
+        failed.
         """
+        self._pump.size = min(BUFFER, limit)
         return Moved(kernel.check(lib.lr_pump_move(self._pump, limit), "read"))
 
     @property
@@ -140,11 +175,13 @@ class Pump:
         return int(self._pump.taken)
 
     def waiting(self) -> int:
-        """Return the number of bytes in the source (FIONREAD, pipe(7))."""
-        import fcntl
-        import termios
+        """Return the number of bytes in the source."""
+        return bytes_in(self._pump.source)
 
-        return int.from_bytes(fcntl.ioctl(self._pump.source, termios.FIONREAD, bytes(4)), sys.byteorder)
+    def record_to(self, record: OwnedFd) -> None:
+        """Write what comes from now on to another file, the caller's to close; an error of the former is forgotten."""
+        self._referents = self._referents[0], record, self._referents[2]
+        self._pump.record, self._pump.record_error = record.fileno(), 0
 
     def drop_destination(self) -> None:
         """Pass nothing on from now on."""

@@ -121,6 +121,10 @@ class NativeSampler:
         """Write records of the caller's own. Raises OSError when that fails; those that were written stay whole."""
         check(lib.lr_sampler_append(self._open(), records, len(records)), "write")
 
+    def redirect(self, output: int) -> None:
+        """Write what comes from now on to another descriptor, the caller's; an error of the former is forgotten."""
+        lib.lr_sampler_redirect(self._open(), output)
+
     def flush(self) -> None:
         """Write what is still in memory. Raises OSError as `append`."""
         check(lib.lr_sampler_flush(self._open()), "write")

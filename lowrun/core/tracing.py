@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from lowrun._native import ffi, lib
-from lowrun.core.keeper import io_usage
+from lowrun.core.events import io_usage
 from lowrun.core.kernel import check
 from lowrun.errors import ClosedError
 from lowrun.values import IoUsage
 
-__all__ = ["RESULT", "SKIP", "Answer", "Engine", "NativeTracer", "Tampering", "TracedUsage"]
+__all__ = ["RESULT", "SKIP", "Answer", "Engine", "NativeTracer", "Tampering", "TracedUsage", "Turns"]
 
 
 #: What a hook wants: at an entry SKIP, at an exit RESULT; with the call's result.
@@ -70,6 +70,17 @@ def lr_python_hook(handle: Any, hook: Any) -> None:
         hook.answer, hook.value = answer
 
 
+class Turns(NamedTuple):
+    """How two outputs take turns, so that only the last records are there."""
+
+    #: The other one, a descriptor of the caller's.
+    spare: int
+    #: Bytes that stay at its beginning.
+    head: int
+    #: Bytes of records after which it is the other one's turn.
+    size: int
+
+
 class Engine(Protocol):
     """Traces in the native loop's place, in the process that is made for it; neither method may raise."""
 
@@ -97,7 +108,7 @@ class NativeTracer:
     of the calls to record (None: all), `string_limit` bytes are copied of a
     string. The descriptor `output` stays the caller's; -1: the records are
     taken while the command runs, and the counter `wake` (an eventfd, the
-    caller's, too) is raised when there are some.
+    caller's, too) is raised when there are some. With `turns` it and another one take turns.
     """
 
     __slots__ = ("_attached", "_counts_io", "_keep", "_tracer")
@@ -111,11 +122,13 @@ class NativeTracer:
         wake: int = -1,
         tampering: Tampering | None = None,
         engine: Engine | None = None,
+        turns: Turns | None = None,
     ) -> None:
         bits = b"" if only is None else bitmap_of(only)
         rows = ffi.from_buffer("struct lr_capture_row[]", plan)
         options = ffi.new("struct lr_tracer_options *")
         options.output, options.wake = output, wake
+        options.spare, options.head, options.turn_size = (-1, 0, 0) if turns is None else turns
         options.string_limit = min(string_limit, 2**32 - 1)  # a record holds less
         options.plan, options.rows = rows, len(rows)
         if only is not None:
@@ -198,9 +211,20 @@ class NativeTracer:
         check(lib.lr_tracer_flush(self._open()), "write")
 
     @property
+    def output(self) -> int:
+        """The descriptor that the latest records were written to."""
+        return int(lib.lr_tracer_output(self._open()))
+
+    @property
     def write_error(self) -> str | None:
         """Why recording ended before the command did, None without an error."""
         error = int(lib.lr_tracer_write_error(self._open()))
+        return os.strerror(error) if error else None
+
+    @property
+    def gap(self) -> str | None:
+        """Why records are missing in between, where outputs take turns; None: none are."""
+        error = int(lib.lr_tracer_gap_error(self._open()))
         return os.strerror(error) if error else None
 
     def usage(self) -> TracedUsage:

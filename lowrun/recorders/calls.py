@@ -7,13 +7,16 @@ ours is followed from its own execve on, with all its descendants.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowrun.core import kernel
-from lowrun.core.fd import OwnedFd, UnnamedFile, write_all
+from lowrun.core.fd import OwnedFd
 from lowrun.core.loop import IoSource, Loop
+from lowrun.core.tape import Tape
+from lowrun.core.tracing import Turns
 from lowrun.errors import UsageError
 from lowrun.runs.recorder import RunInfo
 from lowrun.runs.slices import Slices
@@ -79,7 +82,7 @@ class Calls:
         self._hooks: Hooks | None = None
         self._run: RunInfo | None = None
         self._loop: Loop | None = None
-        self._records: UnnamedFile | None = None
+        self._records: Tape | None = None
         #: Raised at the trace's end.
         self._wake = OwnedFd(-1)
         self._end_of_trace: IoSource | None = None
@@ -87,6 +90,8 @@ class Calls:
         self._slices: Slices | None = None
         self._tracer: Tracer | None = None
         self._seized = False
+        #: When the tree was gone, nanoseconds since 1970; 0: it is not.
+        self._ended_ns = 0
         self._used = NOTHING_KNOWN
 
     def _hook_numbers(self, hook: str | None) -> frozenset[int] | None:
@@ -109,9 +114,10 @@ class Calls:
         self._run, self._loop = run, loop
         self._slices = Slices(run, loop, self._make_text)
         self._seized = False
+        self._ended_ns = 0
         self._used = NOTHING_KNOWN
-        self._records = UnnamedFile(run.scratch)
-        write_all(self._records.fileno(), file_header(STRING_LIMIT))
+        size = None if run.window is None else run.window.size
+        self._records = Tape(run.scratch, file_header(STRING_LIMIT), size)
         self._hooks = None
         if self._on_call is not None or self._on_return is not None:
             self._hooks = Hooks(self._on_call, self._on_return)
@@ -124,6 +130,7 @@ class Calls:
             wake=self._wake.fileno(),
             tampering=tampering,
             engine=self._engine,
+            turns=None if size is None else Turns(self._records.spare, self._records.head, size),
         )
         run.seize(self._seize)
         run.settle(self._settle)
@@ -145,6 +152,7 @@ class Calls:
         assert self._tracer is not None and self._slices is not None
         self._slices.pause()
         self._tracer.stop()
+        self._ended_ns = self._ended_ns or time.time_ns()
         if self._seized:
             self._used = self._tracer.usage()
             if self._tracer.unprivileged and self._run is not None:
@@ -159,7 +167,7 @@ class Calls:
         assert self._tracer is not None and self._run is not None
         fault = self._tracer.fault
         if fault is not None:
-            text = f"system calls: {fault} in {self._run.scratch}; free some space or choose another --output"
+            text = f"system calls: {fault} in {self._run.scratch}; free some space or choose another directory"
             if text not in self._run.faults:
                 self._run.fault(text)
 
@@ -168,7 +176,7 @@ class Calls:
     def _settle(self, done: Callable[[], None]) -> None:
         """Make the text in the loop, a slice at a time, if the run is to be kept: others go on meanwhile."""
         assert self._tracer is not None and self._run is not None and self._loop is not None
-        slices = self._slices
+        slices, self._ended_ns = self._slices, time.time_ns()
         if not (self._run.kept and self._seized and slices is not None):
             done()
         elif self._tracer.finished:
@@ -190,25 +198,42 @@ class Calls:
             self._end_of_trace = None
         if self._text is None:
             self._tracer.flush()
-            self._text = TextFile(self._records.fileno(), self._run.scratch)
+            self._records.turned_to(self._tracer.output)
+            self._text = TextFile(self._records, self._run.scratch, self._since_ns)
         return self._text
+
+    @property
+    def _since_ns(self) -> int:
+        """From when on calls are wanted: nanoseconds since 1970."""
+        assert self._run is not None
+        window = self._run.window
+        return 0 if window is None or window.seconds is None else self._ended_ns - int(window.seconds * 1e9)
 
     def keep(self, into: Path) -> list[Artifact]:
         """Name `calls.strace` in `into`; [] when no call was recorded. Raises OSError."""
-        assert self._records is not None and self._slices is not None
+        assert self._run is not None and self._slices is not None
         try:
             text = self._opened_text()
             self._report()
             self._slices.finish("the calls' text was")
             if text.empty:
                 return []
-            text.link(into / FILE_NAME)
+            window = self._run.window
+            text.link(into / FILE_NAME, None if window is None else window.size)
             if not self._keep_binary:
                 return [Artifact(self.name, into / FILE_NAME)]
-            self._records.link(into / BINARY_NAME)
+            self._link_binary(into / BINARY_NAME)
             return [Artifact(self.name, into / FILE_NAME), Artifact("records", into / BINARY_NAME)]
         finally:
             self.discard()
+
+    def _link_binary(self, path: Path) -> None:
+        assert self._records is not None
+        if self._records.size is None:
+            self._records.newer.link(path)
+        else:
+            with self._records.tail() as file:
+                file.link(path)
 
     def discard(self) -> None:
         """Forget the records."""

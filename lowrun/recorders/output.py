@@ -22,14 +22,16 @@ from __future__ import annotations
 
 import errno
 import os
+import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from lowrun.core import kernel
-from lowrun.core.fd import UnnamedFile
 from lowrun.core.loop import IoSource, Loop
-from lowrun.core.pump import HUNG_UP, PIPE_SIZE, Destination, Moved, Pump, open_pipe, wait_writable
+from lowrun.core.pump import BUFFER, HUNG_UP, PIPE_SIZE, Destination, Moved, Pump, open_pipe, wait_writable
+from lowrun.core.tape import Tape
 from lowrun.errors import FULL, DeniedError, explain
 from lowrun.runs.recorder import RunInfo
 from lowrun.values import Artifact
@@ -137,14 +139,12 @@ class _Stream:
         #: What `Pump.taken` is when all that the tree left behind has been taken.
         self._goal = 0
         with ExitStack() as undo:
-            self._record = _scratch_file(run.scratch)
-            undo.callback(self._record.close)
-            self._source, self._sink = open_pipe()
-            undo.callback(self._source.close)
-            undo.callback(self._sink.close)
-            self.destination = None if run.quiet else _destination(STREAMS[name])
-            self._pump = Pump(self._source, self._record, self.destination)
+            self._record = undo.enter_context(_tape(run))
+            self._source, self._sink = map(undo.enter_context, open_pipe())
+            self.destination = None if run.quiet else _destination(run.outputs.get(STREAMS[name]))
+            self._pump = Pump(self._source, self._record.newer, self.destination)
             undo.pop_all()
+        self._marks = None if run.window is None or run.window.seconds is None else _Marks(run.window.seconds)
 
     def watch(self) -> None:
         """Wait for what the command will write."""
@@ -173,7 +173,7 @@ class _Stream:
             self._wait(self._source.fileno(), kernel.READ)
 
     def _move(self) -> Moved:
-        moved = self._pump.move()
+        moved = self._pump.move() if self._run.window is None else self._move_on(self._record)
         if self._pump.record_error:
             self._report_once("record", self._record_fault)
         error = self._pump.destination_error
@@ -181,6 +181,16 @@ class _Stream:
             self._hang_up()
         elif error:
             self._report_once("destination", self._destination_fault)
+        return moved
+
+    def _move_on(self, record: Tape) -> Moved:
+        """Move what the record has room for before its turn; on a full disk a turn makes room."""
+        if record.room == 0 or self._pump.record_error:
+            record.turn()
+            self._pump.record_to(record.newer)
+        moved = self._pump.move(min(record.room or BUFFER, BUFFER))
+        if self._marks is not None:
+            self._marks.passed(self._pump.taken)
         return moved
 
     def _hang_up(self) -> None:
@@ -197,6 +207,8 @@ class _Stream:
     def _record_fault(self) -> str:
         error, size = self._pump.record_error, os.fstat(self._record.fileno()).st_size
         what = f"of {self._name} the first {size} bytes are recorded" if size else f"{self._name} is not recorded"
+        if self._run.window is not None:
+            what = f"{self._name} is recorded with gaps"
         return f"{what}: {explain(OSError(error, os.strerror(error), self._run.scratch))}"
 
     def _destination_fault(self) -> str:
@@ -211,6 +223,8 @@ class _Stream:
         hold of the pipe could write for ever.
         """
         self._wait_no_more()
+        if self._marks is not None:
+            self._marks.end()
         if not self._source.closed:
             self._goal = self._pump.taken + self._pump.waiting()
 
@@ -252,9 +266,14 @@ class _Stream:
             self.destination.close()
 
     def keep(self, into: Path) -> Artifact:
-        """Name the record."""
+        """Name the record, or the end of it that is wanted."""
         path = into / f"{self._name}.log"
-        self._record.link(path)
+        if self._run.window is None:
+            self._record.newer.link(path)
+        else:
+            recent = self._pump.taken if self._marks is None else self._marks.recent(self._pump.taken)
+            with self._record.tail(min(self._run.window.size, recent)) as file:
+                file.link(path)
         return Artifact(self._name, path)
 
     def close(self) -> None:
@@ -263,17 +282,50 @@ class _Stream:
         self._record.close()
 
 
-def _scratch_file(directory: Path) -> UnnamedFile:
+class _Marks:
+    """How much had been written when, for the last `seconds`: to a hundredth of them."""
+
+    def __init__(self, seconds: float) -> None:
+        self._every, self._seconds = seconds / 100, seconds * 1.01
+        #: (CLOCK_MONOTONIC, bytes before it)
+        self._marks: deque[tuple[float, int]] = deque()
+        self._before = 0
+        self._ended: float | None = None
+
+    def end(self) -> None:
+        """The seconds are counted back from now on; the second time does nothing."""
+        self._ended = self._ended or time.monotonic()
+
+    def passed(self, total: int) -> None:
+        """So many bytes have come until now."""
+        now = time.monotonic()
+        if total > self._before and (not self._marks or now - self._marks[-1][0] > self._every):
+            self._marks.append((now, self._before))
+            while len(self._marks) > 1 and self._marks[1][0] < now - self._seconds:
+                self._marks.popleft()
+        self._before = total
+
+    def recent(self, total: int) -> int:
+        """Return how many of `total` bytes came in the last seconds before the end."""
+        since = (self._ended or time.monotonic()) - self._seconds
+        return total - next((before for at, before in self._marks if at >= since), total)
+
+
+def _tape(run: RunInfo) -> Tape:
     try:
-        return UnnamedFile(directory)
+        return Tape(run.scratch, size=None if run.window is None else run.window.size)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
-        text = f"output cannot be recorded in {directory}: {error.strerror}; choose a directory that can be written to"
+        text = (
+            f"output cannot be recorded in {run.scratch}: {error.strerror}; choose a directory that can be written to"
+        )
         raise DeniedError(text) from error
 
 
-def _destination(fd: int) -> Destination | None:
+def _destination(fd: int | None) -> Destination | None:
+    if fd is None:
+        return None
     try:
         return Destination(fd)
     except OSError as error:

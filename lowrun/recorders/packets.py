@@ -15,20 +15,21 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 
 from lowrun.core.fd import OwnedFd, UnnamedFile, write_all
 from lowrun.core.loop import Loop
-from lowrun.core.packets import CaptureFile, Interface
+from lowrun.core.packets import CaptureFile, Interface, Sorter, recent_packets
 from lowrun.core.procfs import dropped_by_interfaces
+from lowrun.core.tape import Tape, copy_range
 from lowrun.errors import ClosedError, DeniedError, UnsupportedError, UsageError, explain
 from lowrun.packets.capture import SMALLEST_RING, Capture, Session
 from lowrun.packets.denial import reason
 from lowrun.packets.interfaces import chosen, interfaces_behind, interfaces_here, link_of
 from lowrun.packets.pcapng import InterfaceStatistics, interface_block, section_block, statistics_block
-from lowrun.runs.recorder import RunInfo
+from lowrun.runs.recorder import RunInfo, Window
 from lowrun.steps import tell
 from lowrun.values import Artifact
 from lowrun.version import VERSION
@@ -82,15 +83,15 @@ class Packets:
         self._run: RunInfo | None = None
         self._loop: Loop | None = None
         self._interfaces: Sequence[Interface] = ()
-        self._record: UnnamedFile | None = None
+        self._record: Tape | None = None
         self._file: CaptureFile | None = None
+        self._sorter: Sorter | None = None
         self._session: Session | None = None
         #: At the start, what each interface had dropped; {}: not known.
         self._dropped: dict[str, int] = {}
-        #: Where the packets begin in the file.
-        self._first = 0
         self._sorting: threading.Thread | None = None
-        self._sorted: UnnamedFile | None = None
+        #: Made anew of the record: in order, or only the end of it.
+        self._made: UnnamedFile | None = None
         #: To be called when that is done.
         self._settled: Callable[[], None] | None = None
 
@@ -138,13 +139,12 @@ class Packets:
             self._capture.open(interfaces, sockets)
         except OSError as error:
             raise DeniedError(f"no packets are captured: {_why(error)}") from error
-        self._record = UnnamedFile(self._run.scratch)
         self._interfaces = interfaces
+        window = self._run.window
+        self._record = Tape(self._run.scratch, self._head(self._run), None if window is None else window.size)
         self._dropped = _dropped_by_interfaces() if sockets is None else {}
         try:
-            write_all(self._record.fileno(), self._head(self._run))
-            self._file = CaptureFile(self._record.fileno())
-            self._first = os.fstat(self._record.fileno()).st_size
+            self._file, self._sorter = CaptureFile(self._record), Sorter(self._record.head)
             self._session = self._capture.join(self._loop, self._file, interfaces)
         except BaseException:
             self.discard()
@@ -199,7 +199,7 @@ class Packets:
 
     def _sort(self, done: Callable[[], None]) -> None:
         assert self._run is not None and self._file is not None
-        if not self._run.kept or self._file.ordered:
+        if not self._run.kept or (self._file.ordered and self._run.window is None):
             done()
             return
         self._settled = done
@@ -210,7 +210,7 @@ class Packets:
         assert loop is not None
 
         def work() -> None:
-            self._put_in_order()
+            self._make()
             with suppress(ClosedError):
                 loop.call_soon_threadsafe(self._in_order)
 
@@ -223,21 +223,59 @@ class Packets:
         if done is not None:
             done()
 
-    def _put_in_order(self) -> None:
-        """Put its packets in order of time, in place or in a file made anew, or leave it as it is and say so."""
+    def _make(self) -> None:
+        """Make what is to be kept of the record: the end of it that is wanted, in order of time."""
         assert self._run is not None and self._record is not None and self._file is not None
+        if self._run.window is not None:
+            try:
+                self._made = self._end_of(self._record, self._file, self._run.window)
+            except OSError as error:
+                self._fault(f"packets: none are kept: {_why_unordered(error)}")
+                return
+        if not self._file.ordered:
+            self._put_in_order(self._made or self._record.newer, self._run.scratch)
+
+    def _end_of(self, record: Tape, file: CaptureFile, window: Window) -> UnnamedFile:
+        """Return a file of the last packets."""
+        assert self._run is not None and self._session is not None
+        record.turned_to(file.fd)
+        since_ns = 0 if window.seconds is None else self._session.ended_ns - int(window.seconds * 1e9)
+        room = window.size
+        ranges = []
+        for part in reversed(record.parts):
+            fd, end = part.fileno(), os.fstat(part.fileno()).st_size
+            start = recent_packets(fd, record.head, room, since_ns)
+            ranges.append((fd, start, end))
+            room = room - (end - start) if start == record.head else 0
+        with ExitStack() as undo:
+            made = undo.enter_context(UnnamedFile(self._run.scratch))
+            copy_range(record.fileno(), made.fileno(), 0, record.head)
+            for fd, start, end in reversed(ranges):
+                copy_range(fd, made.fileno(), start, end)
+            undo.pop_all()
+        return made
+
+    def _put_in_order(self, packets: UnnamedFile, directory: Path) -> None:
+        """Put them in order of time, in place or in a file made anew, or leave them as they are and say so."""
         ordered = None
         try:
-            if self._file.put_in_order(self._first):
+            assert self._sorter is not None
+            if self._sorter.put_in_order(packets.fileno()):
                 return
-            ordered = UnnamedFile(self._run.scratch)
-            self._file.copy_in_order(self._first, ordered.fileno())
+            ordered = UnnamedFile(directory)
+            self._sorter.copy_in_order(packets.fileno(), ordered.fileno())
         except OSError as error:
             if ordered is not None:
                 ordered.close()
             self._fault(f"packets: not all are in order of time: {_why_unordered(error)}")
         else:
-            self._sorted = ordered
+            self._forget_made()
+            self._made = ordered
+
+    def _forget_made(self) -> None:
+        made, self._made = self._made, None
+        if made is not None:
+            made.close()
 
     def stop(self) -> None:
         """Take part no more; say what was lost."""
@@ -269,16 +307,21 @@ class Packets:
             total = sum(counts.packets for counts in session.counts)
             cause = explain(OSError(file.error, os.strerror(file.error), self._run.scratch))
             self._fault(f"packets: the first {file.packets} of {total} are kept: {cause}")
+        if file.gap_error:
+            cause = explain(OSError(file.gap_error, os.strerror(file.gap_error), self._run.scratch))
+            self._fault(f"packets: some are missing in between: {cause}")
 
     def keep(self, into: Path) -> list[Artifact]:
         """Name `net.pcapng` in `into`. Raises OSError."""
         try:
-            if self._session is None or self._file is None or self._record is None:
+            if self._session is None or self._file is None or self._record is None or self._run is None:
                 return []
-            if self._sorting is None and not self._file.ordered:  # the run was cut short
-                self._start_sorting()
+            if self._sorting is None and not (self._file.ordered and self._run.window is None):
+                self._start_sorting()  # the run was cut short
             self._wait_for_order()
-            record = self._sorted or self._record
+            record = self._made or self._record.newer
+            if self._made is None and self._run.window is not None:
+                return []
             self._complete(record.fileno())
             record.link(into / FILE_NAME)
             return [Artifact(self.name, into / FILE_NAME)]
@@ -322,19 +365,19 @@ class Packets:
         self._end_sorting()
 
     def _end_sorting(self) -> None:
-        if self._sorting is not None and self._file is not None:
-            self._file.give_up()
+        if self._sorting is not None and self._sorter is not None:
+            self._sorter.give_up()
             self._sorting.join()
             self._sorting = None
 
     def discard(self) -> None:
         """Forget what was recorded; the rings stay for the next run."""
         self._end_sorting()
-        for file in (self._record, self._sorted):
-            if file is not None:
-                file.close()
-        self._record = self._sorted = None
-        self._run = self._loop = self._session = self._file = None
+        self._forget_made()
+        if self._record is not None:
+            self._record.close()
+        self._record = None
+        self._run = self._loop = self._session = self._file = self._sorter = None
 
     def close(self) -> None:
         """Close the rings, unless a copy of this recorder has a run under way."""

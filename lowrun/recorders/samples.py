@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lowrun.core.fd import UnnamedFile, write_all
 from lowrun.core.loop import Loop, Source
 from lowrun.core.sampling import ASKED, BROKEN, MORE, NativeSampler
+from lowrun.core.tape import Tape
 from lowrun.errors import UnsupportedError, UsageError
 from lowrun.runs.recorder import RunInfo
 from lowrun.runs.slices import Slices
@@ -53,7 +53,7 @@ class Samples:
         self._interval_ns = int(interval * 1e9)
         self._run: RunInfo | None = None
         self._looks: Source | None = None
-        self._records: UnnamedFile | None = None
+        self._records: Tape | None = None
         self._sampler: NativeSampler | None = None
         self._machine: Machine | None = None
         self._ending: Ending | None = None
@@ -82,9 +82,9 @@ class Samples:
         self._slices = Slices(run, loop, self._make_tables)
         self._executed = self._broken = self._drawn = False
         self._machine = Machine()
-        self._records = UnnamedFile(run.scratch)
+        head = file_header(time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+        self._records = Tape(run.scratch, head, None if run.window is None else run.window.size)
         self._sampler = NativeSampler(self._records.fileno())
-        write_all(self._records.fileno(), file_header(time.clock_gettime_ns(time.CLOCK_BOOTTIME)))
         self._looks = self._sampler.start(loop, self._interval_ns, partial(self._looked, self._sampler))
         self._read_machine(0, whole=True)
 
@@ -110,11 +110,24 @@ class Samples:
             if news & BROKEN:
                 sampler.flush()
             if news & ASKED:
-                self._read_machine(sampler.last.time_ns)
+                self._read_machine(sampler.last.time_ns, whole=self._turn_if_full(sampler))
         except OSError as error:
             self._break_off(error)
         if news & MORE:
             self._loop.call_soon(partial(self._go_on, sampler))
+
+    def _turn_if_full(self, sampler: NativeSampler) -> bool:
+        """Go on with another file when this one is full; tell whether that is so: it shall have all of the machine."""
+        records = self._records
+        if records is None or records.size is None or records.room:
+            return False
+        self._turn(records, sampler)
+        return True
+
+    @staticmethod
+    def _turn(records: Tape, sampler: NativeSampler) -> None:
+        records.turn()
+        sampler.redirect(records.fileno())
 
     def _go_on(self, sampler: NativeSampler) -> None:
         if self._looks is None or self._sampler is not sampler:
@@ -124,12 +137,15 @@ class Samples:
             self._loop.call_soon(partial(self._go_on, sampler))
 
     def _break_off(self, error: OSError) -> None:
-        """Record no more: the disk is full, or the like."""
-        assert self._run is not None
-        self._end_looks()
+        """Record no more: the disk is full, or the like. Where only the last samples matter, a turn makes room."""
+        assert self._run is not None and self._records is not None and self._sampler is not None
+        if self._records.size is None:
+            self._end_looks()
+        else:
+            self._turn(self._records, self._sampler)
         if not self._broken:
             self._broken = True
-            where = f"in {self._run.scratch}; free some space or choose another --output"
+            where = f"in {self._run.scratch}; free some space or choose another directory"
             self._run.fault(f"samples: recorded only in part: {error.strerror} {where}")
 
     def _end_looks(self) -> None:
@@ -194,8 +210,15 @@ class Samples:
 
         assert self._records is not None and self._run is not None
         if self._files is None:
-            self._files = SampleFiles(self._records.fileno(), self._run.scratch)
+            self._files = SampleFiles(self._records, self._run.scratch, self._since_ns)
         return self._files
+
+    @property
+    def _since_ns(self) -> int:
+        """From when on samples are wanted: nanoseconds since the start."""
+        assert self._run is not None and self._ending is not None
+        window = self._run.window
+        return 0 if window is None or window.seconds is None else self._ending.time_ns - int(window.seconds * 1e9)
 
     def stop(self) -> None:
         """Take the last sample, if it was not taken when the tree was gone."""
@@ -218,7 +241,8 @@ class Samples:
             files = self._opened_files()
             self._slices.finish("the tables were")
             files.finish(self._ending, self._run.usage or NOTHING_KNOWN)
-            return [Artifact(name, path) for name, path in files.link(into).items()]
+            size = None if self._run.window is None else self._run.window.size
+            return [Artifact(name, path) for name, path in files.link(into, size).items()]
         finally:
             self.discard()
 

@@ -1,7 +1,7 @@
 """Exit accounting of one run: a witness of its usage, where the machine allows it (lowrun/core/exits.py).
 
 It costs some 10 ms once, when its programs are loaded, and 0.1 ms a run: next to nothing beside what is recorded, but
-a fifth of a run of /bin/true that nobody records. So who decides is the run: see Run._counts_exits.
+a fifth of a run of /bin/true that nobody records. So it depends on what is recorded: see Accounting.before_spawn.
 """
 
 from __future__ import annotations

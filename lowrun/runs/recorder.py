@@ -9,21 +9,31 @@ recorder never sees the run's machinery.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from lowrun.core import kernel
 from lowrun.core.fd import OwnedFd
 from lowrun.core.loop import Loop
+from lowrun.core.process import open_standard_fds
 from lowrun.values import Artifact, Command, Usage
 
-__all__ = ["LastingRecorder", "Recorder", "RunInfo"]
+__all__ = ["LastingRecorder", "Recorder", "RunInfo", "Window"]
 
 #: What is recorded of an interrupted run is kept as far as it can be made ready in this time: all is to be over within
 #: a second; seconds.
 TIME_TO_KEEP = 0.7
+
+
+class Window(NamedTuple):
+    """How much is kept of what is recorded, counted from the end."""
+
+    #: Bytes of each artifact at most. What is written meanwhile has no more than twice that, however long it goes on.
+    size: int
+    #: Seconds; None: as many as there are bytes for.
+    seconds: float | None = None
 
 
 @runtime_checkable
@@ -69,6 +79,10 @@ class RunInfo:
     scratch: Path
     #: True when the command's output is not to be shown.
     quiet: bool = False
+    #: Of its standard descriptors, those that a command without recorders would have -> the caller's.
+    outputs: Mapping[int, int] = field(default_factory=open_standard_fds)
+    #: None: all that is recorded is kept.
+    window: Window | None = None
     #: Set by the run, before `stop`, when it is cut short by a signal to lowrun: wait for nobody then.
     interrupted: bool = False
     #: Until when recorders may work on what is kept, once the end is asked for; on CLOCK_MONOTONIC, seconds.
@@ -87,6 +101,8 @@ class RunInfo:
     settlers: list[Callable[[Callable[[], None]], None]] = field(default_factory=list)
     witnesses: list[Callable[[], Usage]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    #: Called with each fault at once; a life of a program is long.
+    on_fault: Callable[[str], object] | None = None
 
     def redirect(self, target: int, fd: int) -> None:
         """Give the command `fd` (the recorder's own, kept open until `stop`) as its descriptor `target`."""
@@ -157,3 +173,5 @@ class RunInfo:
     def fault(self, text: str) -> None:
         """Report what could not be recorded: one sentence with cause and remedy."""
         self.faults.append(text)
+        if self.on_fault is not None:
+            self.on_fault(text)

@@ -21,11 +21,12 @@ from lowrun.core.keepers import Keepers
 from lowrun.core.launch import Launch, failed_exec_status
 from lowrun.core.loop import Loop, Timer
 from lowrun.core.process import Process
-from lowrun.errors import InternalError, LowrunError, explain
-from lowrun.runs.exits import ExitAccounts
+from lowrun.errors import InternalError, LowrunError
+from lowrun.runs.accounting import Accounting
 from lowrun.runs.network import OwnNetwork, explained
+from lowrun.runs.observers import Observers
 from lowrun.runs.recorder import Recorder, RunInfo
-from lowrun.runs.usage import NOTHING_USED, account, nothing_known
+from lowrun.runs.usage import nothing_known
 from lowrun.steps import tell
 from lowrun.values import (
     CODE_SIGNAL_BASE,
@@ -33,7 +34,6 @@ from lowrun.values import (
     Command,
     ExitStatus,
     Result,
-    Usage,
 )
 
 __all__ = ["Run", "RunPlan"]
@@ -88,17 +88,13 @@ class Run:
         self._started = datetime.now(timezone.utc)
         self._timer: Timer | None = None
         self._timed_out_ns = 0
-        self._recorders: list[Recorder] = []
+        self._observers = Observers(self._info, loop)
         self._process: Process | None = None
-        #: See `_counts_exits`.
-        self._exits = ExitAccounts()
-        #: How many recorders are not through yet, when the tree is gone.
-        self._settling = 0
+        self._accounting = Accounting(self._observers)
         self._cut_short = False
         self._usage, self._usage_faults = nothing_known("the run has not ended")
         try:
-            for recorder in recorders:
-                self._guarded_start(recorder)
+            self._observers.start(recorders)
             tell("run", "run %d: start %r", index, plan.command.argv)
             self._process = self._spawn(keepers)
             # From here on: a command can hang before it is executed, or stop its keeper before that tells.
@@ -121,66 +117,23 @@ class Run:
             park=self._park if self._info.seizers or self._network.wanted else None,
             network=self._network.wanted,
             count_io=self._info.counts_io,
-            before_spawn=self._exits.begin if self._counts_exits() else None,
+            before_spawn=self._accounting.before_spawn,
         )
-
-    def _counts_exits(self) -> bool:
-        """Tell whether exits are accounted: for who asks for io, and for what is recorded without another witness."""
-        return self._info.counts_io or (bool(self._recorders) and not self._info.witnesses)
-
-    # -- recorders, each one isolated: what it raises is a fault, never the run's end
-
-    def _guarded_start(self, recorder: Recorder) -> None:
-        try:
-            recorder.start(self._info, self._loop)
-        except Exception as error:
-            self._blame(recorder, error)
-        else:
-            self._recorders.append(recorder)
-            tell("run", "run %d: recorder %s started", self.index, recorder.name)
-
-    def _blame(self, recorder: Recorder, error: Exception) -> None:
-        tell("run", "recorder %s failed", recorder.name, error=error)
-        self._info.fault(f"{recorder.name}: {explain(error)}")
 
     def _park(self, pid: int, sockets: list[OwnedFd]) -> None:
         tell("run", "run %d: pid %d waits before its exec", self.index, pid)
         self._network.furnish(pid, sockets, lambda: self._seize(pid))
 
     def _seize(self, pid: int) -> None:
-        stops = None
-        for seize in self._info.seizers:
-            try:
-                stops = seize(pid)
-            except Exception as error:
-                self._info.fault(str(error))
+        stops = self._observers.seize(pid)
         if self._process is not None:
             self._process.go(stops)
-
-    def _stop_recorders(self) -> None:
-        for recorder in list(self._recorders):
-            try:
-                recorder.stop()
-            except Exception as error:
-                self._blame(recorder, error)
-                self._discard(recorder)
-                self._recorders.remove(recorder)
-
-    def _discard(self, recorder: Recorder) -> None:
-        try:
-            recorder.discard()
-        except Exception as error:
-            self._blame(recorder, error)
 
     # -- the run's own course
 
     def _start(self, process: Process) -> None:
         tell("run", "run %d: executed, pid %s", self.index, process.pid)
-        for started in self._info.starters:
-            try:
-                started(process.pid or 0, process.keeper_pid)
-            except Exception as error:
-                self._info.fault(str(error))
+        self._observers.started(process.pid or 0, process.keeper_pid)
 
     def _time_out(self) -> None:
         if self._process is not None and self._process.alive and not self.interrupted:
@@ -197,7 +150,7 @@ class Run:
     def mark_interrupted(self) -> None:
         """From now on the run does not count, unless its tree was gone already; recorders wait for nobody."""
         self._info.interrupt()
-        self._cut_short = self._cut_short or self._settling == 0
+        self._cut_short = self._cut_short or not self._observers.settling
 
     def interrupt(self, kill_after: float) -> None:
         """End the run; see `mark_interrupted`. Again: with the new, shorter time."""
@@ -205,15 +158,15 @@ class Run:
         tell("run", "run %d: interrupted; SIGKILL in %g s", self.index, kill_after)
         if self._process is None:
             return
-        if self._settling > 0:
-            self._wind_up(self._process)
+        if self._observers.settling:
+            self._observers.hurry()
         elif kill_after > 0:
             self._process.terminate(kill_after)
         else:
             self._process.kill()
 
     def _end(self, process: Process) -> None:
-        self._exits.end()  # the keeper can have another run's command soon
+        self._accounting.end()
         if self._timer is not None:
             self._timer.close()
         if self.timed_out and process.status is not None and process.ended_ns < self._timed_out_ns:
@@ -225,30 +178,14 @@ class Run:
         if process.undying:
             self.fault(f"pid {process.pid} or what it started has gained privileges and may not be killed; it goes on")
         self._info.kept = self.kept
-        settlers = [] if self.interrupted else self._info.settlers
-        self._settling = len(settlers)
-        for settle in settlers:
-            try:
-                settle(self._settled)
-            except Exception as error:
-                self.fault(str(error))
-                self._settled()
-        if not settlers:
-            self._wind_up(process)
-
-    def _settled(self) -> None:
-        """One of the recorders is through with what the tree left behind."""
-        self._settling -= 1
-        if self._settling == 0 and self._process is not None:
-            self._wind_up(self._process)
+        self._observers.settle(lambda: self._wind_up(process))
 
     def _wind_up(self, process: Process) -> None:
-        self._settling = 0
-        self._stop_recorders()
+        self._observers.stop()
         self._network.leave(lambda: self._conclude(process))
 
     def _conclude(self, process: Process) -> None:
-        self._usage, self._usage_faults = self._account(process)
+        self._usage, self._usage_faults = self._accounting.account(process, process.wall_s)
         self._info.usage = self._usage
         tell("run", "run %d: %s", self.index, process.status or process.error)
         self._on_done(self)
@@ -269,11 +206,10 @@ class Run:
         if self._process is not None:
             self._process.close()
         self._network.close()
-        self._exits.end()
+        self._accounting.end()
         self.mark_interrupted()
-        self._stop_recorders()
-        while self._recorders:
-            self._discard(self._recorders.pop())
+        self._observers.stop()
+        self._observers.discard()
 
     # -- the result
 
@@ -306,16 +242,8 @@ class Run:
         """Keep what was recorded in the directory `into` (or nothing: None) and return the Result."""
         process = self._process
         assert process is not None
-        artifacts: dict[str, Path] = {}
-        for recorder in self._recorders:
-            if into is None:
-                self._discard(recorder)
-                continue
-            try:
-                tell("run", "run %d: keep %s in %s", self.index, recorder.name, into)
-                artifacts.update((artifact.name, artifact.path) for artifact in recorder.keep(into))
-            except Exception as error:
-                self._blame(recorder, error)
+        artifacts = {} if into is None else self._observers.keep(into)
+        self._observers.discard()
         return Result(
             index=self.index,
             command=self._plan.command,
@@ -330,30 +258,3 @@ class Run:
             artifacts=artifacts,
             faults=(*self._info.faults, *self._usage_faults),
         )
-
-    def _account(self, process: Process) -> tuple[Usage, list[str]]:
-        if process.error is not None:
-            return NOTHING_USED, []
-        if process.usage is None or process.pid is None:
-            return nothing_known("part of the tree could not be waited for")
-        return account(
-            process.usage,
-            process.pid,
-            process.wall_s,
-            self._testimonies(),
-            wants_io=self._info.counts_io,
-            user_share=self._exits.user_share,
-            refusal=self._exits.refusal,
-        )
-
-    def _testimonies(self) -> list[Usage]:
-        found = []
-        for witness in (*self._info.witnesses, self._exits.usage):
-            try:
-                seen = witness()
-            except Exception as error:
-                self._info.fault(f"usage: {error}")
-            else:
-                if seen is not None:
-                    found.append(seen)
-        return found

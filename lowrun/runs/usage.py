@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import astuple
 
-from lowrun.core.keeper import TreeUsage
+from lowrun.core.events import TreeUsage
 from lowrun.values import IoUsage, Usage
 
 __all__ = ["NOTHING_USED", "account", "nothing_known"]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import itertools
 import mmap
+import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import astuple
 from pathlib import Path
 from typing import NamedTuple
 
 from lowrun.core.fd import UnnamedFile, write_all
+from lowrun.core.tape import Tape, copy_range, lines_behind
 from lowrun.samples.chart import POINTS, draw, panels_of
-from lowrun.samples.records import HEADER_SIZE, Record, Tick, boot_ns, read
+from lowrun.samples.records import Record, Tick, boot_ns, read
 from lowrun.samples.series import SeriesMaker
 from lowrun.samples.tables import HEADERS, Tables
 from lowrun.values import Usage
@@ -55,47 +57,79 @@ class Ending(NamedTuple):
 
 
 class SampleFiles:
-    """The tables and the chart of the file `records` (descriptor), which stays open and unchanged meanwhile.
+    """The tables and the chart of a tape of records, which stays open and unchanged meanwhile.
 
     `step` until it is true, then `draw`, if a chart is wanted, and `finish`, then `link`; close it (a context manager).
-    The files have no names before, and are in `directory`'s file system. Raises OSError.
+    The files have no names before, and are in `directory`'s file system. Rows begin with the first sample of
+    `since_ns` (nanoseconds since the start) that has one before it. Raises OSError.
     """
 
-    def __init__(self, records: int, directory: Path) -> None:
+    def __init__(self, records: Tape, directory: Path, since_ns: int = 0) -> None:
         with contextlib.ExitStack() as stack:
-            self._directory = directory
+            self._directory, self._since_ns = directory, since_ns
             #: The file's name -> the file.
             self._files = {f"{name}.csv": stack.enter_context(UnnamedFile(directory)) for name in HEADERS}
-            self._mapped = stack.enter_context(mmap.mmap(records, 0, prot=mmap.PROT_READ))
-            self._data = stack.enter_context(memoryview(self._mapped))
-            self._tables, self._series = Tables(boot_ns(self._data)), SeriesMaker(POINTS)
+            parts = [self._mapped(part.fileno(), stack) for part in records.parts or [records.newer]]
+            self._tables, self._series = Tables(boot_ns(parts[0][1])), SeriesMaker(POINTS)
+            self._records: Iterator[Record] = itertools.chain.from_iterable(
+                [self._read(*part, records.head) for part in parts]
+            )
             stack.callback(self._forget)
-            self._records = self._read()
-            self._whole = False
+            self._has_begun = self._whole = False
+            #: A sample of the time before, which the figures between two begin with.
+            self._seen_before = False
+            self._write()
             self._stack = stack.pop_all()
 
-    def _read(self) -> Generator[Record, None, None]:
+    @staticmethod
+    def _mapped(fd: int, stack: contextlib.ExitStack) -> tuple[mmap.mmap, memoryview]:
+        mapped = stack.enter_context(mmap.mmap(fd, 0, prot=mmap.PROT_READ))
+        return mapped, stack.enter_context(memoryview(mapped))
+
+    @staticmethod
+    def _read(mapped: mmap.mmap, data: memoryview, head: int) -> Generator[Record, None, None]:
         """Yield the records, and do not keep in memory what has been read of the file."""
-        with self._data[HEADER_SIZE:] as body:
+        with data[head:] as body:
             records = read(body)
             while batch := list(itertools.islice(records, BATCH * BATCHES_IN_MEMORY)):
                 yield from batch
-                self._mapped.madvise(mmap.MADV_DONTNEED)
+                mapped.madvise(mmap.MADV_DONTNEED)
 
     def _forget(self) -> None:
-        """Let go of the mapped file, which cannot be closed while it is read."""
-        self._records.close()
+        """Let go of the mapped files, which cannot be closed while they are read."""
+        self._records = iter(())
 
     def step(self, seconds: float) -> bool:
         """Go on for some time; tell whether all but the ending is written."""
         until = time.monotonic() + seconds
         while not self._whole and time.monotonic() < until:
             batch = list(itertools.islice(self._records, BATCH))
-            self._tables.add(batch)
-            self._series.add(batch)
-            self._write()
             self._whole = len(batch) < BATCH
+            self._add(batch if self._has_begun else self._begin(batch))
         return self._whole
+
+    def _begin(self, batch: list[Record]) -> list[Record]:
+        """Look for the first sample that is wanted, and return it and what follows; those before it are known then."""
+        for place, record in enumerate(batch):
+            if not isinstance(record, Tick):
+                continue
+            if self._since_ns <= record.time_ns and (self._seen_before or record.time_ns == 0):
+                self._has_begun = True
+                self._pass_over(batch[:place])
+                return batch[place:]
+            self._seen_before = True
+        self._pass_over(batch)
+        return []
+
+    def _pass_over(self, batch: list[Record]) -> None:
+        self._tables.add(batch)
+        self._tables.end()
+        self._tables.take()
+
+    def _add(self, batch: list[Record]) -> None:
+        self._tables.add(batch)
+        self._series.add(batch)
+        self._write()
 
     def draw(self, ending: Ending, title: str) -> None:
         """Draw the chart, if it is not there yet. Raises UnsupportedError: there is nothing to draw with."""
@@ -117,13 +151,26 @@ class SampleFiles:
         for name, text in self._tables.take().items():
             write_all(self._files[f"{name}.csv"].fileno(), text)
 
-    def link(self, into: Path) -> dict[str, Path]:
-        """Name the files; returns the artifacts' names and paths."""
+    def link(self, into: Path, size: int | None = None) -> dict[str, Path]:
+        """Name the files, or of each table its header and as many of its last lines as `size` bytes hold.
+
+        Returns the artifacts' names and paths.
+        """
         paths = {}
         for name, file in self._files.items():
-            file.link(into / name)
+            if name == CHART or size is None or os.fstat(file.fileno()).st_size <= size:
+                file.link(into / name)
+            else:
+                self._link_end(file.fileno(), into / name, size)
             paths["samples" if name == CHART else name.removesuffix(".csv")] = into / name
         return paths
+
+    def _link_end(self, table: int, path: Path, size: int) -> None:
+        head, length = lines_behind(table, 1), os.fstat(table).st_size
+        with UnnamedFile(self._directory) as end:
+            copy_range(table, end.fileno(), 0, head)
+            copy_range(table, end.fileno(), lines_behind(table, max(head, length - size + head)), length)
+            end.link(path)
 
     def close(self) -> None:
         """Forget them; what was linked stays."""

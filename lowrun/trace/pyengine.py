@@ -117,6 +117,14 @@ class PythonTracer:
     def detach(self) -> None:
         """Nothing is attached to."""
 
+    @property
+    def output(self) -> int:
+        """As NativeTracer."""
+        return self._native.output
+
+    #: It takes no turns.
+    gap = None
+
     def take(self) -> memoryview:
         """Return the records since the last time."""
         return self._sink.take() if self._loop.recording else memoryview(b"")

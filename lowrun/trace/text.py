@@ -103,6 +103,10 @@ class StraceWriter:
                 self._flush()
         self._flush()
 
+    def begin_line(self) -> None:
+        """Begin a new line, whatever has been written of the last one: it went nowhere."""
+        self._line = None
+
     def close(self) -> None:
         """End the last line."""
         self._break_line()

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from lowrun.core import kernel
-from lowrun.core.tracing import NativeTracer, Tampering
+from lowrun.core.tracing import NativeTracer, Tampering, Turns
 from lowrun.errors import DeniedError, GoneError, InternalError, UnsupportedError, UsageError
 from lowrun.trace.denial import Facts, reason, status_lines
 from lowrun.values import Usage
@@ -60,7 +60,7 @@ class Tracer:
 
     With `output` -1 there are no files: the records are taken by `take`. The
     eventfd `wake` is raised when there are new ones, and at the end.
-    `tampering` says what is done to calls. `engine` is one of ENGINES.
+    `tampering` says what is done to calls. `engine` is one of ENGINES; the python engine takes no `turns`.
     """
 
     __slots__ = ("_attached", "_error", "_finished", "_in_python", "_native", "_over", "_started", "_wake")
@@ -74,6 +74,7 @@ class Tracer:
         wake: int = -1,
         tampering: Tampering | None = None,
         engine: str = "auto",
+        turns: Turns | None = None,
     ) -> None:
         if engine not in ENGINES:
             raise UsageError(f'no such engine: "{engine}" (there are: {", ".join(ENGINES)})')
@@ -83,7 +84,7 @@ class Tracer:
 
             self._native = PythonTracer(output, plan, only, string_limit, wake, tampering)
         else:
-            self._native = NativeTracer(output, plan, only, string_limit, wake, tampering)
+            self._native = NativeTracer(output, plan, only, string_limit, wake, tampering, turns=turns)
         self._in_python = engine == "python" or (tampering is not None and tampering.hook is not None)
         self._wake = wake
         self._error: OSError | None = None
@@ -213,11 +214,18 @@ class Tracer:
             self._native.flush()
 
     @property
+    def output(self) -> int:
+        """The descriptor that the latest records were written to: one of two, when they take turns."""
+        return self._native.output
+
+    @property
     def fault(self) -> str | None:
         """Why not all was recorded; None when all was."""
         reason = self._native.write_error
         if reason is not None:
             return f"recording ended early: {reason}"
+        if self._native.gap is not None:
+            return f"some are missing in between: {self._native.gap}"
         return None if self._error is None else f"the tracer ended early: {self._error}"
 
     def usage(self) -> Usage:

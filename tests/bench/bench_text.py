@@ -23,14 +23,19 @@ STRACE = "strace -f -tt -T -y -yy -s 2048".split()
 #: Three calls each.
 ROUNDS = int(os.environ.get("LOWRUN_BENCH_ROUNDS", "33333"))
 WRITE = """
-import sys, time
+import os, sys, time
 from pathlib import Path
+from lowrun.core.tape import Tape
+from lowrun.trace.calls import HEADER
 from lowrun.trace.textfile import TextFile
-with open(sys.argv[1], "rb") as records, TextFile(records.fileno(), Path(sys.argv[2])) as text:
-    began = time.process_time()
-    while not text.step(1):
-        pass
-    print(time.process_time() - began)
+data, directory = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])
+with Tape(directory, data[: HEADER.size]) as tape:
+    os.write(tape.fileno(), data[HEADER.size :])
+    with TextFile(tape, directory) as text:
+        began = time.process_time()
+        while not text.step(1):
+            pass
+        print(time.process_time() - began)
 """
 
 

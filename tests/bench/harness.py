@@ -28,13 +28,17 @@ HEADER = f"{'what':<58} {'A':>11} {'B':>11} {'A/B':>6} {'limit':>6}"
 
 @dataclass(frozen=True)
 class Case:
-    """A comparison: `a` and `b` return the seconds of one round; A/B is to stay at or under `limit`."""
+    """A comparison: `a` and `b` return the seconds of one round; A/B is to stay at or under `limit`.
+
+    What is no time is returned in thousands of its `unit`, as seconds are thousands of ms.
+    """
 
     name: str
     a: Callable[[], float]
     b: Callable[[], float]
     limit: float
     rounds: int = 7
+    unit: str = "ms"
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def compare(case: Case) -> Outcome:
 def row(case: Case, outcome: Outcome) -> str:
     """One line of the table under HEADER."""
     over = "" if outcome.ratio <= case.limit else "  OVER"
-    a, b = f"{outcome.a_s * 1e3:.2f} ms", f"{outcome.b_s * 1e3:.2f} ms"
+    a, b = f"{outcome.a_s * 1e3:.2f} {case.unit:2}", f"{outcome.b_s * 1e3:.2f} {case.unit:2}"
     return f"{case.name:<58} {a:>11} {b:>11} {outcome.ratio:>6.2f} {case.limit:>6.2f}{over}"
 
 

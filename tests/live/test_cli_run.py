@@ -150,6 +150,16 @@ def test_bytes_survive(lowrun: Lowrun) -> None:
     assert os.fsencode(done.stdout) == b"\xff\xfe"
 
 
+@pytest.mark.parametrize(("word", "verb"), [("strat", "start"), ("stauts", "status"), ("reset-foo", None)])
+def test_a_word_that_is_nearly_a_verb(lowrun: Lowrun, word: str, verb: str | None) -> None:
+    """A COMMAND that does not exist and is like a verb: the verb is named; behind -- it is a COMMAND for sure."""
+    hint = "" if verb is None else f"lowrun: hint: there is no command {word}; did you mean lowrun {verb}?\n"
+    done = lowrun("-q", word, "sleep", "1")
+    assert done.returncode == 127
+    assert done.stderr.startswith(f"{hint}lowrun: {word}: command not found")
+    assert "hint" not in lowrun("-q", "--", word, "sleep", "1").stderr
+
+
 def test_one_word_is_split_with_a_hint(lowrun: Lowrun) -> None:
     """A COMMAND in one word is split; a pipe in it is pointed out, once, and not acted on."""
     done = lowrun("-c", "2", "echo a | cat")

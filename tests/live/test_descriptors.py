@@ -29,6 +29,7 @@ MASKS = (
     (re.compile(r'"(\\x[0-9a-f]{2})+"'), '"RANDOM"'),
     (re.compile(r"#\d+"), "#INODE"),
     (re.compile(r"\b\d{4,}\b(?!/)"), "NUMBER"),
+    (re.compile(r"\bparent_tid=\[(0|NUMBER)\]"), "parent_tid=[TID]"),  # 0 when the thread has ended before it is read
     (re.compile(r"\) +="), ") ="),
     (re.compile(r"(AF_PACKET, SOCK_DGRAM), .*\) ="), r"\1) ="),  # its protocol is no descriptor
 )

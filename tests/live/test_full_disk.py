@@ -18,7 +18,7 @@ import lowrun as lr
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="needs root to mount a small disk")
 
 NO_SPACE = f"{os.strerror(errno.ENOSPC)}: "
-REMEDY = "; free some space or choose another --output"
+REMEDY = "; free some space or choose another directory"
 
 Disk = Callable[[int], Path]
 

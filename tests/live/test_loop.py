@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import threading
@@ -27,6 +28,95 @@ def test_timers_fire_in_order_and_once() -> None:
     assert calls[0] == "early"
     assert "late" in calls
     assert calls.count("every") >= 2
+
+
+def test_timers_need_no_descriptor() -> None:
+    """When none is left they are added, armed anew and fire as ever."""
+    fired: list[str] = []
+    with lr.Loop() as loop:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with OwnedFd(os.open("/", os.O_PATH)) as lowest:
+            number = lowest.fileno()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))
+        try:
+            with pytest.raises(OSError, match="Too many open files"):
+                os.open("/", os.O_PATH)
+            late = loop.add_timer(0.02, lambda: (fired.append("late"), loop.stop()))
+            again = loop.add_timer(1000, lambda: fired.append("again"))
+            again.set(0.001)
+            loop.run()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        late.close()
+        again.close()
+    assert fired == ["again", "late"]
+
+
+def test_timers_that_are_closed_armed_and_added_by_others() -> None:
+    """One that another closes does not fire, though both are due; what one adds fires in a later turn, once."""
+    fired: list[str] = []
+    with lr.Loop() as loop:
+        timers: list[lr.Timer] = []
+
+        def first() -> None:
+            fired.append("first")
+            timers[1].close()
+            timers.append(loop.add_timer(0, lambda: fired.append("added")))
+            timers[2].set(0.001)
+
+        timers += [loop.add_timer(0, first), *(loop.add_timer(0, lambda: fired.append("not")) for _ in range(2))]
+        time.sleep(0.002)
+        loop.dispatch()
+        assert fired == ["first"]
+        while len(fired) < 3:
+            loop.dispatch(-1)
+        assert sorted(fired) == ["added", "first", "not"]
+        timers[2].set(0)
+        loop.dispatch(-1)
+        assert fired[3:] == ["not"]
+        for timer in timers:
+            timer.close()
+            timer.close()
+        with pytest.raises(lr.ClosedError):
+            timers[2].set(0)
+
+
+def test_timers_leave_other_sources_their_turn() -> None:
+    """A thousand that are due at once fire in several turns, all of them."""
+    fired: list[int] = []
+    with lr.Loop() as loop:
+        timers = [loop.add_timer(0, lambda: fired.append(1)) for _ in range(1000)]
+        time.sleep(0.001)
+        loop.dispatch(-1)
+        assert 0 < len(fired) < 1000
+        while len(fired) < 1000:
+            loop.dispatch(-1)
+        for timer in timers:
+            timer.close()
+
+
+def test_a_timer_that_raises_holds_no_other_up() -> None:
+    """What it raises comes out of dispatch(); the next one that is due fires in the next."""
+    fired: list[int] = []
+    with lr.Loop() as loop:
+        with loop.add_timer(0, lambda: 1 / 0), loop.add_timer(0, lambda: fired.append(1)):
+            with pytest.raises(ZeroDivisionError):
+                loop.dispatch(-1)
+            loop.dispatch(-1)
+    assert fired == [1]
+
+
+def test_an_interval_that_comes_late_does_not_catch_up() -> None:
+    """Ticks that were missed are one; the next comes at its time."""
+    fired: list[float] = []
+    with lr.Loop() as loop, loop.add_timer(0.01, lambda: fired.append(time.monotonic()), every=0.01):
+        begin = time.monotonic()
+        time.sleep(0.055)
+        loop.dispatch()
+        assert len(fired) == 1
+        loop.dispatch(-1)
+    ticks = (fired[1] - begin) / 0.01
+    assert len(fired) == 2 and ticks >= 5.99
 
 
 def test_a_stale_event_is_dropped() -> None:

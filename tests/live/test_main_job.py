@@ -16,6 +16,7 @@ import pytest
 
 import lowrun as lr
 from lowrun.core import keepers as keepers_module
+from lowrun.core.cgroup_v1 import cgroup_name
 from tests.programs import LOWRUN, alive, mock, processes
 
 
@@ -220,7 +221,7 @@ def test_sigkill_of_lowrun_leaves_nothing(options: tuple[str, ...], cgroup: bool
     left = {path.name for path in tmp_path.iterdir()} - {"n", "pids", "sitecustomize.py", "__pycache__"}
     assert not left
     if (unified := Path("/sys/fs/cgroup/unified")).is_dir():
-        wait_for(lambda: not (unified / f"lowrun-{keeper}").exists())
+        wait_for(lambda: not (unified / cgroup_name(keeper)).exists())
 
 
 # -- usage

@@ -394,7 +394,7 @@ def test_full_record_is_reported_once(tmp_path: Path, pipe: tuple[int, int], qui
     assert got == (0 if quiet else 400000)
     assert report.faults == [
         f"of stdout the first 100000 bytes are recorded: File too large: {tmp_path}; "
-        "free some space or choose another --output"
+        "free some space or choose another directory"
     ]
     assert (tmp_path / "stdout.log").stat().st_size == 100000
 

@@ -17,9 +17,9 @@ from captures import Seen, capinfos, covered, fields
 from programs import LOWRUN, alive, mock
 
 import lowrun as lr
-from lowrun.core.fd import UnnamedFile
 from lowrun.core.loop import Loop
 from lowrun.core.packets import CaptureFile
+from lowrun.core.tape import Tape
 from lowrun.packets.capture import Capture
 from lowrun.packets.interfaces import chosen, interfaces_here
 
@@ -183,9 +183,9 @@ def test_a_full_ring_that_is_emptied_goes_on(tmp_path: Path) -> None:
     sender, interfaces = mock("datagrams"), chosen(["lo"], interfaces_here())
     capture = Capture("udp", 64 << 10, 262144)
     sent, wakeups, after_full = 0, 0, []
-    with Loop() as loop, UnnamedFile(tmp_path) as record:
+    with Loop() as loop, Tape(tmp_path) as record:
         capture.open(interfaces)
-        file = CaptureFile(record.fileno())
+        file = CaptureFile(record)
         session = capture.join(loop, file, interfaces)
         for _round in range(4):
             for count in (500, 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -42,6 +43,7 @@ def told(tmp_path: Path, **fields: object) -> dict[str, object]:
     return found
 
 
+CAP_SYS_RESOURCE = 24
 #: SIGPIPE and SIGXFSZ.
 PYTHON_IGNORES = 1 << 12 | 1 << 24
 
@@ -154,6 +156,8 @@ def test_a_failing_step_is_named(fields: dict[str, object], step: str) -> None:
         lr.run(lr.Command(("true",), **fields))  # type: ignore[arg-type]
     assert caught.value.step == step
     assert caught.value.errno
+    path = " /nonexistent" if "/nonexistent" in fields.values() else ""
+    assert str(caught.value) == f"true: {step}{path}: {os.strerror(caught.value.errno)}"
 
 
 def test_huge_arguments_and_environment(tmp_path: Path) -> None:
@@ -235,3 +239,49 @@ def test_a_killed_keeper_is_an_internal_error() -> None:
         loop.run()
         timer.close()
         assert isinstance(repeater.error, lr.InternalError)
+
+
+@pytest.mark.parametrize("value", [7, 1000])
+def test_sets_oom_score_adj(value: int, tmp_path: Path) -> None:
+    """The command, and nobody else, has the value, in spite of the memory that it shares before its exec."""
+    out = tmp_path / "value"
+    mine = Path("/proc/self/oom_score_adj").read_text()
+    with open(out, "wb") as file:
+        command = lr.Command(("cat", "/proc/self/oom_score_adj"), oom_score_adj=value, fds={1: file.fileno()})
+        for result in lr.repeat(command, count=2):
+            assert result.status.code == 0
+    assert out.read_text() == f"{value}\n" * 2
+    assert Path("/proc/self/oom_score_adj").read_text() == mine
+
+
+@pytest.mark.parametrize("value", [1001, -1001])
+def test_a_refused_oom_score_adj_is_named(value: int) -> None:
+    """What the kernel does not take fails as a step of its own."""
+    with pytest.raises(lr.SpawnError) as caught:
+        lr.run(lr.Command(("true",), oom_score_adj=value))
+    assert caught.value.step == "oom_score_adj"
+
+
+def test_a_lowered_oom_score_adj() -> None:
+    """It is set where CAP_SYS_RESOURCE is held, and refused as its step elsewhere: never left out without a word."""
+    held = int(Path("/proc/self/status").read_text().split("CapEff:")[1].split()[0], 16) >> CAP_SYS_RESOURCE & 1
+    command = lr.Command(("grep", "-qx", "--", "-5", "/proc/self/oom_score_adj"), oom_score_adj=-5)
+    if held:
+        assert lr.run(command).status.code == 0
+    else:
+        with pytest.raises(lr.SpawnError) as caught:
+            lr.run(command)
+        assert (caught.value.step, caught.value.errno) == ("oom_score_adj", errno.EACCES)
+
+
+def test_a_variable_holds_the_commands_own_pid(tmp_path: Path) -> None:
+    """LISTEN_PID is the pid of each life, not a former one's, beside an environment that is whole."""
+    out = tmp_path / "pids"
+    script = 'echo "$$ $LISTEN_PID $WATCHDOG_PID $FIRST $LAST"'
+    env = {"FIRST": "a", "LISTEN_PID": "1", "PATH": os.environ["PATH"], "LAST": "z"}
+    variables = ("LISTEN_PID", "WATCHDOG_PID")
+    with open(out, "wb") as file:
+        command = lr.Command(("sh", "-c", script), env=env, pid_variables=variables, fds={1: file.fileno()})
+        pids = [result.pid for result in lr.repeat(command, count=3)]
+    assert out.read_text() == "".join(f"{pid} {pid} {pid} a z\n" for pid in pids)
+    assert len(set(pids)) == 3

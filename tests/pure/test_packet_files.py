@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pcapng import FileScanner
 from pcapng.blocks import EnhancedPacket
 
-from lowrun.core.packets import CaptureFile
+from lowrun.core.packets import Sorter, recent_packets
 from lowrun.packets.capture import ring_layout
 from lowrun.packets.pcapng import interface_block, section_block
 
@@ -66,7 +66,7 @@ def test_packets_are_put_in_order_of_time(packets: Packets) -> None:
     with file_of(packets) as source, file_of([]) as target:
         os.ftruncate(target, 0)
         os.lseek(target, 0, os.SEEK_SET)
-        CaptureFile(source).copy_in_order(len(HEAD), target)
+        Sorter(len(HEAD)).copy_in_order(source, target)
         assert packets_in(target) == in_order(packets)
 
 
@@ -75,7 +75,7 @@ def test_packets_are_put_in_order_of_time(packets: Packets) -> None:
 def test_packets_are_put_in_order_in_place(packets: Packets) -> None:
     """The same in the file itself, whatever is out of order."""
     with file_of(packets) as source:
-        assert CaptureFile(source).put_in_order(len(HEAD))
+        assert Sorter(len(HEAD)).put_in_order(source)
         assert packets_in(source) == in_order(packets)
 
 
@@ -89,7 +89,7 @@ def test_late_packets_far_apart(late: list[tuple[int, int, int, int]]) -> None:
     for number, by, size, ns in late:
         packets.insert(min(number + by, len(packets)), (10 * number + ns, b"x" * size))
     with file_of(packets) as source:
-        assert CaptureFile(source).put_in_order(len(HEAD))
+        assert Sorter(len(HEAD)).put_in_order(source)
         assert packets_in(source) == in_order(packets)
 
 
@@ -103,21 +103,33 @@ def test_nearly_all_are_out_of_order(count: int, random: Random, backwards: bool
     with file_of(packets) as source, file_of([]) as target:
         os.ftruncate(target, 0)
         os.lseek(target, 0, os.SEEK_SET)
-        CaptureFile(source).copy_in_order(len(HEAD), target)
+        Sorter(len(HEAD)).copy_in_order(source, target)
         assert packets_in(target) == in_order(packets)
-        assert CaptureFile(source).put_in_order(len(HEAD))
+        assert Sorter(len(HEAD)).put_in_order(source)
         assert packets_in(source) == in_order(packets)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 30), max_size=20), st.integers(0, 1000), st.integers(0, 30))
+def test_where_the_last_packets_begin(times: list[int], room: int, since: int) -> None:
+    """The first packet with no more than `room` bytes from it to the end, and not too old; or the end."""
+    packets = [(ns, bytes(ns)) for ns in times]
+    with file_of(packets) as source:
+        end = os.fstat(source).st_size
+        starts = [end - sum(len(packet(*one)) for one in packets[at:]) for at in range(len(packets))]
+        wanted = [at for at, (ns, _) in zip(starts, packets, strict=True) if ns >= since and end - at <= room]
+        assert recent_packets(source, len(HEAD), room, since) == min(wanted, default=end)
 
 
 def test_what_is_too_far_apart_is_left_as_it_is() -> None:
     """The last of 20 MB comes first: the file is not touched, and a second one can be made."""
     packets = [(1000 - number // 399 * 1000, bytes(50_000)) for number in range(400)]
     with file_of(packets) as source, file_of([]) as target:
-        assert not CaptureFile(source).put_in_order(len(HEAD))
+        assert not Sorter(len(HEAD)).put_in_order(source)
         assert packets_in(source) == packets
         os.ftruncate(target, 0)
         os.lseek(target, 0, os.SEEK_SET)
-        CaptureFile(source).copy_in_order(len(HEAD), target)
+        Sorter(len(HEAD)).copy_in_order(source, target)
         assert packets_in(target) == in_order(packets)
 
 
@@ -127,7 +139,7 @@ def test_a_file_that_cannot_be_written_is_whole() -> None:
     with file_of(packets) as source:
         fcntl.fcntl(source, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
         with pytest.raises(PermissionError):
-            CaptureFile(source).put_in_order(len(HEAD))
+            Sorter(len(HEAD)).put_in_order(source)
         assert packets_in(source) == packets
 
 
@@ -135,9 +147,9 @@ def test_who_gives_up_leaves_the_file_whole() -> None:
     """Told to end, putting in order ends with ECANCELED, in place and in a second file, and no packet is lost."""
     packets = [(number ^ 1, bytes(100)) for number in range(100)]
     with file_of(packets) as source, file_of([]) as target:
-        file = CaptureFile(source)
-        file.give_up()
-        for work in (lambda: file.put_in_order(len(HEAD)), lambda: file.copy_in_order(len(HEAD), target)):
+        sorter = Sorter(len(HEAD))
+        sorter.give_up()
+        for work in (lambda: sorter.put_in_order(source), lambda: sorter.copy_in_order(source, target)):
             with pytest.raises(OSError, match=os.strerror(errno.ECANCELED)):
                 work()
         assert packets_in(source) == packets

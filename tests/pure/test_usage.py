@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lowrun.core.keeper import TreeUsage
+from lowrun.core.events import TreeUsage
 from lowrun.runs.usage import account
 from lowrun.values import IoUsage, Usage
 

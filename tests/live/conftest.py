@@ -1,0 +1,17 @@
+"""Fixtures of tests that run programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.supervised import Verbs, state
+
+
+@pytest.fixture
+def verbs(tmp_path: Path) -> Iterator[Verbs]:
+    """The verbs, with a state directory of their own."""
+    with state(tmp_path / "state") as found:
+        yield found
