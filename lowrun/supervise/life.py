@@ -334,6 +334,8 @@ class Life:
 
         As systemd has it (systemd.kill(5), KillMode=control-group); a respawn waits for that.
         """
+        if not self.ready:
+            self._hear_out()
         self._cancel_timer()
         self._end_readiness()
         at_ns = self._process.ended_ns if self._last_pid == self._process.pid else 0
