@@ -405,7 +405,7 @@ def test_in_another_pid_namespace(proc: bool, tmp_path: Path) -> None:
     if proc:
         assert "sleep" in names
     else:
-        assert set([row["row"] for row in rows]) == {"tree"}  # a slow start can have a tick before its exec
+        assert {row["row"] for row in rows} == {"tree"}  # a slow start can have a tick before its exec
         assert float(rows[-1]["cpu_s"]) > 0
         assert "shows another pid namespace" in (tmp_path / "out/run-0001/run.json").read_text()
 
