@@ -25,11 +25,13 @@ EXIT_FAILED = 125
 EXIT_INTERRUPTED = 130
 
 #: Verbs that a later version will have; their names are taken already.
-LATER = frozenset("strace2csv analyze show snoop daemon ctl doctor".split())
+LATER = frozenset("snoop daemon ctl doctor".split())
+#: Verbs that read what was recorded; VERB_options.py has the options of each, VERB.py does it.
+READING = frozenset("strace2csv analyze show".split())
 #: Verbs about programs that are kept running; each has a module of its name.
 CONTROL = frozenset("stop status restart reload log wait".split())
 
-VERBS = ("run", "trace", "start", *sorted(CONTROL))
+VERBS = ("run", "trace", "start", *sorted(CONTROL), *sorted(READING))
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -86,6 +88,8 @@ def _dispatch(words: Sequence[str]) -> int:
             return _start([*words[:options_end], *parsed.words[1:]])
         if verb in CONTROL:
             return _control(verb, [*words[:options_end], *parsed.words[1:]])
+        if verb in READING:
+            return _reading(verb, [*words[:options_end], *parsed.words[1:]])
         if verb == "run":
             options, parsed = run_options.read([*words[:options_end], *parsed.words[1:]])
     _debug(options.debug)
@@ -151,6 +155,18 @@ def _control(verb: str, words: Sequence[str]) -> int:
     _debug(request.debug)
     if request.help:
         show(control_options.help_text(verb))
+        return 0
+    return _run_verb(verb, request)
+
+
+def _reading(verb: str, words: Sequence[str]) -> int:
+    from importlib import import_module
+
+    verb_options = import_module(f"lowrun.cli.{verb}_options")
+    request = verb_options.read(words)
+    _debug(request.debug)
+    if request.help:
+        show(verb_options.help_text())
         return 0
     return _run_verb(verb, request)
 

@@ -35,12 +35,14 @@ HOUSE: list[tuple[str, str]] = [
         "constants rows rows_variants rows_ioctl rows_i386 table ioctl_names quoting records context signals netlink "
         "netlink_route netlink_diag netlink_more netlink_families sockets structs messages scalars layout reading "
         "sockopts memory_process memory ioctls special results pointers decode naming descriptors follow calls text "
-        "textfile terminal counts select ptracelib inject hooks pycapture pynames pyloop pyengine denial tracer live",
+        "event textfile terminal counts select ptracelib inject hooks pycapture pynames pyloop pyengine denial tracer "
+        "live",
     ),
     ("samples", "records series chart tables machine files"),
     ("packets", "netfilter denial namespaces pasta pcapng interfaces capture"),
     ("runs", "recorder observers slices report directory usage exits accounting network run repeater repeat"),
     ("recorders", "output calls samples packets"),
+    ("analysis", "kept"),
     (
         "supervise",
         "settings requests policy meaning order envfile environment listening readyspec options config processes "
@@ -60,7 +62,7 @@ PURE = (
     "trace.records trace.context trace.signals trace.netlink_route trace.netlink_diag trace.netlink_more trace.sockets "
     "trace.structs trace.messages trace.scalars trace.layout trace.reading trace.sockopts trace.memory_process "
     "trace.memory trace.ioctls trace.special trace.results trace.pointers trace.decode trace.naming trace.descriptors "
-    "trace.text trace.inject trace.pycapture samples.records samples.series samples.chart "
+    "trace.text trace.event trace.inject trace.pycapture samples.records samples.series samples.chart "
     "supervise.settings supervise.policy supervise.meaning supervise.record supervise.truth supervise.succession "
     "supervise.listening supervise.order supervise.readyspec supervise.requests "
     "samples.tables packets.denial packets.pcapng runs.report runs.usage notation supervise.envfile"

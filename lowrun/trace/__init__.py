@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lowrun.trace.calls import RecordedCall, file_header, read
     from lowrun.trace.counts import Counts
+    from lowrun.trace.event import Event
     from lowrun.trace.live import LiveTrace
     from lowrun.trace.records import Buffer, Record
     from lowrun.trace.records import read as records_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Buffer",
     "Counts",
+    "Event",
     "LiveTrace",
     "PathFilter",
     "Record",
@@ -41,6 +43,7 @@ __all__ = [
 _HOME = {
     "Buffer": ("records", "Buffer"),
     "Counts": ("counts", "Counts"),
+    "Event": ("event", "Event"),
     "LiveTrace": ("live", "LiveTrace"),
     "PathFilter": ("select", "PathFilter"),
     "Record": ("records", "Record"),

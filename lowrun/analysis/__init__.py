@@ -1,0 +1,29 @@
+"""What was kept, read again: questions to a log of calls, what failing runs did differently, why a run failed.
+
+The names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lowrun.analysis.kept import KeptRun, KeptRuns, kept_run, kept_runs
+
+__all__ = ["KeptRun", "KeptRuns", "kept_run", "kept_runs"]
+
+#: Name -> module.
+_HOME = {
+    "KeptRun": "kept",
+    "KeptRuns": "kept",
+    "kept_run": "kept",
+    "kept_runs": "kept",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
