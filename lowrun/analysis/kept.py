@@ -6,7 +6,6 @@ What a file lacks is unknown, never an error; a file that is no JSON is.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -71,6 +70,8 @@ class KeptRuns:
 
 
 def _load(path: Path) -> dict[str, Any] | None:
+    import json
+
     try:
         value = json.loads(path.read_bytes())
     except FileNotFoundError:
