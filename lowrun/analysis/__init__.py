@@ -8,14 +8,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lowrun.analysis.answer import Answer
     from lowrun.analysis.kept import KeptRun, KeptRuns, kept_run, kept_runs
+    from lowrun.analysis.questions import EXPORTS, QUERIES, Moment
+    from lowrun.analysis.session import Analysis
+    from lowrun.analysis.table import Layout
 
-__all__ = ["KeptRun", "KeptRuns", "kept_run", "kept_runs"]
+__all__ = [
+    "Analysis",
+    "Answer",
+    "EXPORTS",
+    "KeptRun",
+    "KeptRuns",
+    "Layout",
+    "Moment",
+    "QUERIES",
+    "kept_run",
+    "kept_runs",
+]
 
 #: Name -> module.
 _HOME = {
+    "Analysis": "session",
+    "Answer": "answer",
+    "EXPORTS": "questions",
     "KeptRun": "kept",
     "KeptRuns": "kept",
+    "Layout": "table",
+    "Moment": "questions",
+    "QUERIES": "questions",
     "kept_run": "kept",
     "kept_runs": "kept",
 }
