@@ -147,7 +147,10 @@ def header_size(data: Buffer) -> int:
 
 def records_in(data: memoryview) -> Iterator[Record]:
     """Yield the records in the file `data`. Raises ProtocolError when it is none of ours, or of another version."""
-    yield from read_records(data[header_size(data) :])
+    size = header_size(data)
+    if size > len(data):
+        raise ProtocolError("the header of lowrun's records is cut short")
+    yield from read_records(data[size:])
 
 
 def read(path: str | os.PathLike[str]) -> Iterator[RecordedCall]:

@@ -108,7 +108,9 @@ def _whole(data: bytearray) -> tuple[int, bool]:
 def _text_of_records(file: BinaryIO) -> Iterator[bytes]:
     from lowrun.trace.text import StraceWriter
 
-    file.read(header_size(file.read(FILE_HEADER.size)) - FILE_HEADER.size)
+    rest = header_size(file.read(FILE_HEADER.size)) - FILE_HEADER.size
+    if len(file.read(rest)) < rest:
+        raise ProtocolError("the header of lowrun's records is cut short")
     waiting = bytearray()
     sink = _Sink()
     writer = StraceWriter(sink)
