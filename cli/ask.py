@@ -78,11 +78,12 @@ class _Progress:
         self._next = time.monotonic() + QUIET_S
         self._drawn = False
 
-    def show(self, done: int) -> None:
+    def show(self, done: int, size: int | None) -> None:
+        """Say how many bytes of how many have been read, if it is time to."""
         now = time.monotonic()
         if now >= self._next:
             self._next, self._drawn = now + DRAWING_S, True
-            console.show(f"\r{done // MIB} MiB read")
+            console.show(f"\r{done // MIB}{'' if size is None else f' of {size // MIB}'} MiB read")
 
     def __enter__(self) -> _Progress:
         return self

@@ -42,7 +42,7 @@ HOUSE: list[tuple[str, str]] = [
     ("packets", "netfilter denial namespaces pasta pcapng interfaces capture"),
     ("runs", "recorder observers slices report directory usage exits accounting network run repeater repeat"),
     ("recorders", "output calls samples packets"),
-    ("analysis", "kept questions answer table schema engine source peers views queries render export session"),
+    ("analysis", "kept questions answer table schema peers views engine source queries render export session"),
     (
         "supervise",
         "settings requests policy meaning order envfile environment listening readyspec options config processes "

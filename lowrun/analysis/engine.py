@@ -15,6 +15,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -36,14 +37,12 @@ PREFIX = "lowrun-analyze-"
 
 
 def _duckdb() -> ModuleType:
-    try:
+    for name in ("_duckdb", "duckdb"):
         try:
-            import _duckdb as duckdb
+            return import_module(name)
         except ImportError:
-            import duckdb
-    except ImportError:
-        raise UnsupportedError("analyze needs DuckDB: pip install 'lowrun[analyze]'") from None
-    return duckdb  # type: ignore[no-any-return]
+            continue
+    raise UnsupportedError("analyze needs DuckDB: pip install 'lowrun[analyze]'")
 
 
 class _Spill:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["SLOWEST", "TABLES", "Part", "parts_of", "preparation"]
+__all__ = ["SLOWEST", "TABLES", "VIEW", "Part", "parts_of", "preparation"]
 
 #: Rows of `slow` when no limit is given.
 SLOWEST = 20
 
+#: Query -> the view that it asks; the others ask `rows`.
+VIEW = {"calls": "calls", "slow": "calls", "processes": "processes", "files": "files", "network": "network"}
 #: What `sql` is asked over: table -> what a row is.
 TABLES = {
     "events": "whatever the log says",
@@ -41,10 +43,10 @@ class Part:
     indented: tuple[str, str] | None = None
 
 
-#: summary reads the file once: what both of its tables need is few.
-MARK = """CREATE OR REPLACE TEMP TABLE marked AS
-SELECT timestamp, executable, syscall, filepath, ret_int, ret_str, failed FROM rows
-WHERE starts_with(syscall, 'exec') OR failed"""
+#: What both tables of `summary` need. Of CSV, whose reading is what takes time, it is a table, and made once.
+MARKED = """SELECT executable, syscall, ret_str, failed, CASE WHEN executes THEN timestamp END AS timestamp,
+       CASE WHEN executes THEN filepath END AS filepath, CASE WHEN executes THEN ret_int END AS ret_int
+FROM (SELECT *, starts_with(syscall, 'exec') AS executes FROM rows) WHERE executes OR failed"""
 DEVICE = (
     "(starts_with(filepath, '/dev/') OR starts_with(filepath, '/sys/devices/')"
     " OR regexp_matches(filepath, '^/sys/.*/gpio'))"
@@ -117,7 +119,8 @@ tree AS (
     WHERE parent IS NULL OR parent NOT IN (SELECT pid FROM processes)
     UNION ALL
     SELECT child.pid, depth + 1, list_append(place, n) FROM numbered AS child JOIN tree ON child.parent = tree.pid)
-SELECT depth::BIGINT AS depth, pid, parent, left(coalesce(program, '?') || {REST}, 100) AS program,
+SELECT depth::BIGINT AS depth, pid, parent,
+       left(coalesce(program, '?') || {REST}, 100) AS program,
        time AS start, ((end_ns - start_ns) / 1e9)::DECIMAL(18, 6) AS wall_s, coalesce(signal, code::VARCHAR, '') AS exit,
        ((user_ns + system_ns) / 1e9)::DECIMAL(18, 6) AS cpu_s, threads, calls, errors
 FROM numbered JOIN tree USING (pid) ORDER BY place"""
@@ -155,6 +158,8 @@ def parts_of(name: str) -> tuple[Part, ...]:
     return _PARTS[name]
 
 
-def preparation(name: str) -> str | None:
-    """Return the statement that goes before those of the query `name`'s tables."""
-    return MARK if name == "summary" else None
+def preparation(name: str, slow: bool) -> str | None:
+    """Return the statement that goes before those of the query `name`'s tables; `slow`: the rows take time to read."""
+    if name != "summary":
+        return None
+    return f"CREATE OR REPLACE TEMP {'TABLE' if slow else 'VIEW'} marked AS {MARKED}"

@@ -29,9 +29,8 @@ EVENT_COLUMNS["paths"] = "VARCHAR[]"
 
 NINE = ("timestamp", "pid", "executable", "syscall", "filepath", "all_filepaths", "ret_int", "ret_str", "syscall_time")
 
-#: Bytes of the longest row that a reader of CSV takes, and of its buffer: at least so long.
+#: Bytes of the longest row that a reader of CSV takes; its buffers are 16 times as long.
 LONGEST_ROW = 1 << 21
-BUFFER = 1 << 23
 
 
 def literal(text: str) -> str:
@@ -44,15 +43,10 @@ def _columns(names: tuple[str, ...]) -> str:
 
 
 def _reader(place: str, names: tuple[str, ...], options: str) -> str:
-    return (
-        f"read_csv('{place}', {options}, auto_detect=false, columns={_columns(names)}, "
-        f"max_line_size={LONGEST_ROW}, buffer_size={BUFFER})"
-    )
+    return f"read_csv('{place}', {options}, auto_detect=false, columns={_columns(names)}, max_line_size={LONGEST_ROW})"
 
 
 def _typed(name: str) -> str:
-    if name == "value":  # the kernel's long: an address of its own half is negative
-        return "coalesce(TRY_CAST(value AS BIGINT), CAST(TRY_CAST(value AS UBIGINT) - 18446744073709551616 AS BIGINT))"
     if name == "paths":
         return """from_json(paths, '["VARCHAR"]')"""
     return f"TRY_CAST({name} AS BIGINT)" if EVENT_COLUMNS[name] == "BIGINT" else name
@@ -91,6 +85,10 @@ _CLOCK = f"""CASE WHEN contains(timestamp, ':')
             + TRY_CAST(split_part(timestamp, ':', 2) AS BIGINT)) * 60000000000
            + {_ns("split_part(timestamp, ':', 3)")}
       ELSE {_ns("timestamp")} END"""
+#: What a call returned; stracepy cuts an address behind its 0.
+_VALUE = """coalesce(TRY_CAST(CASE WHEN ret_int = '0' AND starts_with(ret_str, 'x')
+      THEN '0' || split_part(ret_str, ' ', 1) ELSE ret_int END AS BIGINT), TRY_CAST(TRY_CAST(ret_int AS UBIGINT)
+      - 18446744073709551616 AS BIGINT))"""
 #: The elements of Python's str(list of str).
 _LIST = r"""list_transform(regexp_extract_all(all_filepaths, '''(?:[^''\\]|\\.)*''|"(?:[^"\\]|\\.)*"'),
       lambda s: replace(replace(s[2:-2], '\''', ''''), '\\', '\'))"""
@@ -111,10 +109,6 @@ WITH numbered AS (SELECT *, row_number() OVER () AS line, {_CLOCK} AS clock FROM
 SELECT line, 'call' AS kind, timestamp AS time, ns AS start_ns, ns + coalesce(duration_ns, 0) AS end_ns,
        TRY_CAST(pid AS BIGINT) AS tid, TRY_CAST(pid AS BIGINT) AS pid, nullif(executable, '') AS executable,
        syscall AS name, CAST(NULL AS VARCHAR) AS arguments, nullif(filepath, '') AS path, {_LIST} AS paths,
-       CAST(NULL AS VARCHAR) AS target, {_value("ret_int")} AS value, rtrim(ret_int || ' ' || ret_str) AS result,
+       CAST(NULL AS VARCHAR) AS target, {_VALUE} AS value, rtrim(ret_int || ' ' || ret_str) AS result,
        CASE WHEN ret_int IN ('-1', '?') THEN nullif(regexp_extract(ret_str, '^(E[A-Z0-9]+)\\b', 1), '') END AS error,
        duration_ns FROM dated"""
-
-
-def _value(column: str) -> str:
-    return f"TRY_CAST({column} AS BIGINT)"

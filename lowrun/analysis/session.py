@@ -14,12 +14,12 @@ from typing import Any
 from lowrun.analysis.answer import Answer, Column
 from lowrun.analysis.engine import Engine
 from lowrun.analysis.export import export
-from lowrun.analysis.queries import SLOWEST, Part, parts_of, preparation
+from lowrun.analysis.queries import SLOWEST, TABLES, VIEW, Part, parts_of, preparation
 from lowrun.analysis.questions import QUERIES, Moment
 from lowrun.analysis.render import table_text, values_text
 from lowrun.analysis.schema import EVENT_COLUMNS, literal
 from lowrun.analysis.source import Source
-from lowrun.analysis.views import Filters, view_statements
+from lowrun.analysis.views import Filters, views
 from lowrun.errors import UsageError
 from lowrun.trace.event import FIELDS, Event
 
@@ -40,7 +40,7 @@ class Analysis:
     `path` is a log of strace or lowrun, a run's directory, CSV of strace2csv or Parquet; "-" is standard input.
     `programs` are globs for paths or base names of programs, `pids` processes or threads, `since` and `until` moments
     (see Moment.parse), `failed` leaves failed calls only, and failed processes. `progress` is called with the bytes of
-    a log that have been read, from another thread.
+    a log that have been read, and all that it has (None: unknown), from another thread.
 
     Raises UsageError, ProtocolError when the file is none of that, UnsupportedError without DuckDB, OSError; so do
     all methods. One thread uses it, and one answer at a time.
@@ -55,30 +55,38 @@ class Analysis:
         since: str | Moment | None = None,
         until: str | Moment | None = None,
         failed: bool = False,
-        progress: Callable[[int], None] | None = None,
+        progress: Callable[[int, int | None], None] | None = None,
     ) -> None:
         with contextlib.ExitStack() as stack:
             self._engine = stack.enter_context(Engine())
             self._source = Source(self._engine, os.fspath(path), progress)
             stack.callback(self._source.close)
-            moments = self._moments(since, until)
-            filters = Filters(tuple(map(_visible, programs)), tuple(pids), *moments, failed)
-            for statement in view_statements(filters, self._source.nine):
-                self._engine.run(statement)
+            self._made: set[str] = set()
+            self._views = self._source.views
+            first, last = self._moment(since), self._moment(until)
+            filters = Filters(tuple(map(_visible, programs)), tuple(pids), first, last, failed)
+            self._views = {**self._source.views, **views(filters, self._source.nine)}
             self._stack = stack.pop_all()
 
-    def _moments(self, *given: str | Moment | None) -> list[int | None]:
-        if given == (None, None):
-            return [None, None]
+    def _moment(self, given: str | Moment | None) -> int | None:
+        """What it is in the log's own nanoseconds."""
+        if given is None:
+            return None
+        self._need("all_events")
         first, last = self._engine.run("SELECT min(start_ns), max(end_ns) FROM all_events").fetchone()
-        moments: list[int | None] = []
-        for text in given:
-            moment = Moment.parse(text) if isinstance(text, str) else text
-            try:
-                moments.append(None if moment is None or first is None else moment.within(first, last))
-            except ValueError as error:
-                raise UsageError(str(error)) from None
-        return moments
+        try:
+            moment = Moment.parse(given) if isinstance(given, str) else given
+            return None if first is None else moment.within(first, last)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
+    def _need(self, *names: str) -> None:
+        """Make the views `names`, and those that they are made of."""
+        for name in names:
+            if name not in self._made:
+                self._need(*self._views[name].over)
+                self._engine.run(f"CREATE VIEW {name} AS {self._views[name].select}")
+                self._made.add(name)
 
     @property
     def unknown(self) -> int:
@@ -108,6 +116,7 @@ class Analysis:
 
     def sql(self, text: str, limit: int | None = None) -> Answer:
         """Return the answer to one statement over the tables events, calls, processes, files and network."""
+        self._need(*TABLES)
         statement, _ = self._engine.statement(text)
         return self._answer("Answer", self._engine.run_foreign(statement), limit)
 
@@ -118,6 +127,7 @@ class Analysis:
 
     def sql_table(self, text: str, limit: int | None = None) -> Iterator[str]:
         """The same of a statement."""
+        self._need(*TABLES)
         statement, selects = self._engine.statement(text)
         if selects:
             self._engine.run_foreign(f"CREATE OR REPLACE TEMP TABLE asked AS {statement}")
@@ -128,6 +138,7 @@ class Analysis:
 
     def events(self) -> Iterator[Event]:
         """Yield the events that the filters leave, in the order of the log."""
+        self._need("events")
         result = self._engine.run(f"SELECT {', '.join(FIELDS)} FROM events")
         for batch in self._engine.batches(result):
             yield from map(_event, batch)
@@ -137,12 +148,14 @@ class Analysis:
 
         The file appears whole or not at all, and replaces one that is there.
         """
+        self._need("events")
         export(self._engine, kind, os.fspath(target), limit, self.events)
 
     def _parts(self, name: str) -> tuple[Part, ...]:
         if name not in QUERIES:
             raise UsageError(f"unknown query {name!r}; there are {', '.join(QUERIES)}")
-        before = preparation(name)
+        self._need(VIEW.get(name, "rows"))
+        before = preparation(name, self._source.slow)
         if before is not None:
             self._engine.run(before)
         return parts_of(name)

@@ -13,7 +13,6 @@ import contextlib
 import fcntl
 import itertools
 import os
-import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -29,11 +28,13 @@ from lowrun.analysis.schema import (
     nine_csv,
     scanned_events,
 )
+from lowrun.analysis.views import View
 from lowrun.core.fd import OwnedFd, UnnamedFile, write_all
-from lowrun.core.logs import LogScanner
+from lowrun.core.logs import EVENTS, LogScanner
 from lowrun.errors import ProtocolError, UsageError
 from lowrun.trace.event import FIELDS
-from lowrun.trace.logfile import open_log
+from lowrun.trace.logfile import LogText, open_log
+from lowrun.trace.parse import scanner
 
 __all__ = ["Source"]
 
@@ -49,14 +50,18 @@ ROW_GROUP = 122_880
 
 
 class Source:
-    """The table `all_events` of one FILE, in a connection; close it after that.
+    """The table `all_events` of one FILE, for a connection; close it after that.
 
     Raises UsageError when FILE is a directory without a log, ProtocolError when it is none of all that, OSError.
     """
 
-    def __init__(self, engine: Engine, name: str, progress: Callable[[int], None] | None = None) -> None:
+    def __init__(self, engine: Engine, name: str, progress: Callable[[int, int | None], None] | None = None) -> None:
         #: There are stracepy's columns only, in the table `nine`.
         self.nine = False
+        #: Its rows take time to read, each time: it is CSV.
+        self.slow = False
+        #: The table `all_events`, and what it is made of.
+        self.views: dict[str, View] = {}
         #: Lines of a log that no rule understands, and the numbers of the first.
         self.unknown = 0
         self.unknown_lines: tuple[int, ...] = ()
@@ -72,24 +77,20 @@ class Source:
 
     def _open(self, name: str) -> None:
         path = _log_in(Path(name)) if os.path.isdir(name) else name
-        file = os.dup(0) if name == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        with OwnedFd(file) as owned:
-            if stat.S_ISREG(os.fstat(owned.fileno()).st_mode):
-                head = os.pread(owned.fileno(), HEAD, 0)
-                if _kind(head) is not None:
-                    self._read_tables(self._stack.enter_context(OwnedFd(owned.release())), head, name)
-                    return
-        with contextlib.closing(open_log(path)) as chunks:
+        with open_log(path) as log:
+            if log.size is not None and _is_table(head := _head(path)):
+                self._read_tables(self._stack.enter_context(OwnedFd(_opened(path))), head, log.name)
+                return
             first = b""
-            for chunk in chunks:
+            for chunk in log:
                 first += chunk
                 if len(first) >= HEAD:
                     break
-            text = itertools.chain([first], chunks)
-            if _kind(first) is None:
-                self._read_log(text, name)
+            if _is_table(first):  # compressed, or through a pipe
+                file = self._stack.enter_context(self._spooled(itertools.chain([first], log)))
+                self._read_tables(file, first[:HEAD], log.name)
             else:
-                self._read_tables(self._stack.enter_context(self._spooled(text)), first[:HEAD], name)
+                self._read_log(first, log)
 
     def _spooled(self, chunks: Iterable[bytes]) -> UnnamedFile:
         file = _scratch()
@@ -110,15 +111,16 @@ class Source:
             columns = {column: kind for column, kind, *_ in described}
             self._read_parquet(place, columns, name)
             return
+        self.slow = True
         names = _header(head)
         if set(FIELDS) <= set(names):
-            self._engine.run(f"CREATE VIEW all_events AS {csv_events(place, names)}")
+            self.views["all_events"] = View(csv_events(place, names))
         else:
             self._make_nine(f"SELECT * FROM {nine_csv(place, names)}")
 
     def _read_parquet(self, place: str, columns: dict[str, str], name: str) -> None:
         if set(EVENT_COLUMNS) <= set(columns):
-            self._engine.run(f"CREATE VIEW all_events AS SELECT {', '.join(FIELDS)} FROM read_parquet('{place}')")
+            self.views["all_events"] = View(f"SELECT {', '.join(FIELDS)} FROM read_parquet('{place}')")
         elif set(NINE) <= set(columns):
             texts = ", ".join(_as_text(column, columns[column]) for column in NINE)
             self._make_nine(f"SELECT {texts} FROM read_parquet('{place}')")
@@ -127,19 +129,18 @@ class Source:
 
     def _make_nine(self, select: str) -> None:
         self.nine = True
-        self._engine.run(f"CREATE VIEW nine AS {select}")
-        self._engine.run(f"CREATE VIEW all_events AS {nine_as_events('nine')}")
+        self.views = {"nine": View(select), "all_events": View(nine_as_events("nine"), ("nine",))}
 
     # -- logs
 
-    def _read_log(self, chunks: Iterable[bytes], name: str) -> None:
-        scanner = LogScanner("events")
+    def _read_log(self, first: bytes, log: LogText) -> None:
+        events = scanner(EVENTS)
         file = self._stack.enter_context(_scratch())
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         with OwnedFd(read_end) as rows, OwnedFd(write_end) as sink:
             with contextlib.suppress(OSError):  # a user's pipes may have had their share (pipe(7))
                 fcntl.fcntl(sink.fileno(), fcntl.F_SETPIPE_SZ, PIPE_SIZE)
-            feeder = _Feeder(scanner, chunks, sink, self._progress)
+            feeder = _Feeder(events, first, log, sink, self._progress)
             feeder.start()
             try:
                 self._engine.run(
@@ -151,22 +152,29 @@ class Source:
                 feeder.join()
         if feeder.error is not None:
             raise feeder.error
-        self.unknown, self.unknown_lines = scanner.unknown, tuple(scanner.unknown_lines)
+        self.unknown, self.unknown_lines = events.unknown, tuple(events.unknown_lines)
         place = _place(file)
-        self._engine.run(f"CREATE VIEW all_events AS SELECT * FROM read_parquet('{place}')")
-        if self.unknown and not self._engine.run("SELECT count(*) FROM all_events").fetchone()[0]:
-            raise ProtocolError(f"{name}: is no log of system calls, no CSV of strace2csv and no Parquet of lowrun's")
+        self.views["all_events"] = View(f"SELECT * FROM read_parquet('{place}')")
+        if self.unknown and not self._engine.run(f"SELECT count(*) FROM read_parquet('{place}')").fetchone()[0]:
+            raise ProtocolError(
+                f"{log.name}: is no log of system calls, no CSV of strace2csv and no Parquet of lowrun's"
+            )
 
 
 class _Feeder(threading.Thread):
     """Writes the rows of a log into a pipe; what goes wrong is `error`."""
 
     def __init__(
-        self, scanner: LogScanner, chunks: Iterable[bytes], sink: OwnedFd, progress: Callable[[int], None] | None
+        self,
+        events: LogScanner,
+        first: bytes,
+        log: LogText,
+        sink: OwnedFd,
+        progress: Callable[[int, int | None], None] | None,
     ) -> None:
         super().__init__(name="lowrun-analyze", daemon=True)
         self.error: BaseException | None = None
-        self._scanner, self._chunks, self._sink, self._progress = scanner, chunks, sink, progress
+        self._events, self._first, self._log, self._sink, self._progress = events, first, log, sink, progress
 
     def run(self) -> None:
         try:
@@ -179,13 +187,11 @@ class _Feeder(threading.Thread):
             self.error = error
 
     def _rows(self) -> Iterator[bytes]:
-        done = 0
-        for chunk in self._chunks:
-            yield self._scanner.feed(chunk)
-            done += len(chunk)
+        for chunk in itertools.chain([self._first], self._log):
+            yield self._events.feed(chunk)
             if self._progress is not None:
-                self._progress(done)
-        yield self._scanner.finish()
+                self._progress(self._log.position, self._log.size)
+        yield self._events.finish()
 
 
 def _cut(rows: bytes) -> bytes:
@@ -232,14 +238,24 @@ def _header(head: bytes) -> tuple[str, ...]:
     return tuple(next(csv.reader([line]), ()))
 
 
-def _kind(head: bytes) -> str | None:
-    """What can be read where it is; None: it is none of that."""
+def _opened(path: str) -> int:
+    """A descriptor of what open_log has opened; of standard input one of its own, which begins at the beginning."""
+    return os.open("/proc/self/fd/0" if path == "-" else path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _head(path: str) -> bytes:
+    with OwnedFd(_opened(path)) as file:
+        return os.pread(file.fileno(), HEAD, 0)
+
+
+def _is_table(head: bytes) -> bool:
+    """Tell whether it is Parquet, or CSV with the columns that are needed; else it is taken for a log."""
     if head.startswith(b"PAR1"):
-        return "parquet"
-    if b"\0" in head or b"," not in head.partition(b"\n")[0]:
-        return None
+        return True
+    if b"," not in head.partition(b"\n")[0]:
+        return False
     names = set(_header(head))
-    return "csv" if names >= set(NINE) or names >= set(FIELDS) else None
+    return names >= set(NINE) or names >= set(FIELDS)
 
 
 def _as_text(column: str, kind: str) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from lowrun.analysis.peers import NETWORK, NETWORK_OF_NINE
 from lowrun.analysis.schema import literal
 
-__all__ = ["Filters", "view_statements"]
+__all__ = ["Filters", "View", "views"]
 
 #: Calls that make a process.
 FORKS = "('clone', 'clone3', 'fork', 'vfork')"
@@ -81,18 +81,27 @@ def _all(*conditions: str | None) -> str:
     return " AND ".join(f"({condition})" for condition in conditions if condition) or "true"
 
 
-def view_statements(filters: Filters, nine: bool) -> list[str]:
-    """Return the statements that make the views over `all_events`, and over `nine` if there are such columns."""
+@dataclass(frozen=True, slots=True)
+class View:
+    """A table that is made of others: its SELECT, and which they are."""
+
+    select: str
+    over: tuple[str, ...] = ()
+
+
+def views(filters: Filters, nine: bool) -> dict[str, View]:
+    """Return the views over `all_events`, and over `nine` if there are such columns."""
     direct = filters.of_nine() if nine else None
-    rows = ROWS if direct is None else f"SELECT *, ret_int = '-1' AS failed FROM nine WHERE {direct}"
-    return [
-        f"CREATE VIEW events AS SELECT * FROM all_events WHERE {filters.of_events()}",
-        "CREATE VIEW calls AS SELECT * EXCLUDE (kind) FROM events WHERE kind = 'call'",
-        f"CREATE VIEW rows AS {rows}",
-        f"CREATE VIEW processes AS SELECT * FROM ({PROCESSES}) WHERE {filters.of_processes()}",
-        f"CREATE VIEW files AS {FILES}",
-        f"CREATE VIEW network AS {NETWORK_OF_NINE if nine else NETWORK}",
-    ]
+    return {
+        "events": View(f"SELECT * FROM all_events WHERE {filters.of_events()}", ("all_events",)),
+        "calls": View("SELECT * EXCLUDE (kind) FROM events WHERE kind = 'call'", ("events",)),
+        "rows": View(ROWS, ("calls",))
+        if direct is None
+        else View(f"SELECT *, ret_int = '-1' AS failed FROM nine WHERE {direct}", ("nine",)),
+        "processes": View(f"SELECT * FROM ({PROCESSES}) WHERE {filters.of_processes()}", ("all_events",)),
+        "files": View(FILES, ("calls",)),
+        "network": View(NETWORK_OF_NINE if nine else NETWORK, ("calls",)),
+    }
 
 
 #: Calls in stracepy's columns, and what they are sorted and chosen by.
@@ -172,9 +181,13 @@ _FROM = r"""CASE WHEN starts_with(name, 'sendfile') THEN regexp_extract(argument
 _TO = r"""CASE WHEN starts_with(name, 'sendfile') THEN regexp_extract(arguments, '^\d+<(/[^<>]*)', 1)
      ELSE regexp_extract(arguments, '^\d+<.*?>, (?:NULL|\[[^\]]*\]), \d+<(/[^<>]*)', 1) END"""
 
+#: What a call has opened, whichever way its argument went there.
+_OPENED = r"nullif(regexp_extract(result, '^\d+ ?<(/[^<>]*)', 1), '')"
+
 FILES = rf"""
 WITH uses AS (
-    SELECT path, name IN {OPENS} AND error IS NULL AS opens, name IN {READS} AS reads, name IN {WRITES} AS writes,
+    SELECT CASE WHEN name IN {OPENS} AND error IS NULL THEN coalesce({_OPENED}, path) ELSE path END AS path,
+           name IN {OPENS} AND error IS NULL AS opens, name IN {READS} AS reads, name IN {WRITES} AS writes,
            value, error, duration_ns
     FROM calls WHERE path IS NOT NULL AND name NOT IN {MOVES}
     UNION ALL SELECT {_FROM}, false, true, false, value, error, duration_ns FROM calls WHERE name IN {MOVES}
