@@ -1,9 +1,10 @@
 """Whom a log's programs talked to, as SQL over the table of calls. Pure.
 
 strace -yy names a socket behind its descriptor: `TCP:[127.0.0.1:4711->127.0.0.1:80]` when it is connected, else with
-its address or inode alone: `UDP:[0.0.0.0:53]`, `TCP:[31337]`; `UNIX-STREAM:[17->18, "/run/x"]` has inodes, and the name
+its address or inode alone: `UDP:[0.0.0.0:53]`, `TCP:[31337]`; `UNIX-STREAM:[17->18,"/run/x"]` has inodes, and the name
 that it is bound to. A call that takes or gives an address has it among its arguments. A connect is printed with
-the inode, so it is put to the connection that the same descriptor of the same process shows next.
+the inode, so it is put to the connection that the same descriptor of the same process shows next, and where strace
+goes on with the inode (UNIX) the other way round.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ _BYTES = r"""CASE WHEN name IN ('sendmmsg', 'recvmmsg')
       THEN list_sum(list_transform(regexp_extract_all(arguments, 'msg_len=(\d+)', 1), lambda n: TRY_CAST(n AS BIGINT)))
       WHEN value > 0 THEN value END"""
 
+#: An inode is nobody's address.
+_NAMED = r"CASE WHEN {0} IS NULL OR regexp_full_match({0}, '\d+') THEN '' ELSE {0} END"
+
 NETWORK = rf"""
 WITH used AS (
     SELECT line, pid, name, value, error, duration_ns, arguments, regexp_extract(arguments, '^(\d+)<', 1) AS fd,
@@ -41,9 +45,9 @@ named AS (
            regexp_extract(socket, '^[^:]+:\[(.*)\]$', 1) AS ends,
            CASE WHEN name IN {ADDRESSED} THEN {_ADDRESS} END AS address FROM used),
 placed AS (
-    SELECT *, CASE WHEN contains(ends, ', "') THEN regexp_extract(ends, ', "(.*)"$', 1)
+    SELECT *, CASE WHEN contains(ends, ',"') THEN regexp_extract(ends, ',"(.*)"$', 1)
                    WHEN contains(ends, '->') THEN split_part(ends, '->', 1) ELSE ends END AS local,
-           CASE WHEN contains(ends, '->') THEN regexp_extract(ends, '->(.*?)(?:, ".*)?$', 1) END AS remote FROM named),
+           CASE WHEN contains(ends, '->') THEN regexp_extract(ends, '->(.*?)(?:,".*)?$', 1) END AS remote FROM named),
 grouped AS (
     SELECT pid, fd, protocol, local, coalesce(remote, address) AS remote, min(line) AS line,
            bool_or(remote IS NOT NULL) AS connected,
@@ -55,28 +59,25 @@ grouped AS (
 connects AS (SELECT * FROM placed WHERE name = 'connect'),
 next AS (SELECT pid, fd, protocol, line, local, remote FROM grouped WHERE connected),
 linked AS (
-    SELECT connects.pid, connects.fd, connects.protocol, connects.error, connects.duration_ns, connects.address,
-           CASE WHEN next.remote = connects.address OR next.local = connects.local THEN next.local ELSE connects.local
-           END AS local,
-           CASE WHEN next.local = connects.local THEN next.remote END AS remote
+    SELECT connects.protocol, connects.local AS inode, connects.address, connects.error, connects.duration_ns,
+           CASE WHEN next.remote = connects.address THEN next.local ELSE connects.local END AS local
     FROM connects ASOF LEFT JOIN next
     ON connects.pid = next.pid AND connects.fd = next.fd AND connects.protocol = next.protocol
     AND connects.line <= next.line),
-paths AS (SELECT DISTINCT protocol, local, remote, address FROM linked WHERE remote IS NOT NULL),
+files AS (SELECT protocol, inode, max(address) AS address FROM linked WHERE starts_with(protocol, 'UNIX') GROUP BY ALL),
 uses AS (
-    SELECT protocol, local, coalesce(paths.address, grouped.remote) AS remote, 0 AS connects, accepts, sent, received,
-           calls, errors, time_ns
-    FROM grouped LEFT JOIN paths USING (protocol, local, remote) WHERE calls > 0
+    SELECT grouped.protocol, local, coalesce(files.address, grouped.remote) AS remote, 0 AS connects, accepts, sent,
+           received, calls, errors, time_ns
+    FROM grouped LEFT JOIN files ON files.protocol = grouped.protocol AND files.inode = grouped.local WHERE calls > 0
     UNION ALL
     SELECT protocol, local, address, 1, 0, 0, 0, 1, CASE WHEN {ERROR} THEN 1 ELSE 0 END, duration_ns FROM linked),
 shown AS (
-    SELECT * REPLACE (CASE WHEN regexp_full_match(local, '\d+') THEN '' ELSE local END AS local,
-                      coalesce(remote, '') AS remote) FROM uses)
+    SELECT protocol, {_NAMED.format("local")} AS local, {_NAMED.format("remote")} AS remote, connects, accepts,
+           coalesce(sent, 0) AS sent, coalesce(received, 0) AS received, calls, errors, time_ns FROM uses)
 SELECT protocol, local, remote, sum(sent)::BIGINT AS bytes_sent, sum(received)::BIGINT AS bytes_received,
        sum(connects)::BIGINT AS connects, sum(accepts)::BIGINT AS accepts, sum(errors)::BIGINT AS errors,
        sum(calls)::BIGINT AS calls, sum(time_ns)::BIGINT AS time_ns
-FROM (SELECT * REPLACE (coalesce(sent, 0) AS sent, coalesce(received, 0) AS received) FROM shown)
-GROUP BY protocol, local, remote"""
+FROM shown GROUP BY protocol, local, remote HAVING sum(sent) + sum(received) + sum(connects) + sum(accepts) > 0"""
 
 #: The same of nine columns, which have no arguments: calls about sockets alone, and a peer only where it is a file.
 NETWORK_OF_NINE = rf"""

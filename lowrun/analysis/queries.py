@@ -121,7 +121,8 @@ tree AS (
     SELECT child.pid, depth + 1, list_append(place, n) FROM numbered AS child JOIN tree ON child.parent = tree.pid)
 SELECT depth::BIGINT AS depth, pid, parent,
        left(coalesce(program, '?') || {REST}, 100) AS program,
-       time AS start, ((end_ns - start_ns) / 1e9)::DECIMAL(18, 6) AS wall_s, coalesce(signal, code::VARCHAR, '') AS exit,
+       time AS start, ((end_ns - start_ns) / 1e9)::DECIMAL(18, 6) AS wall_s,
+       coalesce(signal, code::VARCHAR, '') AS exit,
        ((user_ns + system_ns) / 1e9)::DECIMAL(18, 6) AS cpu_s, threads, calls, errors
 FROM numbered JOIN tree USING (pid) ORDER BY place"""
 
