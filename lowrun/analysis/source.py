@@ -235,7 +235,10 @@ def _header(head: bytes) -> tuple[str, ...]:
     import csv
 
     line = head.partition(b"\n")[0].rstrip(b"\r").decode("utf-8-sig", "replace")
-    return tuple(next(csv.reader([line]), ()))
+    try:
+        return tuple(next(csv.reader([line]), ()))
+    except csv.Error:
+        return ()
 
 
 def _opened(path: str) -> int:
