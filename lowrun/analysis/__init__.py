@@ -8,12 +8,38 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lowrun.analysis.difference import Difference, Figure, Finding, Group
     from lowrun.analysis.kept import KeptRun, KeptRuns, kept_run, kept_runs
+    from lowrun.analysis.report import difference_dict, difference_text, first_lines
+    from lowrun.analysis.sides import differences, differences_of
 
-__all__ = ["KeptRun", "KeptRuns", "kept_run", "kept_runs"]
+__all__ = [
+    "Difference",
+    "Figure",
+    "Finding",
+    "Group",
+    "KeptRun",
+    "KeptRuns",
+    "difference_dict",
+    "difference_text",
+    "differences",
+    "differences_of",
+    "first_lines",
+    "kept_run",
+    "kept_runs",
+]
 
 #: Name -> module.
 _HOME = {
+    "Difference": "difference",
+    "Figure": "difference",
+    "Finding": "difference",
+    "Group": "difference",
+    "difference_dict": "report",
+    "difference_text": "report",
+    "differences": "sides",
+    "differences_of": "sides",
+    "first_lines": "report",
     "KeptRun": "kept",
     "KeptRuns": "kept",
     "kept_run": "kept",

@@ -79,9 +79,7 @@ def align(a: Sequence[int], b: Sequence[int]) -> list[int]:
     return partners
 
 
-def _anchors(
-    a: Sequence[int], low: int, high: int, b: Sequence[int], other: int, end: int
-) -> list[tuple[int, int]]:
+def _anchors(a: Sequence[int], low: int, high: int, b: Sequence[int], other: int, end: int) -> list[tuple[int, int]]:
     """Return the longest row, in order on both sides, of what is once in each."""
     here, there = _once(a, low, high), _once(b, other, end)
     pairs = sorted((place, there[key]) for key, place in here.items() if key in there)
@@ -91,8 +89,8 @@ def _anchors(
     for number, (_, place) in enumerate(pairs):
         at = bisect_left(tails, place)
         before[number] = heads[at - 1] if at else -1
-        tails[at:at + 1] = [place]
-        heads[at:at + 1] = [number]
+        tails[at : at + 1] = [place]
+        heads[at : at + 1] = [number]
     row = []
     number = heads[-1] if heads else -1
     while number >= 0:

@@ -13,7 +13,7 @@ The same is asked of each passing run against the other passing ones: what is fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from lowrun.analysis.align import align, matched_threads

@@ -21,12 +21,16 @@ __all__ = ["Ranked", "Ranking", "rank"]
 
 #: What a kind weighs by itself.
 KINDS = {"call": 1.0, "more": 0.8, "answer": 0.75, "order": 0.75, "missing": 0.6, "end": 0.6, "slow": 0.7}
+#: With no passing runs to tell chance by, or few, it is taken to be this; with more of them that matters less and less.
+UNKNOWN_CHANCE = {"call": 0.0, "answer": 0.3, "order": 0.5, "missing": 0.3}
 #: What is no reason to look by itself (Lexicon.telling) weighs less by this.
 NOT_TELLING = 0.85
 #: What weighs this part of the heaviest is a candidate.
 CANDIDATE = 0.5
 #: That calls of its name differ by chance counts so much of that calls of its class do.
 BY_NAME = 0.5
+#: So many things are read by everybody.
+FIRST_LINES = 3
 #: So many other runs each run is aligned with, and so many passing runs tell what is chance.
 NEAR = 5
 CHANCE = 8
@@ -106,12 +110,10 @@ class _Chance:
 
     def of(self, one: Evidence) -> float:
         """Return how likely such a thing is by chance, 0 to 1."""
-        if not self._runs:
-            return 0.0
-        number = _class(one, self._meaning)
-        by_class = self._classes[_sort(one.kind), number] / self._runs
-        by_name = self._names[_sort(one.kind), self._meaning.lexicon.names[number]] / self._runs
-        return max(by_class, BY_NAME * by_name)
+        number, sort = _class(one, self._meaning), _sort(one.kind)
+        by_class = self._classes[sort, number]
+        by_name = BY_NAME * self._names[sort, self._meaning.lexicon.names[number]]
+        return (max(by_class, by_name) + UNKNOWN_CHANCE.get(sort, 0.0)) / (self._runs + 1)
 
 
 def _sort(kind: str) -> str:
@@ -127,15 +129,19 @@ def _class(one: Evidence, meaning: Meaning) -> int:
 def _ranking(found: Sequence[Sequence[Evidence]], chance: _Chance, meaning: Meaning) -> Ranking:
     runs = list(range(len(found)))
     everything = _weighed(found, runs, chance, meaning)
-    groups = []
+    groups: list[tuple[tuple[int, ...], tuple[Ranked, ...]]] = []
+
+    def telling(one: Ranked) -> bool:
+        return meaning.lexicon.telling[meaning.lexicon.key_of[next(iter(one.where.values())).entry]]
+
     while runs:
-        ranked = _ordered(_weighed(found, runs, chance, meaning))
+        ranked = _ordered(_weighed(found, runs, chance, meaning), telling)
         if not ranked:
             groups.append((tuple(runs), ()))
             break
         members = tuple(run for run in runs if run in ranked[0].where)
         if len(members) < len(runs):
-            ranked = _ordered(_weighed(found, list(members), chance, meaning))
+            ranked = _ordered(_weighed(found, list(members), chance, meaning), telling)
         groups.append((members, tuple(ranked)))
         runs = [run for run in runs if run not in members]
     return Ranking(tuple(groups), tuple(sorted(everything, key=lambda one: (-one.weight, one.place))))
@@ -162,11 +168,20 @@ def _weighed(
     return ranked
 
 
-def _ordered(ranked: Sequence[Ranked]) -> list[Ranked]:
-    """Return candidates in the order of their places, then the others in the order of their weights."""
+def _ordered(ranked: Sequence[Ranked], telling: Callable[[Ranked], bool]) -> list[Ranked]:
+    """Return candidates in the order of their places, then the others in the order of their weights.
+
+    The first error that only failing runs have is among the first: it is the cause, or shows it.
+    """
     if not ranked:
         return []
     least = CANDIDATE * max(one.weight for one in ranked)
     candidates = [one for one in ranked if one.weight >= least]
     rest = [one for one in ranked if one.weight < least]
-    return sorted(candidates, key=lambda one: (one.place, -one.weight)) + sorted(rest, key=lambda one: -one.weight)
+    candidates.sort(key=lambda one: (one.place, -one.weight))
+    for place, one in enumerate(candidates):
+        if one.kind == "call" and telling(one):
+            if place >= FIRST_LINES:
+                candidates.insert(FIRST_LINES - 1, candidates.pop(place))
+            break
+    return candidates + sorted(rest, key=lambda one: -one.weight)

@@ -2,7 +2,7 @@
 
     Lexicon     every call that came, once: a number for it with its answer, one for it without, one for its class
     Trail       one run: which call, in which thread, on which line, in the log's order
-    Thread      who made it and when, what it executed; its role: the same in every run that went the same way
+    Thread      who made it, what it executed
 
 Memory is bounded: of a run at most CALLS calls keep their place, the rest are only counted; beyond TEXTS different
 texts a call is known without its answer, and beyond twice as many by its name alone. Whatever was cut is told.
@@ -10,6 +10,7 @@ texts a call is known without its answer, and beyond twice as many by its name a
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable
@@ -17,7 +18,7 @@ from collections.abc import Iterable
 from lowrun.analysis.normal import MAKING, MARKS, Call, Normaliser, coarse, is_telling
 from lowrun.trace.event import CALL, EXIT, KILLED, SUPERSEDED, UNFINISHED, Event
 
-__all__ = ["CALLS", "TEXTS", "Lexicon", "Thread", "Trail"]
+__all__ = ["CALLS", "SLOW_NS", "TEXTS", "Lexicon", "Thread", "Trail"]
 
 CALLS = 400_000
 TEXTS = 300_000
@@ -26,6 +27,8 @@ SLOW_NS = 50_000_000
 EXECUTING = frozenset(("execve", "execveat"))
 #: An example's text is cut here.
 EXAMPLE = 600
+#: Where paths begin at: everybody knows.
+WORKING_DIRECTORY = re.compile(r"^AT_FDCWD(?:<(?:->|[^<>])*>)?, ")
 
 
 class Lexicon:
@@ -42,7 +45,7 @@ class Lexicon:
         #: By key.
         self.calls: list[Call] = []
         self.telling: list[bool] = []
-        #: By entry: as it stands in the log it was first found in; and its executable's name.
+        #: By entry: as it stands in the log it was first found in.
         self.examples: list[str] = []
         #: By class: the call's name.
         self.names: list[str] = []
@@ -86,7 +89,8 @@ def example(event: Event, call: Call) -> str:
     """Return the event as it is shown to people."""
     if event.kind not in (CALL, UNFINISHED):
         return call.question
-    arguments = event.arguments if len(event.arguments) <= EXAMPLE else event.arguments[:EXAMPLE] + "…"
+    arguments = WORKING_DIRECTORY.sub("", event.arguments, count=1)
+    arguments = arguments if len(arguments) <= EXAMPLE else arguments[:EXAMPLE] + "…"
     result = MARKS.sub("", event.result) if event.kind == CALL else "never returned"
     return f"{event.name}({arguments}) = {result}"
 
@@ -94,23 +98,22 @@ def example(event: Event, call: Call) -> str:
 class Thread:
     """A thread of one run."""
 
-    __slots__ = ("children", "ended", "first", "number", "parent", "program", "role", "tid")
+    __slots__ = ("children", "first", "number", "parent", "pid", "program")
 
-    def __init__(self, number: int, tid: int, program: str) -> None:
-        self.number, self.tid = number, tid
+    def __init__(self, number: int, program: str) -> None:
+        self.number = number
+        #: Its process, as far as the log tells; 0: it has done nothing yet.
+        self.pid = 0
         self.parent: Thread | None = None
         self.children: list[Thread] = []
         #: What it executed first (an entry), if it did.
         self.first: int | None = None
         #: The path of the program it executes.
         self.program = program
-        #: See `roles`.
-        self.role = ""
-        self.ended = False
 
 
 class Trail:
-    """One run's calls. Feed it events in the log's order, then `finish`."""
+    """One run's calls; feed it events in the log's order."""
 
     def __init__(self, index: int, lexicon: Lexicon) -> None:
         self.index = index
@@ -127,8 +130,8 @@ class Trail:
         #: How many calls there were, and whether only a part of them has a place.
         self.total = 0
         self.cut = False
-        self.programs: set[str] = set()
-        self.files: Counter[tuple[str, str]] = Counter()
+        #: Paths of calls that did not fail.
+        self.files: set[str] = set()
         self._normaliser = Normaliser()
         self._living: dict[int, Thread] = {}
         #: Ended before the call that made them returned.
@@ -143,24 +146,25 @@ class Trail:
         """Take the next event."""
         thread = self._living.get(event.tid)
         if thread is None:
-            thread = self._thread(event)
+            thread = self._living[event.tid] = self._new_thread(event.executable)
+        thread.pid = thread.pid or event.pid or event.tid
+        if event.path and event.kind == CALL and not event.error and len(self.files) < TEXTS:
+            self.files.add(event.path)
         call = self._normaliser.call(event)
         if call is not None:
             self._record(event, call, thread)
         if event.value and event.kind == CALL and event.name in MAKING:
             self._claim(thread, event.value)
         elif event.kind in (EXIT, KILLED):
-            thread.ended = True
             if thread.parent is None:
                 self._unclaimed[event.tid] = thread
             self._living.pop(event.tid, None)
         elif event.kind == SUPERSEDED and event.value in self._living:
             self._living[event.tid] = self._living.pop(event.value)
 
-    def _thread(self, event: Event) -> Thread:
-        thread = Thread(len(self.threads), event.tid, event.executable)
+    def _new_thread(self, program: str) -> Thread:
+        thread = Thread(len(self.threads), program)
         self.threads.append(thread)
-        self._living[event.tid] = thread
         return thread
 
     def _record(self, event: Event, call: Call, thread: Thread) -> None:
@@ -173,22 +177,26 @@ class Trail:
             self.lines.append(event.line)
         else:
             self.cut = True
-        if event.kind == CALL and event.name in EXECUTING and event.value == 0:
-            if thread.first is None:
-                thread.first = entry
-            thread.program = event.path or event.executable or thread.program
-        elif not thread.program:
-            thread.program = event.executable
-        if (event.duration_ns or 0) >= SLOW_NS and event.duration_ns is not None:
-            if event.duration_ns > self.slow.get(entry, (0, 0))[0]:
-                self.slow[entry] = event.duration_ns, event.line
+        if event.kind == CALL and event.name in EXECUTING and event.value == 0 and thread.first is None:
+            thread.first = entry
+        thread.program = event.executable or thread.program
+        duration = event.duration_ns or 0
+        if duration >= SLOW_NS and duration > self.slow.get(entry, (0, 0))[0]:
+            self.slow[entry] = duration, event.line
 
     def _claim(self, parent: Thread, tid: int) -> None:
         child = self._unclaimed.pop(tid, None) or self._living.get(tid)
         if child is None:
-            child = Thread(len(self.threads), tid, parent.program)
-            self.threads.append(child)
-            self._living[tid] = child
-        if child.parent is None and child is not parent:
+            child = self._living[tid] = self._new_thread(parent.program)
+        if child.parent is None and not _is_above(child, parent):
             child.parent = parent
             parent.children.append(child)
+
+
+def _is_above(thread: Thread, other: Thread | None) -> bool:
+    """Whether `other` is `thread` or comes from it; a log in which numbers come again could say so."""
+    while other is not None:
+        if other is thread:
+            return True
+        other = other.parent
+    return False
