@@ -1,4 +1,4 @@
-"""What was ranked, told as findings: the call as it stands in a failing run's log, what passing runs have there. Pure."""
+"""What was ranked, told as findings: a call as it stands in a failing run's log, what passing runs have. Pure."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from lowrun.analysis.trail import SLOW_NS, Thread, Trail
 
 __all__ = ["Explainer", "one_sided"]
 
+#: What weighs less than this part of the heaviest is chance.
+LIGHT = 0.25
 #: Of a group's findings, and of each list, so many are told at most.
 MOST = 60
 
@@ -63,9 +65,8 @@ class Explainer:
         runs = tuple(sorted(self._key_runs[key]))
         text = self._lexicon.examples[trail.entries[at]]
         weight = len(runs) / len(self._passing)
-        return Finding(
-            "call", text, "", (), runs, 1, self._process(trail, at), "", (trail.index, trail.lines[at]), weight
-        )
+        where = trail.index, trail.lines[at]
+        return Finding("call", text, "", (), runs, 1, self._process(trail, at), "", where, weight)
 
     def _numbers(self, runs: Iterable[int]) -> tuple[int, ...]:
         return tuple(sorted(self._failing[run].index for run in runs))
@@ -151,10 +152,13 @@ def _runs_with(trails: Sequence[Trail], meant: Sequence[int]) -> dict[int, dict[
 
 
 def _distinct(ranked: Sequence[Ranked]) -> list[Ranked]:
-    """Leave out what tells the same place of the same run again."""
+    """Leave out what is light, and what tells the same place of the same run again."""
     seen: set[tuple[int, int]] = set()
     kept = []
+    least = LIGHT * max((one.weight for one in ranked), default=0.0)
     for one in ranked:
+        if one.weight < least:
+            continue
         run = min(one.where)
         place = run, one.where[run].at
         if place not in seen:

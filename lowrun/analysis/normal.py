@@ -65,7 +65,8 @@ _MASK = re.compile(
     | (?P<port> (?<=[:(])(?:3[3-9]\d{{3}}|[45]\d{{4}}|6[0-5]\d{{3}})(?=->|\]|\)) )
     | (?P<pid> (?<=/proc/)\d+ | (?<=<pid:)\d+ | (?<=NETLINK:\[)\w+:\d+
         | (?:(?<=si_pid=)|(?<=l_pid=)|(?<=nl_pid=)|(?<=nlmsg_pid=)|(?<=parent_tid=\[)|(?<=\{{pid=)|(?<=nlmsg_seq=))\d+ )
-    | (?P<time> \d{{4}}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)? | \b\d\d:\d\d:\d\d(?:[.,]\d+)?
+    | (?P<time> \d{{4}}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?
+        | \b\d\d:\d\d:\d\d(?:[.,]\d+)?
         | \b1[6-9]\d{{8}}(?:\.\d+)?\b
         | (?:(?<=[us]time=)|(?<=tv_nsec=)|(?<=tv_usec=))[1-9]\d* | (?<=tv_sec=)\d{{7,}} )
     | (?P<number> (?:(?<=st_ino=)|(?<=d_ino=)|(?<=stx_ino=)|(?<=d_off=)|(?<=u32=)|(?<=u64=))\d+ )
@@ -93,7 +94,9 @@ _PART = re.compile(r'"(?:[^"\\]|\\.)*"|<(?:->|=>|[^<>])*>|[\[\](){},]')
 _EXITED = re.compile(r"WEXITSTATUS\(s\) == (\d+)|CLD_EXITED.*?si_status=(\d+)")
 _SIGNALLED = re.compile(r"WTERMSIG\(s\) == (\w+)|CLD_(?:KILLED|DUMPED).*?si_status=(\w+)")
 _RESULT_FD = re.compile(r"^\d+(?=<)")
-_COARSE = re.compile(r'"(?:[^"\\]|\\.)*\\[0-7x](?:[^"\\]|\\.)*"|\w*\d\w*|TMPNAME|TIME|[A-Za-z0-9+/=]{20,}')
+_COARSE = re.compile(
+    r'(?<=/tmp/)[^/"<>]+|(?<=/dev/shm/)[^/"<>]+|"(?:[^"\\]|\\.)*\\[0-7x](?:[^"\\]|\\.)*"|\w*\d\w*|TMPNAME|TIME|[A-Za-z0-9+/=]{20,}'
+)
 _SI_CODE = re.compile(r"si_code=(\w+)")
 
 
