@@ -44,8 +44,8 @@ HOUSE: list[tuple[str, str]] = [
     ("recorders", "output calls samples packets"),
     (
         "analysis",
-        "kept questions answer table difference normal trail meaning align evidence ranking explain report peers "
-        "figures sides",
+        "kept questions answer table schema peers views engine source queries render export session "
+        "difference normal trail meaning align evidence ranking explain report capturefacts figures sides",
     ),
     (
         "supervise",
@@ -69,9 +69,9 @@ PURE = (
     "trace.text trace.event trace.inject trace.pycapture samples.records samples.series samples.chart "
     "supervise.settings supervise.policy supervise.meaning supervise.record supervise.truth supervise.succession "
     "runs.keeping supervise.listening supervise.order supervise.readyspec supervise.requests "
-    "analysis.questions analysis.answer analysis.table "
-    "analysis.difference analysis.normal analysis.trail analysis.meaning analysis.align analysis.evidence "
-    "analysis.ranking analysis.explain analysis.report "
+    "analysis.questions analysis.answer analysis.table analysis.schema analysis.peers analysis.views "
+    "analysis.queries analysis.difference analysis.normal analysis.trail analysis.meaning analysis.align "
+    "analysis.evidence analysis.ranking analysis.explain analysis.report "
     "samples.tables packets.denial packets.pcapng runs.report runs.usage notation supervise.envfile"
 ).split()
 #: A pure module does not import these at all ...
