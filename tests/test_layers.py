@@ -40,9 +40,13 @@ HOUSE: list[tuple[str, str]] = [
     ),
     ("samples", "records series chart tables machine files"),
     ("packets", "netfilter denial namespaces pasta pcapng interfaces capture"),
-    ("runs", "recorder observers slices report directory usage exits accounting network run repeater repeat"),
+    ("runs", "recorder observers slices report directory keeping usage exits accounting network run repeater repeat"),
     ("recorders", "output calls samples packets"),
-    ("analysis", "kept questions answer table schema peers views engine source queries render export session"),
+    (
+        "analysis",
+        "kept questions answer table schema peers views engine source queries render export session "
+        "difference normal trail meaning align evidence ranking explain report capturefacts figures sides",
+    ),
     (
         "supervise",
         "settings requests policy meaning order envfile environment listening readyspec options config processes "
@@ -64,9 +68,10 @@ PURE = (
     "trace.memory trace.ioctls trace.special trace.results trace.pointers trace.decode trace.naming trace.descriptors "
     "trace.text trace.event trace.inject trace.pycapture samples.records samples.series samples.chart "
     "supervise.settings supervise.policy supervise.meaning supervise.record supervise.truth supervise.succession "
-    "supervise.listening supervise.order supervise.readyspec supervise.requests "
+    "runs.keeping supervise.listening supervise.order supervise.readyspec supervise.requests "
     "analysis.questions analysis.answer analysis.table analysis.schema analysis.peers analysis.views "
-    "analysis.queries "
+    "analysis.queries analysis.difference analysis.normal analysis.trail analysis.meaning analysis.align "
+    "analysis.evidence analysis.ranking analysis.explain analysis.report "
     "samples.tables packets.denial packets.pcapng runs.report runs.usage notation supervise.envfile"
 ).split()
 #: A pure module does not import these at all ...
