@@ -21,14 +21,15 @@ __all__ = ["FAULTY", "Fault", "Faults"]
 FAULTY = (
     "ls -l", "find", "cat", "tar -c", "tar -x", "git log", "git commit", "gcc -c", "make -j2", "bash", "python threads",
     "python asyncio", "sqlite3", "openssl", "ssh-keygen", "perl", "sort", "xargs -P2", "gzip", "xz", "cp -a", "busybox",
-    "dd", "getent", "awk", "dpkg -l", "setfacl",
+    "dd", "getent", "awk", "dpkg -l", "setfacl", "rsync", "git clone", "ps", "ip addr", "ss", "fallocate", "prlimit",
+    "ipcs", "su", "setpriv", "script", "vi", "ping", "apt-cache", "unshare",
 )  # fmt: skip
 ERRORS = (
     "EPERM ENOENT EIO EBADF EAGAIN ENOMEM EACCES EFAULT EBUSY EEXIST ENODEV ENOTDIR EINVAL EMFILE ENOSPC EROFS ENOSYS "
     "EINTR EOVERFLOW ETIMEDOUT"
 ).split()
-#: These end threads or put a context back: an error of theirs does not come to the program.
-NEVER = frozenset("exit exit_group rt_sigreturn execve restart_syscall".split())
+#: These put a context back: an error of theirs does not come to the program.
+NEVER = frozenset("rt_sigreturn restart_syscall".split())
 CALL = re.compile(r"(\d+) +[\d:.]+ (\w+)\(")
 #: A program that a fault makes hang has failed; s.
 TIMEOUT = 2.0

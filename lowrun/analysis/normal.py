@@ -19,7 +19,7 @@ from zlib import crc32
 
 from lowrun.trace.event import CALL, EXIT, KILLED, SIGNAL, UNFINISHED, Event
 
-__all__ = ["MAKING", "MARKS", "Call", "Normaliser", "coarse", "is_telling"]
+__all__ = ["MAKING", "MARKS", "WRITING", "Call", "Normaliser", "coarse", "is_telling"]
 
 #: Longer arguments are cut, and told apart by a checksum of the rest.
 LONGEST = 400

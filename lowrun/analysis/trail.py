@@ -27,6 +27,7 @@ SLOW_NS = 50_000_000
 EXECUTING = frozenset(("execve", "execveat"))
 #: An example's text is cut here.
 EXAMPLE = 600
+LONG_STRING = re.compile(r'"((?:[^"\\]|\\.){160})(?:[^"\\]|\\.)*"')
 #: Where paths begin at: everybody knows.
 WORKING_DIRECTORY = re.compile(r"^AT_FDCWD(?:<(?:->|[^<>])*>)?, ")
 
@@ -90,7 +91,9 @@ def example(event: Event, call: Call) -> str:
     if event.kind not in (CALL, UNFINISHED):
         return call.question
     arguments = WORKING_DIRECTORY.sub("", event.arguments, count=1)
-    arguments = arguments if len(arguments) <= EXAMPLE else arguments[:EXAMPLE] + "…"
+    if len(arguments) > EXAMPLE:
+        arguments = LONG_STRING.sub(lambda match: f'"{match[1]}"...', arguments)
+        arguments = arguments if len(arguments) <= EXAMPLE else arguments[:EXAMPLE] + "…"
     result = MARKS.sub("", event.result) if event.kind == CALL else "never returned"
     return f"{event.name}({arguments}) = {result}"
 
