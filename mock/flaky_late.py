@@ -20,6 +20,7 @@ def main() -> int:
     peer = os.fork()
     if peer == 0:
         ours.close()
+        theirs.recv(64)
         late = 0.3 if sys.argv[1] == "poll" else 30
         time.sleep(late if random.random() < 0.3 else random.uniform(0, 0.01))
         theirs.send(b"answer")

@@ -15,7 +15,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable
 
-from lowrun.analysis.normal import MAKING, MARKS, Call, Normaliser, coarse, is_telling
+from lowrun.analysis.normal import MAKING, MARKS, Call, Normaliser, coarse, is_telling, masked
 from lowrun.trace.event import CALL, EXIT, KILLED, SUPERSEDED, UNFINISHED, Event
 
 __all__ = ["CALLS", "SLOW_NS", "TEXTS", "Lexicon", "Thread", "Trail"]
@@ -152,7 +152,7 @@ class Trail:
             thread = self._living[event.tid] = self._new_thread(event.executable)
         thread.pid = thread.pid or event.pid or event.tid
         if event.path and event.kind == CALL and not event.error and len(self.files) < TEXTS:
-            self.files.add(event.path)
+            self.files.add(masked(event.path))
         call = self._normaliser.call(event)
         if call is not None:
             self._record(event, call, thread)

@@ -33,7 +33,7 @@ FLAKY = {
     "timeout": (
         (*PYTHON, str(MOCK / "flaky_late.py"), "poll"),
         (),
-        r"(select|poll)\(.*\) = 0 \(Timeout\)|clock_nanosleep\(.*tv_nsec=3\d{8}\}",
+        r"(select6?|poll)\(.*\) = 0 \(Timeout\)|clock_nanosleep\(.*tv_nsec=3\d{8}\}",
     ),
     "hanging": (
         (*PYTHON, str(MOCK / "flaky_late.py"), "wait"),
