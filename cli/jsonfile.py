@@ -1,6 +1,6 @@
-"""--json FILE: opened before the first run, named after the last.
+"""--json FILE, --html FILE: opened before the work begins, named when it is done.
 
-A FILE that cannot be written is refused before anything has run. Until the
+A FILE that cannot be written is refused before anything has been done. Until the
 end it has no name (O_TMPFILE, open(2)), so a killed lowrun leaves nothing and
 a reader sees the former FILE or the whole new one. What is no regular file (a
 FIFO, /dev/stderr) is written as it is.
@@ -20,10 +20,10 @@ __all__ = ["JsonFile"]
 
 
 class JsonFile:
-    """Where the JSON goes; raises UsageError when it cannot go there."""
+    """Where the text goes that `option` names a file for; raises UsageError when it cannot go there."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, option: str = "--json") -> None:
+        self._name = f"{option} {name}"
         self._path = Path(os.path.realpath(name))
         self._file: UnnamedFile | None = None
         self._fd = STDOUT
@@ -32,7 +32,7 @@ class JsonFile:
         try:
             self._open()
         except OSError as error:
-            raise UsageError(f"--json {name}: {error.strerror}") from None
+            raise UsageError(f"{self._name}: {error.strerror}") from None
 
     def _open(self) -> None:
         kind = stat.S_IFMT(os.stat(self._path).st_mode) if os.path.exists(self._path) else stat.S_IFREG
@@ -48,7 +48,7 @@ class JsonFile:
         try:
             self._write(text)
         except OSError as error:
-            raise OSError(error.errno, error.strerror, f"--json {self._name}") from error
+            raise OSError(error.errno, error.strerror, self._name) from error
 
     def _write(self, text: str) -> None:
         if self._file is None:
@@ -56,7 +56,7 @@ class JsonFile:
             return
         file = self._file
         with file:
-            view = memoryview(text.encode("ascii"))
+            view = memoryview(text.encode())
             while view:
                 view = view[os.write(file.fileno(), view) :]
             beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")

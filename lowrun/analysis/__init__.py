@@ -8,16 +8,47 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lowrun.analysis.export import export_timeline
     from lowrun.analysis.kept import KeptRun, KeptRuns, kept_run, kept_runs
+    from lowrun.analysis.page import LINES as PAGE_LINES
+    from lowrun.analysis.page import diff_page, show_page
+    from lowrun.analysis.screen import plain, story_text
+    from lowrun.analysis.stories import LINES, Story, story
+    from lowrun.analysis.storydict import story_dict
 
-__all__ = ["KeptRun", "KeptRuns", "kept_run", "kept_runs"]
+__all__ = [
+    "KeptRun",
+    "KeptRuns",
+    "LINES",
+    "PAGE_LINES",
+    "Story",
+    "diff_page",
+    "export_timeline",
+    "kept_run",
+    "kept_runs",
+    "plain",
+    "show_page",
+    "story",
+    "story_dict",
+    "story_text",
+]
 
-#: Name -> module.
+#: Name -> module, name there.
 _HOME = {
-    "KeptRun": "kept",
-    "KeptRuns": "kept",
-    "kept_run": "kept",
-    "kept_runs": "kept",
+    "KeptRun": ("kept", "KeptRun"),
+    "KeptRuns": ("kept", "KeptRuns"),
+    "LINES": ("stories", "LINES"),
+    "PAGE_LINES": ("page", "LINES"),
+    "Story": ("stories", "Story"),
+    "diff_page": ("page", "diff_page"),
+    "export_timeline": ("export", "export_timeline"),
+    "kept_run": ("kept", "kept_run"),
+    "kept_runs": ("kept", "kept_runs"),
+    "plain": ("screen", "plain"),
+    "show_page": ("page", "show_page"),
+    "story": ("stories", "story"),
+    "story_dict": ("storydict", "story_dict"),
+    "story_text": ("screen", "story_text"),
 }
 
 
@@ -26,4 +57,5 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    module, there = _HOME[name]
+    return getattr(import_module(f"{__name__}.{module}"), there)

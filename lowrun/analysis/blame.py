@@ -12,7 +12,7 @@ import signal as signals
 from dataclasses import dataclass
 
 from lowrun.analysis.family import WAITS, Member
-from lowrun.analysis.trail import Standing, Trails
+from lowrun.analysis.laststeps import Standing, Trails
 from lowrun.trace.event import CALL, UNFINISHED, Event
 
 __all__ = ["Hang", "culprits", "hang_of", "signal_number", "waited_for"]
@@ -114,10 +114,9 @@ def waited_for(root: Member, trails: Trails, wanted: str) -> list[Member]:
         standing = _standing(chain[-1], trails, wanted)
         if standing is None or not any(_waits(call) for call in standing.calls):
             break
-        at = standing.signal.start_ns or 0
-        there = [
-            child for child in chain[-1].children.values() if (child.start_ns or 0) <= at <= (child.end_ns or at)
-        ]
+        name = standing.signal.name
+        at = trails.asked_ns.get(name, 0)  # a child may be gone by the time that its parent hears of the signal
+        there = [child for child in chain[-1].children.values() if (child.start_ns or 0) <= at <= (child.end_ns or at)]
         named = _named(standing, there)
         if not there or (child := named or max(there, key=lambda child: child.start_ns or 0)) in chain:
             break

@@ -2,7 +2,7 @@
 
 They are left out of what is shown of a failing process, as long as something else is left. A rule here is about one
 call alone; that a search found its file in the end (`openat("/lib/a/libc.so.6")` fails, `/lib/libc.so.6` is opened) is
-told by what comes later: `Trail` in trail.py.
+told by what comes later: `Trail` in laststeps.py.
 """
 
 from __future__ import annotations
@@ -54,11 +54,13 @@ ABSENT = frozenset(("ENOENT", "ENOTDIR"))
 #: Files that are optional wherever a program is healthy: the dynamic loader's, the C library's, Python's, the shell's.
 OPTIONAL = re.compile(
     r"""
-      \.so(\.\d+)*$ | /ld\.so\.(preload|nohwcap)$ | /glibc-hwcaps(/|$) | /tls(/|$)
+      \.so(\.\d+)*$ | /ld\.so\.(preload|nohwcap)$ | /glibc-hwcaps(/|$)
+    | /(tls|x86_64|haswell|avx512_1|aarch64|i686)(/|$)
     | /locale(/|$|-archive$|\.alias$) | \.(mo|cat)$ | /gconv/ | /charset\.alias$ | /(selinux|nscd)/
     | /etc/(localtime|gai\.conf|host\.conf|nsswitch\.conf|netsvc\.conf|terminfo/.*|inputrc|krb5\.conf)$
-    | /(pyvenv\.cfg|pybuilddir\.txt|python\d*\.zip|python\d*\._pth|__init__\.[\w.-]+|sitecustomize|usercustomize)(/|$)
-    | (sitecustomize|usercustomize)\.[\w.-]+$ | \.(cpython-[\w.-]+|abi3)\.so$ | \.pyc$ | /__pycache__(/|$)
+    | /(pyvenv\.cfg|pybuilddir\.txt|python\d*\.zip|__init__\.[\w.-]+|sitecustomize|usercustomize)(/|$)
+    | python[\d.]*\._pth$ | /Modules/Setup\.local$ | (sitecustomize|usercustomize)\.[\w.-]+$
+    | \.(cpython-[\w.-]+|abi3)\.so$ | \.pyc$ | /__pycache__(/|$)
     | /(etc/|\.)(bash_profile|bash_login|bashrc|profile|gitconfig|curlrc|wgetrc|perlrc|xdg/.*)$
     | /dev/tty$ | /proc/sys/ | /sys/fs/selinux | /run/(nscd|systemd)/
     """,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
-from lowrun.analysis.family import Member
+from lowrun.analysis.family import EXECS, Member
 from lowrun.analysis.noise import SEARCHES, is_noise, sought
 from lowrun.trace.event import CALL, EXIT, KILLED, SIGNAL, UNFINISHED, Event
 
@@ -71,6 +71,8 @@ class Trails:
         self._most = most
         self._trails: OrderedDict[int, Trail] = OrderedDict()
         self._failed: OrderedDict[int, None] = OrderedDict()
+        #: Signal that asked a process to end -> when the first of all processes got it.
+        self.asked_ns: dict[str, int] = {}
 
     def of(self, member: Member) -> Trail:
         """Return the trail of `member`; an empty one when there is none."""
@@ -85,16 +87,25 @@ class Trails:
             self._call(event, trail)
         elif event.kind == SIGNAL:
             trail.signal = event
-            if event.name in ENDING and event.name not in trail.asked:
-                trail.asked[event.name] = trail.standing(event)
-        elif event.kind == KILLED and event.name not in trail.asked and event.tid == member.pid:
-            trail.asked[event.name] = trail.standing(event)
+            if event.name in ENDING:
+                self._asked(event, trail)
+        elif event.kind == KILLED and event.tid == member.pid:
+            self._asked(event, trail)
         if event.kind in (EXIT, KILLED) and event.tid == member.pid:
             self._ended(member)
+
+    def _asked(self, event: Event, trail: Trail) -> None:
+        if event.name not in trail.asked:
+            trail.asked[event.name] = trail.standing(event)
+            if event.start_ns is not None:
+                self.asked_ns[event.name] = min(event.start_ns, self.asked_ns.get(event.name, event.start_ns))
 
     def _call(self, event: Event, trail: Trail) -> None:
         if event.name in ENDS:
             return
+        if event.name in EXECS and not event.error:  # what the former program did is not why this one fails
+            trail.failures.clear()
+            trail.sought.clear()
         if len(trail.last) < THREADS or event.tid in trail.last:
             trail.last[event.tid] = event
         trail.calls.append(event)
