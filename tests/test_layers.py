@@ -42,7 +42,7 @@ HOUSE: list[tuple[str, str]] = [
     ("packets", "netfilter denial namespaces pasta pcapng interfaces capture"),
     ("runs", "recorder observers slices report directory usage exits accounting network run repeater repeat"),
     ("recorders", "output calls samples packets"),
-    ("analysis", "kept"),
+    ("analysis", "difference normal trail meaning align evidence ranking explain report peers kept figures sides"),
     (
         "supervise",
         "settings requests policy meaning order envfile environment listening readyspec options config processes "
@@ -65,7 +65,8 @@ PURE = (
     "trace.text trace.event trace.inject trace.pycapture samples.records samples.series samples.chart "
     "supervise.settings supervise.policy supervise.meaning supervise.record supervise.truth supervise.succession "
     "supervise.listening supervise.order supervise.readyspec supervise.requests "
-    "samples.tables packets.denial packets.pcapng runs.report runs.usage notation supervise.envfile"
+    "analysis.difference analysis.normal analysis.trail analysis.meaning analysis.align analysis.evidence "
+    "analysis.ranking analysis.explain analysis.report samples.tables packets.denial packets.pcapng runs.report runs.usage notation supervise.envfile"
 ).split()
 #: A pure module does not import these at all ...
 WAITING = "asyncio multiprocessing pty selectors subprocess threading tty".split()

@@ -8,7 +8,7 @@
   if (!data.lanes.length) { return; }
 
   const SVG = "http://www.w3.org/2000/svg";
-  const LANE = 22, AXIS = 24, BAR = 14, NEAR = 3, LEAST_SPAN = 1e-7;
+  const LANE = 22, AXIS = 24, BAR = 14, NEAR = 3, LEAST_SPAN = 1e-7, ENDS = 118;
   const whole = Math.max(data.duration, 1e-6);
   let from = 0, to = whole, width = 0, pending = false;
 
@@ -81,11 +81,12 @@
   }
 
   function labels() { return Math.min(260, Math.max(110, width * 0.24)); }
-  function x(time) { return labels() + (time - from) / (to - from) * (width - labels() - 8); }
+  function x(time) { return labels() + (time - from) / (to - from) * room(); }
+  function room() { return width - labels() - ENDS - 8; }
 
   function drawAxis() {
     axis.replaceChildren();
-    const every = step(to - from, width - labels());
+    const every = step(to - from, room());
     for (let time = Math.ceil(from / every) * every; time <= to + every * 1e-6; time += every) {
       const group = make("g", { class: "tick" }, axis);
       make("line", { x1: x(time), x2: x(time), y1: AXIS - 6, y2: AXIS }, group);
@@ -105,19 +106,16 @@
     const top = row * LANE + 2, left = labels();
     const group = make("g", { class: "lane", role: "img", "aria-label": describe(lane).replace(/\n/g, ", ") }, svg);
     if (row % 2) { make("rect", { class: "stripe", x: 0, y: top - 1, width: width, height: LANE }, group); }
-    const begin = Math.max(left, x(lane.start)), end = Math.min(width - 4, x(lane.end));
-    if (end >= left && begin <= width - 4) {
+    const right = width - ENDS, begin = Math.max(left, x(lane.start)), end = Math.min(right, x(lane.end));
+    if (end >= left && begin <= right) {
       const bar = make("rect", {
         class: "bar " + lane.state, x: begin, y: top + 3, width: Math.max(1.5, end - begin), height: BAR, rx: 2
       }, group);
       bar.dataset.tip = describe(lane);
       drawMarks(lane, group, top);
-      if (lane.exit && lane.state !== "thread") {
-        const room = 7 * lane.exit.length + 8, fits = end - begin > room;
-        const beside = !fits && width - end > room;
-        if (fits) { make("text", { class: "end", x: begin + 5, y: top + 14 }, group, lane.exit); }
-        if (beside) { make("text", { class: "outside", x: end + 5, y: top + 14 }, group, lane.exit); }
-      }
+    }
+    if (lane.exit && lane.state !== "thread") {
+      make("text", { class: "outside", x: width - ENDS + 4, y: top + 14 }, group, lane.exit);
     }
     drawLabel(lane, group, top, left);
   }
@@ -126,7 +124,7 @@
     let last = null, edge = -1;
     for (const mark of lane.marks) {
       const at = x(mark[0]);
-      if (at < labels() || at > width) { continue; }
+      if (at < labels() || at > width - ENDS) { continue; }
       if (last !== null && at - edge < NEAR && last.kind === mark[3]) {
         last.count += mark[1];
         last.element.dataset.tip = tipOf(last);
@@ -147,7 +145,7 @@
     const indent = 8 + 10 * Math.min(lane.depth, 8);
     const room = Math.max(4, Math.floor((left - indent - 62) / 6.6));
     const name = lane.name.length > room ? lane.name.slice(0, room - 1) + "…" : lane.name;
-    make("text", { x: indent, y: top + 14 }, group, name).dataset.tip = describe(lane);
+    make("text", { class: lane.blamed ? "blamed" : "name", x: indent, y: top + 14 }, group, name).dataset.tip = describe(lane);
     make("text", { class: "pid", x: left - 12, y: top + 14, "text-anchor": "end" }, group, String(lane.tid));
   }
 
@@ -177,7 +175,7 @@
     if (!event.ctrlKey && !event.shiftKey) { return; }
     event.preventDefault();
     const box = svg.getBoundingClientRect();
-    const where = (event.clientX - box.left - labels()) / (width - labels());
+    const where = (event.clientX - box.left - labels()) / room();
     zoom(event.deltaY + event.deltaX < 0 ? 0.8 : 1.25, Math.max(0, Math.min(1, where)));
   }, { passive: false });
   svg.addEventListener("keydown", function (event) {
@@ -195,7 +193,7 @@
   window.addEventListener("pointerup", function () { grabbed = null; });
   svg.addEventListener("pointermove", function (event) {
     if (grabbed) {
-      const moved = (grabbed.x - event.clientX) / (width - labels()) * (grabbed.to - grabbed.from);
+      const moved = (grabbed.x - event.clientX) / room() * (grabbed.to - grabbed.from);
       view(grabbed.from + moved, grabbed.to + moved);
       return;
     }

@@ -16,7 +16,7 @@ from lowrun.analysis.calltext import call_text, clipped
 from lowrun.analysis.difference import Difference, Figure, Finding
 from lowrun.analysis.kept import KeptRuns
 from lowrun.analysis.markup import Html, embedded_json, joined, tag
-from lowrun.analysis.screen import findings_of, hint_of, host_line, lookup_line, peaks_line, title_of, usage_of
+from lowrun.analysis.screen import hint_of, host_line, lookup_line, peaks_line, title_of, usage_of
 from lowrun.analysis.stories import Step, Story, story
 from lowrun.analysis.timeline import Lane, Timeline
 from lowrun.analysis.words import amount, command_line, state_of
@@ -38,6 +38,21 @@ LEGEND = (
     ("error", "failing call"),
     ("signal", "signal"),
 )
+
+#: What a finding's kind says of its call.
+KINDS = {
+    "missing": "missing:",
+    "end": "it ends without",
+    "order": "at another place:",
+    "more": "more often:",
+    "answer": "with another answer:",
+    "slow": "slow:",
+    "error": "error",
+    "file": "file",
+    "host": "host",
+    "program": "program",
+    "signal": "signal",
+}
 
 
 def show_page(told: Story) -> str:
@@ -131,7 +146,9 @@ def _why(told: Story) -> Html:
 
 
 def _sections(told: Story) -> list[Html]:
-    return [_timeline(told.followed.timeline), _calls(told), _output(told), _samples(told), _hosts(told)]
+    chain = told.followed.chain
+    picture = _timeline(told.followed.timeline, chain[-1].pid if chain and not told.run.ok else None)
+    return [picture, _calls(told), _output(told), _samples(told), _hosts(told)]
 
 
 # -- what differs
@@ -141,7 +158,8 @@ def _differs(told: Story) -> Html:
     difference = told.difference
     if difference is None:
         return Html("")
-    found = findings_of(difference, told.run.index)[:ROWS]
+    groups = [finding for group in difference.groups for finding in group.findings]
+    found = [*groups, *(one for one in difference.only_failing if one not in groups)][:ROWS]
     number = len(difference.passing)
     title = f"What differs from {number} passing run" + ("" if number == 1 else "s")
     return _section(title, _findings(found, difference) or tag("p", "Nothing that their calls show."))
@@ -154,7 +172,8 @@ def _findings(found: Sequence[Finding], difference: Difference) -> Html:
 
 
 def _finding(finding: Finding, difference: Difference) -> list[str]:
-    lacking = "is missing: " if finding.kind == "missing" else ""
+    how = KINDS.get(finding.kind, "")
+    how += f" {finding.times} times" if finding.times > 1 else ""
     counts = (
         f"in {len(finding.failing)} of {len(difference.failing)} failing, "
         f"{len(finding.passing)} of {len(difference.passing)} passing runs"
@@ -163,7 +182,14 @@ def _finding(finding: Finding, difference: Difference) -> list[str]:
     more += [f"after {clipped(finding.after, CALL)}"] if finding.after else []
     more += [f"where passing runs have {clipped(finding.instead, CALL)}"] if finding.instead else []
     more += [f"for example in line {finding.where[1]} of run {finding.where[0]}"] if finding.where else []
-    return [lacking, tag("code", clipped(finding.text, CALL)), " ", counts, tag("span", "; ".join(more), class_="soft")]
+    return [
+        tag("strong", how),
+        " ",
+        tag("code", clipped(finding.text, CALL)),
+        " ",
+        counts,
+        tag("span", "; ".join(more), class_="soft"),
+    ]
 
 
 def _groups(difference: Difference) -> Html:
@@ -215,13 +241,14 @@ def _notes(notes: Sequence[str]) -> Html:
 # -- a run
 
 
-def _timeline(timeline: Timeline | None) -> Html:
+def _timeline(timeline: Timeline | None, blamed: int | None) -> Html:
+    """Return the picture; the process `blamed` is marked in it."""
     if timeline is None or not timeline.lanes:
         return Html("")
     data = {
         "duration": _s(timeline.duration_ns),
         "legend": LEGEND,
-        "lanes": [_lane(lane) for lane in timeline.lanes],
+        "lanes": [_lane(lane, lane.pid == lane.tid == blamed) for lane in timeline.lanes],
     }
     left = ""
     if timeline.left_out:
@@ -248,7 +275,7 @@ def _s(ns: int) -> float:
     return round(ns / 1e9, 6)
 
 
-def _lane(lane: Lane) -> dict[str, object]:
+def _lane(lane: Lane, blamed: bool) -> dict[str, object]:
     return {
         "pid": lane.pid,
         "tid": lane.tid,
@@ -258,6 +285,7 @@ def _lane(lane: Lane) -> dict[str, object]:
         "end": _s(lane.end_ns),
         "state": lane.state,
         "exit": lane.end,
+        "blamed": blamed,
         "calls": lane.calls,
         "errors": lane.errors,
         "marks": [(_s(mark.at_ns), mark.count, mark.text, mark.kind) for mark in lane.marks],

@@ -11,15 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lowrun.analysis.calltext import DOTS, call_text
-from lowrun.analysis.difference import Difference, Finding
 from lowrun.analysis.hosts import Host, Lookup
 from lowrun.analysis.kept import KeptRun
+from lowrun.analysis.report import first_lines
 from lowrun.analysis.stories import Step, Story
 from lowrun.analysis.tails import Tail, visible
 from lowrun.analysis.words import amount, command_line, ending, state_of
 from lowrun.notation import duration, ranges
 
-__all__ = ["Paint", "finding_line", "findings_of", "host_line", "hint_of", "lookup_line", "plain", "story_text"]
+__all__ = ["Paint", "host_line", "hint_of", "lookup_line", "plain", "story_text"]
 
 Paint = Callable[[str, str], str]
 WIDTH, HEIGHT = 80, 40
@@ -113,18 +113,21 @@ def _share(sections: Sequence[_Section], room: int) -> None:
 
 
 def _fact(title: str, text: str, width: int | None, most: int = 2) -> list[str]:
-    """Return a fact, broken at its blanks into at most `most` lines."""
-    head = f"  {title:<{TITLE - 2}}"
-    if width is None or columns_of(head + text) <= width:
-        return [head + text]
+    """Return a fact with its title, broken into at most `most` lines."""
+    return _broken(f"  {title:<{TITLE - 2}}{text}", width, TITLE, most)
+
+
+def _broken(text: str, width: int | None, indent: int, most: int) -> list[str]:
+    """Return `text` broken at its blanks into at most `most` lines; all but the first are indented."""
+    if width is None:
+        return [text]
     lines: list[str] = []
-    while text and len(lines) < most - 1 and columns_of(text) > width - TITLE:
-        part = fitted(text, width - TITLE + len(DOTS))[: -len(DOTS)]
-        cut = part.rfind(" ") if " " in part else len(part)
-        lines.append(text[:cut])
-        text = text[cut:].lstrip(" ")
-    lines.append(fitted(text, width - TITLE))
-    return [(head if number == 0 else " " * TITLE) + line for number, line in enumerate(lines)]
+    while columns_of(text) > width and len(lines) < most - 1:
+        part = fitted(text, width + len(DOTS))[: -len(DOTS)]
+        cut = part.rfind(" ") if " " in part[indent:] else len(part)
+        lines.append(text[:cut].rstrip(" "))
+        text = " " * indent + text[cut:].lstrip(" ")
+    return [*lines, fitted(text, width)]
 
 
 def _head(story: Story, width: int | None, paint: Paint) -> list[str]:
@@ -184,29 +187,10 @@ def _sections(story: Story, width: int | None) -> list[_Section]:
 def _differs(story: Story, width: int | None) -> _Section:
     if story.difference is None:
         return _Section("", [], 0)
-    found = findings_of(story.difference, story.run.index)
-    lines = [f"  {fitted(finding_line(finding, story.difference), width)}" for finding in found]
+    lines = [part for line in first_lines(story.difference) for part in _broken(f"  {line}", width, 5, 3)]
     number = len(story.difference.passing)
-    title = f"what differs from {number} passing run" + ("s" if number != 1 else "")
-    return _Section(title, lines or ["  nothing that their calls show"], min(3, max(1, len(lines))), tail=False)
-
-
-def findings_of(difference: Difference, index: int) -> tuple[Finding, ...]:
-    """Return what tells run `index` from passing ones, the likeliest cause first."""
-    groups = [group for group in difference.groups if index in group.runs] or list(difference.groups)
-    first = groups[0].findings if groups else ()
-    return (*first, *(finding for finding in difference.only_failing if finding not in first))
-
-
-def finding_line(finding: Finding, difference: Difference) -> str:
-    """Return a finding as one line: what it is, and of how many runs of each side."""
-    lacks = finding.kind == "missing"
-    text = f"not: {finding.text}" if lacks else finding.text
-    counts = (
-        f"  in {len(finding.failing)} of {len(difference.failing)} failing, "
-        f"{len(finding.passing)} of {len(difference.passing)} passing"
-    )
-    return text + counts
+    title = f"what differs from {_plural(number, 'passing run')}"
+    return _Section(title, lines, len(lines), tail=False)
 
 
 def _step(step: Step, width: int | None) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,6 +92,7 @@ class Story:
     lookups: tuple[Lookup, ...] = ()
     #: "calls" or "packets": where hosts and lookups are from; "" when neither was kept.
     hosts_from: str = ""
+    #: Of its groups only those that the run is in, if there are any.
     difference: Difference | None = None
     #: What could not be read, and what was left out.
     notes: tuple[str, ...] = ()
@@ -234,10 +235,12 @@ def _difference(run: KeptRun, runs: KeptRuns, notes: list[str]) -> Difference | 
         notes.append(
             f"compared: {len(sides[0])} failing and {len(sides[1])} passing runs; lowrun analyze diff takes all"
         )
-    from lowrun.analysis.compare import differences
+    from lowrun.analysis.sides import differences
 
     try:
-        return differences(sides[0], sides[1])
+        found = differences(sides[0], sides[1])
+        groups = tuple(group for group in found.groups if run.index in group.runs)
+        return replace(found, groups=groups or found.groups)
     except (OSError, LowrunError) as error:
         notes.append(_reason("differences", error))
         return None

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lowrun.analysis.calltext import call_text
-from lowrun.analysis.screen import findings_of, hint_of
+from lowrun.analysis.report import difference_dict
+from lowrun.analysis.screen import hint_of
 from lowrun.analysis.stories import Step, Story
 from lowrun.analysis.words import ending, state_of
 from lowrun.trace.event import Event
@@ -29,9 +30,7 @@ def story_dict(story: Story) -> dict[str, Any]:
         "failing_calls": [_step(step) for step in followed.failing],
         "failing_calls_are_common": followed.only_noise,
         "last_calls": [_step(step) for step in followed.calls],
-        "differs": None
-        if story.difference is None
-        else [asdict(finding) for finding in findings_of(story.difference, run.index)],
+        "differs": None if story.difference is None else difference_dict(story.difference),
         "output": {
             tail.name: {"path": str(tail.path), "bytes": tail.size, "lines": tail.count, "last_lines": list(tail.lines)}
             for tail in story.tails

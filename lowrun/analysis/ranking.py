@@ -1,0 +1,187 @@
+"""Which of all that failing runs did otherwise is the cause. Pure.
+
+What a failing run did otherwise is evidence (evidence.py). Its weight is how many of the failing runs have it, less
+how often the same happens among the passing runs alone: each of them is compared with the other passing ones, and
+calls of a class that differ there differ by chance. A cause comes before its consequences: of what weighs at least
+half as much as the heaviest, the earliest is named first. Runs that do not have it have another cause: they are
+ranked anew, among themselves.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from lowrun.analysis.evidence import Evidence, evidence_of
+from lowrun.analysis.meaning import Meaning
+from lowrun.analysis.trail import Trail
+
+__all__ = ["Ranked", "Ranking", "rank"]
+
+#: What a kind weighs by itself.
+KINDS = {"call": 1.0, "more": 0.8, "answer": 0.75, "order": 0.75, "missing": 0.6, "end": 0.6, "slow": 0.7}
+#: With no passing runs to tell chance by, or few, it is taken to be this; with more of them that matters less and less.
+UNKNOWN_CHANCE = {"call": 0.0, "answer": 0.3, "order": 0.5, "missing": 0.3}
+#: What is no reason to look by itself (Lexicon.telling) weighs less by this.
+NOT_TELLING = 0.85
+#: What weighs this part of the heaviest is a candidate.
+CANDIDATE = 0.5
+#: That calls of its name differ by chance counts so much of that calls of its class do.
+BY_NAME = 0.5
+#: So many things are read by everybody.
+FIRST_LINES = 3
+#: So many other runs each run is aligned with, and so many passing runs tell what is chance.
+NEAR = 5
+CHANCE = 8
+#: With more calls than this in all runs together fewer are aligned.
+MANY = 400_000
+
+
+class Ranked(NamedTuple):
+    """A thing and the runs that have it."""
+
+    kind: str
+    what: int
+    weight: float
+    #: Mean place among the evidence of the runs that have it, 0: it is the first.
+    place: float
+    #: Index of a failing run -> evidence.
+    where: dict[int, Evidence]
+
+
+class Ranking(NamedTuple):
+    """Groups of failing runs (indices), each with what it did, the likeliest cause first."""
+
+    groups: tuple[tuple[tuple[int, ...], tuple[Ranked, ...]], ...]
+    #: All evidence of all runs, heaviest first.
+    everything: tuple[Ranked, ...]
+
+
+def rank(
+    failing: Sequence[Trail],
+    passing: Sequence[Trail],
+    meaning: Meaning,
+    progress: Callable[[float], object] = lambda part: None,
+) -> Ranking:
+    """Rank what the failing runs did that the passing ones did not; both sides have at least one run.
+
+    `progress` is called with the part that is done, 0 to 1.
+    """
+    total = sum(len(trail.entries) for trail in (*failing, *passing))
+    count = max(1, NEAR if total <= MANY else 2 if total <= 10 * MANY else 1)
+    chance_of = passing[:CHANCE] if total <= MANY else passing[: 2 * count]
+    steps = len(failing) + (len(chance_of) if len(passing) > 1 else 0)
+    done = 0
+    found = []
+    for trail in failing:
+        found.append(evidence_of(trail, passing, _near(trail, passing, count), meaning))
+        progress((done := done + 1) / steps)
+    chance = _Chance(meaning)
+    if len(passing) > 1:
+        for trail in chance_of:
+            others = [other for other in passing if other is not trail]
+            chance.add(evidence_of(trail, others, _near(trail, others, count), meaning))
+            progress((done := done + 1) / steps)
+    return _ranking(found, chance, meaning)
+
+
+def _near(trail: Trail, others: Sequence[Trail], count: int) -> list[Trail]:
+    """Return the runs that did most nearly as many calls."""
+    return sorted(others, key=lambda other: abs(other.total - trail.total))[:count]
+
+
+class _Chance:
+    """How often things of a class, and of a call's name, differ among passing runs."""
+
+    def __init__(self, meaning: Meaning) -> None:
+        self._meaning = meaning
+        self._runs = 0
+        self._classes: Counter[tuple[str, int]] = Counter()
+        self._names: Counter[tuple[str, str]] = Counter()
+
+    def add(self, found: Sequence[Evidence]) -> None:
+        """Take what one passing run has and the other passing ones have not."""
+        self._runs += 1
+        lexicon = self._meaning.lexicon
+        classes = {(_sort(one.kind), _class(one, self._meaning)) for one in found}
+        self._classes.update(classes)
+        self._names.update({(sort, lexicon.names[number]) for sort, number in classes})
+
+    def of(self, one: Evidence) -> float:
+        """Return how likely such a thing is by chance, 0 to 1."""
+        number, sort = _class(one, self._meaning), _sort(one.kind)
+        by_class = self._classes[sort, number]
+        by_name = BY_NAME * self._names[sort, self._meaning.lexicon.names[number]]
+        return (max(by_class, by_name) + UNKNOWN_CHANCE.get(sort, 0.0)) / (self._runs + 1)
+
+
+def _sort(kind: str) -> str:
+    """Missing here is more there; what ends early is missing."""
+    return {"end": "missing", "more": "call"}.get(kind, kind)
+
+
+def _class(one: Evidence, meaning: Meaning) -> int:
+    lexicon = meaning.lexicon
+    return lexicon.class_of[lexicon.key_of[one.entry]]
+
+
+def _ranking(found: Sequence[Sequence[Evidence]], chance: _Chance, meaning: Meaning) -> Ranking:
+    runs = list(range(len(found)))
+    everything = _weighed(found, runs, chance, meaning)
+    groups: list[tuple[tuple[int, ...], tuple[Ranked, ...]]] = []
+
+    def telling(one: Ranked) -> bool:
+        return meaning.lexicon.telling[meaning.lexicon.key_of[next(iter(one.where.values())).entry]]
+
+    while runs:
+        ranked = _ordered(_weighed(found, runs, chance, meaning), telling)
+        if not ranked:
+            groups.append((tuple(runs), ()))
+            break
+        members = tuple(run for run in runs if run in ranked[0].where)
+        if len(members) < len(runs):
+            ranked = _ordered(_weighed(found, list(members), chance, meaning), telling)
+        groups.append((members, tuple(ranked)))
+        runs = [run for run in runs if run not in members]
+    return Ranking(tuple(groups), tuple(sorted(everything, key=lambda one: (-one.weight, one.place))))
+
+
+def _weighed(
+    found: Sequence[Sequence[Evidence]], runs: Sequence[int], chance: _Chance, meaning: Meaning
+) -> list[Ranked]:
+    where: dict[tuple[str, int], dict[int, Evidence]] = defaultdict(dict)
+    places: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for run in runs:
+        for place, one in enumerate(found[run]):
+            where[one.kind, one.what][run] = one
+            places[one.kind, one.what].append(place)
+    ranked = []
+    telling, key_of = meaning.lexicon.telling, meaning.lexicon.key_of
+    for (kind, what), having in where.items():
+        example = next(iter(having.values()))
+        weight = KINDS[kind] * len(having) / len(runs) * (1 - chance.of(example))
+        if not telling[key_of[example.entry]]:
+            weight *= NOT_TELLING
+        place = sum(places[kind, what]) / len(having)
+        ranked.append(Ranked(kind, what, weight, place, having))
+    return ranked
+
+
+def _ordered(ranked: Sequence[Ranked], telling: Callable[[Ranked], bool]) -> list[Ranked]:
+    """Return candidates in the order of their places, then the others in the order of their weights.
+
+    The first error that only failing runs have is among the first: it is the cause, or shows it.
+    """
+    if not ranked:
+        return []
+    least = CANDIDATE * max(one.weight for one in ranked)
+    candidates = [one for one in ranked if one.weight >= least]
+    rest = [one for one in ranked if one.weight < least]
+    candidates.sort(key=lambda one: (one.place, -one.weight))
+    for place, one in enumerate(candidates):
+        if one.kind == "call" and telling(one):
+            if place >= FIRST_LINES:
+                candidates.insert(FIRST_LINES - 1, candidates.pop(place))
+            break
+    return candidates + sorted(rest, key=lambda one: -one.weight)
