@@ -14,7 +14,7 @@ from lowrun.analysis.family import Family, Member
 from lowrun.analysis.noise import is_noise
 from lowrun.trace.event import CALL, SIGNAL, UNFINISHED, Event
 
-__all__ = ["Lane", "Mark", "Timeline", "Timelines"]
+__all__ = ["Lane", "Mark", "Timeline", "Timelines", "ending_of"]
 
 #: Lanes of a picture, marks of a lane, and marks in memory.
 LANES, MARKS, ALL_MARKS = 300, 96, 60_000
@@ -152,7 +152,7 @@ class Timelines:
 
     def _lanes(self, member: Member, depth: int, chosen: dict[int, list[int]], start: int) -> Iterator[Lane]:
         parent = member.parent.pid if member.parent is not None else None
-        state, end = _ending(member)
+        state, end = ending_of(member)
         marks = self._marks_of(member, member.pid, start)
         sums = member.calls, member.errors
         begin, until = _since(member.start_ns, start), _since(member.end_ns, start)
@@ -189,7 +189,8 @@ def _since(at: int | None, start: int) -> int:
     return max(0, at - start) if at is not None else 0
 
 
-def _ending(member: Member) -> tuple[str, str]:
+def ending_of(member: Member) -> tuple[str, str]:
+    """Return a process's state, as Lane has it, and how it ended, in words."""
     if not member.ended:
         return "running", "its end is not in the log"
     if member.signal:
