@@ -227,4 +227,27 @@ void lr_sampler_free(struct lr_sampler *sampler);
 /* ---- capture of packets: packets*.c, interfaces.c ---- */
 #include "packets.h"
 
+/* ---- reading logs of system calls: log*.c ---- */
+#define LR_LOG_STRACEPY 0                /* the CSV that bmwcarit/stracepy makes */
+#define LR_LOG_FIXED 1                   /* the same columns, right */
+#define LR_LOG_EVENTS 2                  /* all fields of lowrun.trace.event.Event, separated by \x1f */
+#define LR_LOG_UNKNOWN_LINES 20
+struct lr_path_row {                     /* which arguments of a call are paths, and which their directories */
+    char name[32];
+    int8_t count, path[2], directory[2]; /* directory -1: none */
+};
+struct lr_log_counts {
+    uint64_t lines, rows;
+    uint64_t led;                        /* lines with a thread and a time */
+    uint64_t unknown;                    /* lines that no rule understands, */
+    uint64_t unknown_lines[LR_LOG_UNKNOWN_LINES]; /* and the numbers of the first of them */
+};
+struct lr_log;
+int lr_log_create(int form, int extra, const struct lr_path_row *rows, uint32_t count, struct lr_log **ret_log);
+int lr_log_feed(struct lr_log *log, const char *data, size_t size);
+int lr_log_finish(struct lr_log *log);
+int64_t lr_log_rows(const struct lr_log *log, const char **ret_rows);
+void lr_log_counts(const struct lr_log *log, struct lr_log_counts *ret_counts);
+void lr_log_free(struct lr_log *log);
+
 #endif

@@ -27,7 +27,7 @@ HOUSE: list[tuple[str, str]] = [
     (
         "core",
         "kernel fd tape pump timers loop inotify procfs lineage cgroup_v1 cgroup launch door events keeper keepers "
-        "exits process watch tracing sampling packets",
+        "exits process watch tracing sampling packets logs",
     ),
     (
         "trace",
@@ -35,8 +35,8 @@ HOUSE: list[tuple[str, str]] = [
         "constants rows rows_variants rows_ioctl rows_i386 table ioctl_names quoting records context signals netlink "
         "netlink_route netlink_diag netlink_more netlink_families sockets structs messages scalars layout reading "
         "sockopts memory_process memory ioctls special results pointers decode naming descriptors follow calls text "
-        "event textfile terminal counts select ptracelib inject hooks pycapture pynames pyloop pyengine denial tracer "
-        "live",
+        "event pathrows logfile parse textfile terminal counts select ptracelib inject hooks pycapture pynames pyloop "
+        "pyengine denial tracer live",
     ),
     ("samples", "records series chart tables machine files"),
     ("packets", "netfilter denial namespaces pasta pcapng interfaces capture"),

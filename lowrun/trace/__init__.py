@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from lowrun.trace.counts import Counts
     from lowrun.trace.event import Event
     from lowrun.trace.live import LiveTrace
+    from lowrun.trace.logfile import LogText, open_log
+    from lowrun.trace.parse import LogReader, csv_header, events, read_log, scanner
     from lowrun.trace.records import Buffer, Record
     from lowrun.trace.records import read as records_of
     from lowrun.trace.select import PathFilter, StatusFilter
@@ -27,16 +29,23 @@ __all__ = [
     "Counts",
     "Event",
     "LiveTrace",
+    "LogReader",
+    "LogText",
     "PathFilter",
     "Record",
     "StatusFilter",
     "StraceWriter",
     "TerminalWriter",
     "RecordedCall",
+    "csv_header",
+    "events",
     "file_header",
     "numbers_of",
+    "open_log",
     "read",
+    "read_log",
     "records_of",
+    "scanner",
 ]
 
 #: Name -> module, name there.
@@ -45,15 +54,22 @@ _HOME = {
     "Counts": ("counts", "Counts"),
     "Event": ("event", "Event"),
     "LiveTrace": ("live", "LiveTrace"),
+    "LogReader": ("parse", "LogReader"),
+    "LogText": ("logfile", "LogText"),
     "PathFilter": ("select", "PathFilter"),
     "Record": ("records", "Record"),
     "StatusFilter": ("select", "StatusFilter"),
     "StraceWriter": ("text", "StraceWriter"),
     "TerminalWriter": ("terminal", "TerminalWriter"),
     "RecordedCall": ("calls", "RecordedCall"),
+    "csv_header": ("parse", "csv_header"),
+    "events": ("parse", "events"),
     "file_header": ("calls", "file_header"),
     "numbers_of": ("table", "numbers_of"),
+    "open_log": ("logfile", "open_log"),
     "read": ("calls", "read"),
+    "read_log": ("parse", "read_log"),
+    "scanner": ("parse", "scanner"),
     "records_of": ("records", "read"),
 }
 

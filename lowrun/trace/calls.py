@@ -17,7 +17,7 @@ from lowrun.trace.arch import AUDIT_ARCH_X86_64
 from lowrun.trace.constants import ERRNO
 from lowrun.trace.decode import result_text
 from lowrun.trace.follow import Follower, OpenCall
-from lowrun.trace.records import Enter, Exit, Record
+from lowrun.trace.records import Buffer, Enter, Exit, Record
 from lowrun.trace.records import read as read_records
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "RecordedCall",
     "calls_of",
     "file_header",
+    "header_size",
     "let_go_behind",
     "read",
     "records_in",
@@ -131,13 +132,24 @@ def let_go_behind(records: Iterator[Record], mapped: mmap.mmap) -> Iterator[Reco
         mapped.madvise(mmap.MADV_DONTNEED)  # the pages are the file's: they can be had again
 
 
-def records_in(data: memoryview) -> Iterator[Record]:
-    """Yield the records in the file `data`. Raises ProtocolError when it is none of ours, or of another version."""
+def header_size(data: Buffer) -> int:
+    """Return where the records begin in a file that begins with `data`, which is HEADER.size bytes at the least.
+
+    Raises ProtocolError when it is none of ours, or of another version.
+    """
     if len(data) < HEADER.size or bytes(data[:8]) != MAGIC:
         raise ProtocolError("this is no file of lowrun's records")
     _, version, size, arch, _ = HEADER.unpack_from(data)
-    if version != VERSION or arch != AUDIT_ARCH_X86_64 or not HEADER.size <= size <= len(data):
+    if version != VERSION or arch != AUDIT_ARCH_X86_64 or size < HEADER.size:
         raise ProtocolError(f"this lowrun cannot read records of version {version}, machine {arch:#x}")
+    return int(size)
+
+
+def records_in(data: memoryview) -> Iterator[Record]:
+    """Yield the records in the file `data`. Raises ProtocolError when it is none of ours, or of another version."""
+    size = header_size(data)
+    if size > len(data):
+        raise ProtocolError("the header of lowrun's records is cut short")
     yield from read_records(data[size:])
 
 
