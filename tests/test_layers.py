@@ -40,9 +40,14 @@ HOUSE: list[tuple[str, str]] = [
     ),
     ("samples", "records series chart tables machine files"),
     ("packets", "netfilter denial namespaces pasta pcapng interfaces capture"),
-    ("runs", "recorder observers slices report directory usage exits accounting network run repeater repeat"),
+    ("runs", "recorder observers slices report directory keeping usage exits accounting network run repeater repeat"),
     ("recorders", "output calls samples packets"),
-    ("analysis", "difference normal trail meaning align evidence ranking explain report peers kept figures sides"),
+    (
+        "analysis",
+        "kept questions answer table difference normal trail meaning align evidence ranking explain report peers "
+        "figures sides tails calltext family noise laststeps blame dns hosts capturefile peaks timeline words stories "
+        "screen storydict markup page slices chrome protobuf perfetto export",
+    ),
     (
         "supervise",
         "settings requests policy meaning order envfile environment listening readyspec options config processes "
@@ -64,9 +69,14 @@ PURE = (
     "trace.memory trace.ioctls trace.special trace.results trace.pointers trace.decode trace.naming trace.descriptors "
     "trace.text trace.event trace.inject trace.pycapture samples.records samples.series samples.chart "
     "supervise.settings supervise.policy supervise.meaning supervise.record supervise.truth supervise.succession "
-    "supervise.listening supervise.order supervise.readyspec supervise.requests "
+    "runs.keeping supervise.listening supervise.order supervise.readyspec supervise.requests "
+    "analysis.questions analysis.answer analysis.table "
     "analysis.difference analysis.normal analysis.trail analysis.meaning analysis.align analysis.evidence "
-    "analysis.ranking analysis.explain analysis.report samples.tables packets.denial packets.pcapng runs.report runs.usage notation supervise.envfile"
+    "analysis.ranking analysis.explain analysis.report "
+    "analysis.calltext analysis.family analysis.noise analysis.laststeps analysis.blame analysis.dns analysis.hosts "
+    "analysis.timeline analysis.words analysis.screen analysis.storydict analysis.markup analysis.slices "
+    "analysis.chrome analysis.protobuf analysis.perfetto "
+    "samples.tables packets.denial packets.pcapng runs.report runs.usage notation supervise.envfile"
 ).split()
 #: A pure module does not import these at all ...
 WAITING = "asyncio multiprocessing pty selectors subprocess threading tty".split()

@@ -8,26 +8,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lowrun.analysis.answer import Answer
     from lowrun.analysis.difference import Difference, Figure, Finding, Group
     from lowrun.analysis.export import export_timeline
     from lowrun.analysis.kept import KeptRun, KeptRuns, kept_run, kept_runs
-    from lowrun.analysis.page import LINES as PAGE_LINES
-    from lowrun.analysis.page import diff_page, show_page
+    from lowrun.analysis.page import PAGE_LINES, diff_page, show_page
+    from lowrun.analysis.questions import EXPORTS, QUERIES, Moment
     from lowrun.analysis.report import difference_dict, difference_text, first_lines
     from lowrun.analysis.screen import plain, story_text
+    from lowrun.analysis.session import Analysis
     from lowrun.analysis.sides import differences, differences_of
     from lowrun.analysis.stories import LINES, Story, story
     from lowrun.analysis.storydict import story_dict
+    from lowrun.analysis.table import Layout
 
 __all__ = [
+    "Analysis",
+    "Answer",
     "Difference",
+    "EXPORTS",
     "Figure",
     "Finding",
     "Group",
     "KeptRun",
     "KeptRuns",
     "LINES",
+    "Layout",
+    "Moment",
     "PAGE_LINES",
+    "QUERIES",
     "Story",
     "diff_page",
     "difference_dict",
@@ -45,31 +54,37 @@ __all__ = [
     "story_text",
 ]
 
-#: Name -> module, name there.
+#: Name -> module.
 _HOME = {
-    "Difference": ("difference", "Difference"),
-    "Figure": ("difference", "Figure"),
-    "Finding": ("difference", "Finding"),
-    "Group": ("difference", "Group"),
-    "KeptRun": ("kept", "KeptRun"),
-    "KeptRuns": ("kept", "KeptRuns"),
-    "LINES": ("stories", "LINES"),
-    "PAGE_LINES": ("page", "LINES"),
-    "Story": ("stories", "Story"),
-    "diff_page": ("page", "diff_page"),
-    "difference_dict": ("report", "difference_dict"),
-    "difference_text": ("report", "difference_text"),
-    "differences": ("sides", "differences"),
-    "differences_of": ("sides", "differences_of"),
-    "export_timeline": ("export", "export_timeline"),
-    "first_lines": ("report", "first_lines"),
-    "kept_run": ("kept", "kept_run"),
-    "kept_runs": ("kept", "kept_runs"),
-    "plain": ("screen", "plain"),
-    "show_page": ("page", "show_page"),
-    "story": ("stories", "story"),
-    "story_dict": ("storydict", "story_dict"),
-    "story_text": ("screen", "story_text"),
+    "Analysis": "session",
+    "Answer": "answer",
+    "Difference": "difference",
+    "EXPORTS": "questions",
+    "Figure": "difference",
+    "Finding": "difference",
+    "Group": "difference",
+    "KeptRun": "kept",
+    "KeptRuns": "kept",
+    "LINES": "stories",
+    "Layout": "table",
+    "Moment": "questions",
+    "PAGE_LINES": "page",
+    "QUERIES": "questions",
+    "Story": "stories",
+    "diff_page": "page",
+    "difference_dict": "report",
+    "difference_text": "report",
+    "differences": "sides",
+    "differences_of": "sides",
+    "export_timeline": "export",
+    "first_lines": "report",
+    "kept_run": "kept",
+    "kept_runs": "kept",
+    "plain": "screen",
+    "show_page": "page",
+    "story": "stories",
+    "story_dict": "storydict",
+    "story_text": "screen",
 }
 
 
@@ -78,5 +93,4 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    module, there = _HOME[name]
-    return getattr(import_module(f"{__name__}.{module}"), there)
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -22,11 +22,11 @@ from lowrun.analysis.timeline import Lane, Timeline
 from lowrun.analysis.words import amount, command_line, state_of
 from lowrun.notation import duration, ranges
 
-__all__ = ["LINES", "diff_page", "show_page"]
+__all__ = ["PAGE_LINES", "diff_page", "show_page"]
 
 HERE = Path(__file__).parent
 #: Lines of output and failing calls on a page.
-LINES = 200
+PAGE_LINES = 200
 #: Rows of a table, characters of a call and of a line of output, bytes of an inlined picture.
 ROWS, CALL, LINE, PICTURE = 200, 600, 4000, 2 << 20
 LEGEND = (
@@ -70,7 +70,7 @@ def diff_page(runs: KeptRuns, difference: Difference) -> str:
     parts = [_groups(difference), _only(difference), _figures(difference.figures), _notes(difference.notes)]
     chosen = next((run for run in runs.runs if run.index in difference.failing), None)
     if chosen is not None:
-        told = story(chosen, lines=LINES)
+        told = story(chosen, lines=PAGE_LINES)
         parts += [tag("h2", title_of(told)), _why(told), *_sections(told)]
     return _page(title, head, *parts)
 

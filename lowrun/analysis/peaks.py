@@ -5,7 +5,6 @@ A table is read a line at a time. A cell that is empty, cut off or no number is 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +55,8 @@ def _rows(path: Path | None) -> Iterator[dict[str, str]]:
     """Give the rows; none where the table is not there. Raises OSError."""
     if path is None:
         return
+    import csv
+
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         try:
             for row in csv.DictReader(file):

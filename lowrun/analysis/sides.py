@@ -166,7 +166,7 @@ def _fewer(side: str, runs: Sequence[KeptRun]) -> Iterable[str]:
 
 def _sides(failing: Sequence[KeptRun], passing: Sequence[KeptRun]) -> Iterable[str]:
     if not passing:
-        yield "Only failing runs were kept: there is nothing to compare them with (--keep failed+1 keeps a passing one)."
+        yield "Only failing runs were kept: nothing to compare them with (--keep failed+1 keeps a passing one, too)."
     elif not failing:
         yield "No failing run was kept: there is nothing to compare."
     elif len(failing) == len(passing) == 1:

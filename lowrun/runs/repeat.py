@@ -18,7 +18,8 @@ def repeat(command: Command | Word | Sequence[Word], **options: Any) -> Iterator
 
     Options: `count` runs (1), `failed_count` give up after so many failures,
     `jobs` at a time (1), `warmup` uncounted runs first, `prepare` a command
-    before each run, `record` recorders, `keep` "failed", "all" or "none",
+    before each run, `record` recorders, `keep` "failed", "failed+1" (and the
+    first passing one), "all" or "none",
     `output` the directory of artifacts, `timeout` and `kill_after` seconds,
     `success` exit codes, `stdin` a file, `quiet` show no output.
 

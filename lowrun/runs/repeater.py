@@ -24,6 +24,7 @@ from lowrun.core.loop import LONGEST, Loop, Timer
 from lowrun.core.process import open_standard_fds
 from lowrun.errors import BusyError, UsageError, explain
 from lowrun.runs.directory import OutputDirectory
+from lowrun.runs.keeping import KEEP, Keeping
 from lowrun.runs.recorder import LastingRecorder, Recorder
 from lowrun.runs.run import Run, RunPlan
 from lowrun.steps import warn
@@ -36,7 +37,6 @@ __all__ = ["Repeater"]
 INTERRUPT_KILL_AFTER = 0.5
 #: ^C at a terminal has reached the command already: it may act on it this long before SIGTERM; seconds.
 TERMINAL_GRACE = 0.2
-KEEP = ("failed", "all", "none")
 
 
 class Repeater:
@@ -97,7 +97,7 @@ class Repeater:
             kill_after=kill_after,
             quiet=quiet,
             scratch=self._directory.scratch() if self._recorders else Path("/"),
-            keep=keep,
+            keep=Keeping(keep),
         )
         self._started = datetime.now(timezone.utc)
         self._begun_ns = time.monotonic_ns()
@@ -251,7 +251,7 @@ class Repeater:
     def _start_prepare(self, launch: Launch, index: int) -> None:
         plan = copy.copy(self._plan)
         plan.launch, plan.command, plan.timeout = launch, launch.command, None
-        plan.success = frozenset({0})
+        plan.success, plan.keep = frozenset({0}), Keeping("none")
         self._begin(index, plan, [], self._prepared)
 
     def _retire(self, run: Run) -> None:

@@ -23,6 +23,7 @@ from lowrun.core.loop import Loop, Timer
 from lowrun.core.process import Process
 from lowrun.errors import InternalError, LowrunError
 from lowrun.runs.accounting import Accounting
+from lowrun.runs.keeping import Keeping
 from lowrun.runs.network import OwnNetwork, explained
 from lowrun.runs.observers import Observers
 from lowrun.runs.recorder import Recorder, RunInfo
@@ -52,7 +53,7 @@ class RunPlan:
         kill_after: float,
         quiet: bool,
         scratch: Path,
-        keep: str,
+        keep: Keeping,
     ) -> None:
         self.launch = launch
         self.command = launch.command
@@ -62,7 +63,7 @@ class RunPlan:
         self.kill_after = kill_after
         self.quiet = quiet
         self.scratch = scratch
-        #: "failed", "all" or "none".
+        #: Shared by all runs of the repetition.
         self.keep = keep
 
 
@@ -235,8 +236,7 @@ class Run:
     @property
     def kept(self) -> bool:
         """True when what was recorded is to be kept."""
-        failed = not self.ok and not self.interrupted
-        return self.error is None and (self._plan.keep == "all" or (self._plan.keep == "failed" and failed))
+        return self.error is None and self._plan.keep.wants(self.index, ok=self.ok, interrupted=self.interrupted)
 
     def finish(self, into: Path | None) -> Result:
         """Keep what was recorded in the directory `into` (or nothing: None) and return the Result."""

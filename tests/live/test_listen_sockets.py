@@ -19,13 +19,6 @@ from tests.trees import House
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
-    house = House()
-    yield house
-    house.close()
-
-
-@pytest.fixture
 def opened() -> Iterator[Callable[..., ListenSockets]]:
     made: list[ListenSockets] = []
 

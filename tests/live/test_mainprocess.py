@@ -21,13 +21,6 @@ from lowrun.supervise.pidfile import PidFile, check
 from tests.trees import House
 
 
-@pytest.fixture
-def house() -> Iterator[House]:
-    house = House()
-    yield house
-    house.close()
-
-
 class Followed:
     """A program whose main process is followed."""
 

@@ -23,13 +23,6 @@ PYTHON = (sys.executable, "-S", "-c")
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
-    house = House()
-    yield house
-    house.close()
-
-
-@pytest.fixture
 def ready(house: House) -> Iterator[Callable[[str], Readiness]]:
     made: list[Readiness] = []
 

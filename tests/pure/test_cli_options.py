@@ -78,7 +78,7 @@ def test_dashes_end_the_options() -> None:
         ("--kill-after x", "--kill-after 'x': a number of seconds, 0 or more"),
         ("-e 0,300", "-e '0,300': codes from 0 to 255"),
         ("-e 0,,1", "-e '0,,1': codes from 0 to 255"),
-        ("--keep most", "--keep 'most': failed, all or none is needed"),
+        ("--keep most", "--keep 'most': failed, failed+1, all or none is needed"),
         ("-q=1", "-q takes no value"),
         ("--json= x", "--json '': a path is needed"),
         ("--prepare ' x", '--prepare "\'": No closing quotation'),

@@ -1,0 +1,119 @@
+"""The subcommand `analyze diff`, and the same in short at the end of a repetition."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lowrun import LowrunError, Summary, UsageError, analysis, to_json
+from lowrun.cli.analyze_options import DiffRequest
+from lowrun.cli.console import STDERR, STDOUT, is_terminal, say, show, write
+from lowrun.cli.jsonfile import JsonFile
+
+__all__ = ["add_difference", "run"]
+
+#: Rows of each list, where --limit does not say.
+LIMIT = 10
+#: Before a bar is drawn, and between two drawings; s.
+QUIET_S = 0.7
+DRAWING_S = 0.1
+#: What a comparison may take at the end of a repetition: seconds, and bytes of logs to be read.
+PATIENCE_S = 3.0
+MOST_BYTES = 24 << 20
+#: So many runs of each side are enough then.
+MOST_RUNS = 12
+
+
+def run(request: DiffRequest) -> int:
+    """Compare the runs that are kept in a directory; return the exit code. Raises LowrunError, OSError."""
+    target = None if request.html is None else JsonFile(request.html, "--html")
+    kept = analysis.kept_runs(Path(request.directory))
+    if not kept.runs:
+        raise UsageError(f"{request.directory}: of no run anything was kept (lowrun -ct --keep all keeps all)")
+    bar = _Bar()
+    try:
+        difference = analysis.differences(kept.failing, kept.passing, bar.draw)
+    finally:
+        bar.erase()
+    if target is not None:
+        target.write(analysis.diff_page(kept, difference))
+    if request.format == "json":
+        write(STDOUT, to_json(analysis.difference_dict(difference)))
+    elif target is None:
+        write(STDOUT, analysis.difference_text(difference, LIMIT if request.limit is None else request.limit))
+    return 0
+
+
+class _Bar:
+    """How far it is, on a terminal, when it takes longer than a moment."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + QUIET_S
+        self._shown = is_terminal(STDERR)
+        self._drawn = False
+
+    def draw(self, part: float) -> None:
+        """Say how far it is, 0 to 1."""
+        now = time.monotonic()
+        if self._shown and now >= self._next:
+            self._next = now + DRAWING_S
+            self._drawn = True
+            show(f"\r\x1b[Klowrun: comparing runs, {100 * part:.0f} %")
+
+    def erase(self) -> None:
+        """Take it away."""
+        if self._drawn:
+            show("\r\x1b[K")
+
+
+class _TooLong(Exception):
+    """Comparing takes too long to be done unasked."""
+
+
+def add_difference(summary: Summary) -> None:
+    """Say behind a repetition's summary where its failing runs part from the passing ones, if both were kept.
+
+    Takes PATIENCE_S at most and never fails: without an answer the hint alone is said.
+    """
+    if summary.output is None or not _has_both(summary):
+        return
+    lines: list[str] = []
+    try:
+        lines = _first_lines(summary.output, _deadline(time.monotonic() + PATIENCE_S))
+    except (_TooLong, LowrunError, OSError):
+        pass
+    except KeyboardInterrupt:
+        return
+    if lines:
+        say("where failing runs part from passing ones:")
+        for line in lines:
+            say(f"  {line}")
+    say(f"  more: lowrun analyze diff {_word(summary.output)}")
+
+
+def _has_both(summary: Summary) -> bool:
+    return len({result.ok for result in summary.results if result.completed and "calls" in result.artifacts}) == 2
+
+
+def _deadline(moment: float) -> Callable[[float], None]:
+    def check(part: float) -> None:
+        if time.monotonic() > moment:
+            raise _TooLong
+
+    return check
+
+
+def _first_lines(directory: Path, check: Callable[[float], None]) -> list[str]:
+    kept = analysis.kept_runs(directory)
+    sides = [[run for run in side if "calls" in run.artifacts][:MOST_RUNS] for side in (kept.failing, kept.passing)]
+    size = sum(run.artifacts["calls"].stat().st_size for side in sides for run in side)
+    if size > MOST_BYTES:
+        return []
+    return analysis.first_lines(analysis.differences(*sides, check))
+
+
+def _word(path: Path) -> str:
+    import shlex
+
+    return shlex.quote(str(path))
