@@ -49,7 +49,7 @@ class Packet(NamedTuple):
 
 def packets(file: BinaryIO) -> Iterator[Packet | None]:
     """Read the packets of `file`: None for one that is neither TCP nor UDP. Raises OSError."""
-    order, links = "=", []
+    order, links = "=", list[int]()
     while len(head := file.read(8)) == 8:
         kind = struct.unpack(order + "I", head[:4])[0]
         if kind == SECTION:

@@ -92,7 +92,13 @@ def _call(part: Call, start: float, length: float) -> dict[str, Any]:
     if event.path:
         args["path"] = event.path
     args["line"] = event.line
-    entry = {"ph": "X", "name": event.name, "cat": "failed" if event.error else "call", "ts": start, "dur": length}
+    entry: dict[str, Any] = {
+        "ph": "X",
+        "name": event.name,
+        "cat": "failed" if event.error else "call",
+        "ts": start,
+        "dur": length,
+    }
     entry |= {"pid": part.member.pid, "tid": event.tid, "args": args}
     if event.error:
         entry["cname"] = "terrible"

@@ -27,8 +27,10 @@ __all__ = ["PAGE_LINES", "diff_page", "show_page"]
 HERE = Path(__file__).parent
 #: Lines of output and failing calls on a page.
 PAGE_LINES = 200
-#: Rows of a table, characters of a call and of a line of output, bytes of an inlined picture.
-ROWS, CALL, LINE, PICTURE = 200, 600, 4000, 2 << 20
+#: Rows of a table; characters of a call, of one beside a finding, and of a line of output; bytes of a picture.
+ROWS, CALL, BESIDE, LINE, PICTURE = 200, 600, 160, 4000, 2 << 20
+#: Findings that are seen at once; others are behind a click.
+FIRST = 8
 LEGEND = (
     ("ok", "ended with exit 0"),
     ("failed", "ended with another code"),
@@ -166,9 +168,17 @@ def _differs(told: Story) -> Html:
 
 
 def _findings(found: Sequence[Finding], difference: Difference) -> Html:
-    return (
-        tag("ol", *(tag("li", *_finding(each, difference)) for each in found), class_="findings") if found else Html("")
-    )
+    if not found:
+        return Html("")
+    first = _list(found[:FIRST], difference, 1)
+    if len(found) <= FIRST:
+        return first
+    more = tag("summary", f"{len(found) - FIRST} more")
+    return joined(first, tag("details", more, _list(found[FIRST:], difference, FIRST + 1)))
+
+
+def _list(found: Sequence[Finding], difference: Difference, start: int) -> Html:
+    return tag("ol", *(tag("li", *_finding(each, difference)) for each in found), class_="findings", start=start)
 
 
 def _finding(finding: Finding, difference: Difference) -> list[str]:
@@ -179,8 +189,8 @@ def _finding(finding: Finding, difference: Difference) -> list[str]:
         f"{len(finding.passing)} of {len(difference.passing)} passing runs"
     )
     more = [finding.process] if finding.process else []
-    more += [f"after {clipped(finding.after, CALL)}"] if finding.after else []
-    more += [f"where passing runs have {clipped(finding.instead, CALL)}"] if finding.instead else []
+    more += [f"after {clipped(finding.after, BESIDE)}"] if finding.after else []
+    more += [f"where passing runs have {clipped(finding.instead, BESIDE)}"] if finding.instead else []
     more += [f"for example in line {finding.where[1]} of run {finding.where[0]}"] if finding.where else []
     return [
         tag("strong", how),

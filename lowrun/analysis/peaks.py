@@ -91,9 +91,21 @@ def peaks_of(artifacts: Mapping[str, Path]) -> Peaks:
             least = available
     for row in _rows(artifacts.get("processes")):
         most.add(row, "cpu_percent", "processes", "threads")
-    totals = "call_read_bytes", "call_written_bytes", "storage_read_bytes", "storage_written_bytes"
     for row in _rows(artifacts.get("disk")):
-        most.add(row, *totals)
-    sums = [int(most.peaks[name].value) if name in most.peaks else None for name in totals]
-    levels = (most.peaks.get(name) for name in ("rss_kib", "cpu_percent", "processes", "threads"))
-    return Peaks(*levels, *sums, None if least is None else int(least))
+        most.add(row, "call_read_bytes", "call_written_bytes", "storage_read_bytes", "storage_written_bytes")
+    peaks = most.peaks
+
+    def total(name: str) -> int | None:
+        return int(peaks[name].value) if name in peaks else None
+
+    return Peaks(
+        rss_kib=peaks.get("rss_kib"),
+        cpu_percent=peaks.get("cpu_percent"),
+        processes=peaks.get("processes"),
+        threads=peaks.get("threads"),
+        read_bytes=total("call_read_bytes"),
+        written_bytes=total("call_written_bytes"),
+        storage_read_bytes=total("storage_read_bytes"),
+        storage_written_bytes=total("storage_written_bytes"),
+        machine_available_kib=None if least is None else int(least),
+    )

@@ -28,6 +28,8 @@ TITLE = 11
 #: A section has at least so many lines, if it has as many.
 LEAST = 2
 LONGEST_RANGES = 40
+#: Failing calls that are shown if there is room, and such as healthy programs make.
+CALLS, COMMON = 8, 3
 COLORS = {"ok": "green", "failed": "red", "killed": "red", "timed out": "red", "interrupted": "yellow"}
 
 
@@ -172,7 +174,13 @@ def _sections(story: Story, width: int | None) -> list[_Section]:
         if followed.only_noise:
             title = f"calls of {who} that failed; healthy programs make such, too"
         failing = [] if followed.hang is not None and followed.only_noise else list(followed.failing)
-        sections.append(_Section(title, [_step(step, inner) for step in failing], min(8, len(failing))))
+        sections.append(
+            _Section(
+                title,
+                [_step(step, inner) for step in failing],
+                min(COMMON if followed.only_noise else CALLS, len(failing)),
+            )
+        )
     if followed.hang is not None or (followed.chain and followed.chain[-1].signal):
         calls = [_step(step, inner) for step in followed.calls]
         sections.append(_Section(f"last calls of {who}", calls, len(calls)))
