@@ -46,12 +46,13 @@ def _entries(parts: Iterable[Piece]) -> Iterator[dict[str, Any]]:
     names: dict[int, str] = {}
 
     def us(ns: int) -> float:
-        return round((ns - (base or 0)) / 1000, 3)
+        return round(max(0, ns - (base or 0)) / 1000, 3)
 
     for part in parts:
         pid = part.member.pid
         if isinstance(part, Call):
-            yield _call(part, us(part.start_ns), round((part.end_ns - part.start_ns) / 1000, 3))
+            start = max(part.start_ns, base or 0)
+            yield _call(part, us(start), round(max(0, part.end_ns - start) / 1000, 3))
         elif isinstance(part, Began):
             base = part.at_ns if base is None else base
             if part.tid != pid:

@@ -189,7 +189,8 @@ class _Writer:
         clocks = [number(CLOCK_ID, BOOTTIME) + number(CLOCK_TIME, BEGINNING)]
         clocks.append(number(CLOCK_ID, REALTIME) + number(CLOCK_TIME, ns))
         body = b"".join(bytes_field(SNAPSHOT_CLOCKS, clock) for clock in clocks)
-        return number(SEQUENCE_ID, SEQUENCE) + number(TIMESTAMP, BEGINNING) + bytes_field(CLOCK_SNAPSHOT, body)
+        head = number(SEQUENCE_ID, SEQUENCE) + self._flags() + number(TIMESTAMP, BEGINNING)
+        return head + bytes_field(CLOCK_SNAPSHOT, body)
 
     def _event(
         self,

@@ -7,7 +7,7 @@ A call that never returned lasts as long as its thread is seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 from lowrun.analysis.family import EXECS, Family, Member
@@ -81,16 +81,23 @@ def pieces(events: Iterable[Event]) -> Iterator[Piece]:
     """Give the pieces, those of one thread in the order of time. Raises UsageError when the log has no times."""
     family = Family()
     threads: dict[tuple[int, int], _Thread] = {}
-    programs: dict[int, tuple[Member, str]] = {}
+    #: Process -> its program, and since when.
+    programs: dict[int, tuple[Member, str, int]] = {}
+    by_pid: dict[int, Member] = {}
     for event in events:
         if event.start_ns is None:
             raise UsageError("the log has no times: strace -tt, -ttt or -r writes them")
         member = family.add(event)
         at = event.start_ns
         if member.serial not in programs:
-            programs[member.serial] = member, ""
+            leader = _Thread()
+            former = by_pid.get(member.pid)
+            if former is not None:  # its end is not in the log
+                leader.free_ns = yield from _lost(threads, former, max(at, programs.pop(former.serial)[2]))
+            by_pid[member.pid] = member
+            programs[member.serial] = member, "", at
             yield Began(member, member.pid, at)
-            threads[member.serial, member.pid] = _Thread()
+            threads[member.serial, member.pid] = leader
         thread = threads.get((member.serial, event.tid))
         if thread is None:
             thread = threads[member.serial, event.tid] = _Thread()
@@ -101,19 +108,31 @@ def pieces(events: Iterable[Event]) -> Iterator[Piece]:
         elif event.kind == SIGNAL:
             yield Signal(member, event, max(at, thread.free_ns))
         ran = event.kind == CALL and event.name in EXECS and not event.error
-        if member.name != programs[member.serial][1] and (ran or not programs[member.serial][1]):
-            programs[member.serial] = member, member.name
-            yield Ran(member, member.name, _end_of(event) if ran and event.line > 1 else at)
+        _, name, since = programs[member.serial]
+        if member.name != name and (ran or not name):
+            since = max(since, _end_of(event) if name else at)
+            programs[member.serial] = member, member.name, since
+            yield Ran(member, member.name, since)
         if event.kind in (EXIT, KILLED):
             threads.pop((member.serial, event.tid), None)
             if member.ended:
                 yield from _last(threads, member, at)
-                programs.pop(member.serial)
+                at = max(at, programs.pop(member.serial)[2])
+                by_pid.pop(member.pid, None)
                 yield Ended(member, at, True)
     end = family.end_ns or 0
-    for member, _ in list(programs.values()):
+    for member, *_ in list(programs.values()):
         yield from _last(threads, member, end)
         yield Ended(member, end, False)
+
+
+def _lost(threads: dict[tuple[int, int], _Thread], member: Member, at: int) -> Generator[Piece, None, int]:
+    """Give what is left of a process whose pid another one has now; return when its first thread is free."""
+    leader = threads.get((member.serial, member.pid))
+    yield from _last(threads, member, at)
+    end = max(at, leader.free_ns if leader is not None else 0)
+    yield Ended(member, end, False)
+    return end
 
 
 def _end_of(event: Event) -> int:
