@@ -15,14 +15,14 @@ from lowrun.analysis.slices import Began, Call, Ended, Piece, Ran, Signal, piece
 from lowrun.analysis.timeline import ending_of
 from lowrun.trace.event import UNFINISHED, Event
 
-__all__ = ["write_chrome"]
+__all__ = ["write"]
 
 #: Characters of an argument list.
 ARGUMENTS = 4096
 BATCH = 512
 
 
-def write_chrome(events: Iterable[Event], out: BinaryIO) -> None:
+def write(events: Iterable[Event], out: BinaryIO) -> None:
     """Write the trace of `events` to `out`. Raises UsageError when they have no times, OSError."""
     import json
 

@@ -19,7 +19,7 @@ from lowrun.analysis.slices import Began, Call, Ended, Ran, Signal, pieces
 from lowrun.analysis.timeline import ending_of
 from lowrun.trace.event import UNFINISHED, Event
 
-__all__ = ["write_perfetto"]
+__all__ = ["write"]
 
 # Fields, by message.
 TRACE_PACKET = 1
@@ -55,7 +55,7 @@ ARGUMENTS = 4096
 BATCH = 1 << 16
 
 
-def write_perfetto(events: Iterable[Event], out: BinaryIO) -> None:
+def write(events: Iterable[Event], out: BinaryIO) -> None:
     """Write the trace of `events` to `out`. Raises UsageError when they have no times, OSError."""
     parts: list[bytes] = []
     size = 0

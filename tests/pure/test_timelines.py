@@ -232,12 +232,6 @@ def test_without_times_there_is_no_timeline(kind: str) -> None:
         written(kind, parsed("1 brk(NULL) = 0x1000\n1 +++ exited with 0 +++\n"))
 
 
-def test_an_unknown_kind() -> None:
-    """The known ones are named."""
-    with pytest.raises(UsageError, match="perfetto, chrome"):
-        written("svg", [])
-
-
 @given(st.integers(-(1 << 63), (1 << 64) - 1))
 def test_varints(value: int) -> None:
     """Seven bits a byte, the lowest first."""
