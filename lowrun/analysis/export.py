@@ -54,13 +54,7 @@ def export(engine: Engine, kind: str, target: str, limit: int | None, events: Ca
         return
     with UnnamedFile(path.parent) as file:
         _write(engine, kind, file.fileno(), limit, events)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        file.link(beside)
-        try:
-            os.rename(beside, path)
-        except OSError:
-            os.unlink(beside)
-            raise
+        file.replace(path)
 
 
 def _write(engine: Engine, kind: str, fd: int, limit: int | None, events: Callable[[], Iterator[Event]]) -> None:
