@@ -15,6 +15,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -62,7 +63,7 @@ def _write(engine: Engine, kind: str, fd: int, limit: int | None, events: Callab
         _write_parquet(engine, fd, limit)
     elif kind in TIMELINES:
         with os.fdopen(os.dup(fd), "wb") as out:
-            export_timeline(kind, events(), out)
+            export_timeline(kind, islice(events(), limit), out)
     else:
         select = f"SELECT {', '.join(FIELDS)} FROM events{_limit(limit)}"
         if kind == "csv":  # a list is JSON there, as in the events that are read
