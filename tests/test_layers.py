@@ -44,7 +44,8 @@ HOUSE: list[tuple[str, str]] = [
     ("recorders", "output calls samples packets"),
     (
         "analysis",
-        "kept questions answer table difference normal trail meaning align evidence ranking explain report peers "
+        "kept questions answer table difference normal lexicon "
+        "trail meaning align evidence ranking explain report peers "
         "figures sides",
     ),
     (
@@ -70,8 +71,8 @@ PURE = (
     "supervise.settings supervise.policy supervise.meaning supervise.record supervise.truth supervise.succession "
     "runs.keeping supervise.listening supervise.order supervise.readyspec supervise.requests "
     "analysis.questions analysis.answer analysis.table "
-    "analysis.difference analysis.normal analysis.trail analysis.meaning analysis.align analysis.evidence "
-    "analysis.ranking analysis.explain analysis.report "
+    "analysis.difference analysis.normal analysis.lexicon analysis.trail analysis.meaning analysis.align "
+    "analysis.evidence analysis.ranking analysis.explain analysis.report "
     "samples.tables packets.denial packets.pcapng runs.report runs.usage notation supervise.envfile"
 ).split()
 #: A pure module does not import these at all ...
