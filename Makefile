@@ -17,6 +17,8 @@ CORPUS  := bash:bash busybox:busybox curl:curl ethtool:ethtool git:git ip:iprout
 NETWORK := dumpcap:wireshark-common pasta:passt tshark:tshark
 # Programs that are kept running, and what tells lowrun of them.
 KEPT    := faketime:faketime nginx:nginx-light redis-server:redis-server systemd-notify:systemd
+# What pages are looked at with.
+PAGES   := chromium:chromium
 # What benches compare lowrun with, beside what tests need.
 RIVALS  := runsv:runit s6-supervise:s6 supervisord:supervisor
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -84,7 +86,7 @@ $(VENV)/.installed: $(VENV)/.created $(SOURCES)
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.installed pyproject.toml
-	@.ci/packages $(PYTHON) strace:strace vi:vim-tiny ps:procps fish:fish zsh:zsh $(CORPUS) $(NETWORK) $(KEPT)
+	@.ci/packages $(PYTHON) strace:strace vi:vim-tiny ps:procps fish:fish zsh:zsh $(CORPUS) $(NETWORK) $(KEPT) $(PAGES)
 	$(BIN)/pip install -q --no-build-isolation -e '.[test,dev]'
 	@touch $@
 

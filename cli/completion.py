@@ -1,16 +1,19 @@
 """Completion scripts for shells, made of the option tables: `eval "$(lowrun --completion bash)"`.
 
 Options are completed until COMMAND or PROGRAM; from there on the shell completes that as if lowrun were not there. The
-verbs about programs that were started complete their names, which are the directories of the state directory.
+verbs about programs that were started complete their names, which are the directories of the state directory; those
+that read what was recorded complete files, and options anywhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from lowrun.cli.analyze_options import ANALYZE_OPTIONS
 from lowrun.cli.control_options import VERBS
 from lowrun.cli.options import RUN_OPTIONS
 from lowrun.cli.parser import GROUPS, USERS, Option
+from lowrun.cli.show_options import SHOW_OPTIONS
 from lowrun.cli.start_options import START_OPTIONS
 from lowrun.cli.trace_options import TRACE_OPTIONS
 
@@ -19,7 +22,9 @@ __all__ = ["script"]
 #: Verbs that a COMMAND follows, and those that names follow.
 COMMANDS: dict[str, Sequence[Option]] = {"run": RUN_OPTIONS, "trace": TRACE_OPTIONS, "start": START_OPTIONS}
 CONTROL = {verb: row.table for verb, row in VERBS.items()}
-EVERY_VERB = " ".join((*COMMANDS, *CONTROL))
+#: Verbs that files follow.
+READING: dict[str, Sequence[Option]] = {"analyze": ANALYZE_OPTIONS, "show": SHOW_OPTIONS}
+EVERY_VERB = " ".join((*COMMANDS, *CONTROL, *READING))
 
 #: What a shell itself knows, by Option.offers.
 Known = dict[tuple[str, ...], str]
@@ -49,7 +54,7 @@ _lowrun() {{
                     *) i=$((i + 1)) ;;
                 esac ;;
             *:=) option=; i=$((i + 2)) ;;
-            control:*) i=$((i + 1)) ;;
+            control:* | files:*) i=$((i + 1)) ;;
             *) break ;;
         esac
     done
@@ -65,6 +70,8 @@ _lowrun() {{
         COMPREPLY=($(compgen -W "$names" -- "$current"))
     elif [ "$verb" = control ]; then
         COMPREPLY=($(compgen -W "$({list})" -- "$current"))
+    elif [ "$verb" = files ]; then
+        COMPREPLY=($(compgen -f -- "$current"))
     elif declare -F _command_offset >/dev/null; then
         _command_offset $i
     elif [ $i -eq $COMP_CWORD ]; then
@@ -114,7 +121,7 @@ def _names(table: Sequence[Option], valued: bool = False) -> str:
 def _bash() -> str:
     verbs = [
         BASH_VERB.format(verb=verb, kind=kind, names=_names(table), valued=_names(table, valued=True))
-        for kind, tables in (("command", COMMANDS), ("control", CONTROL))
+        for kind, tables in (("command", COMMANDS), ("control", CONTROL), ("files", READING))
         for verb, table in tables.items()
     ]
     return BASH.format(
@@ -128,7 +135,7 @@ def _bash() -> str:
 
 
 def _bash_offers() -> Iterator[str]:
-    for verb, table in (*COMMANDS.items(), *CONTROL.items()):
+    for verb, table in (*COMMANDS.items(), *CONTROL.items(), *READING.items()):
         for option in table:
             if option.offers:
                 offer = BASH_ACCOUNTS.get(option.offers) or f'-W "{" ".join(option.offers)}"'
@@ -139,7 +146,7 @@ def _zsh() -> str:
     command, names = "'(-)1:command:_command_names -e' '*::argument:_normal'", "'*:name:_lowrun_names'"
     verbs = [
         ZSH_VERB.format(verb=verb, lines=_zsh_lines(table), rest=rest)
-        for tables, rest in ((COMMANDS, command), (CONTROL, names))
+        for tables, rest in ((COMMANDS, command), (CONTROL, names), (READING, "'*:file:_files'"))
         for verb, table in tables.items()
     ]
     return ZSH.format(list=NAMES, every=EVERY_VERB, verbs="\n".join(verbs), run=_zsh_lines(RUN_OPTIONS))
@@ -166,7 +173,7 @@ def _fish() -> str:
         f"complete -c lowrun -n 'not __fish_seen_subcommand_from {EVERY_VERB}' -x -a '{EVERY_VERB}'",
     ]
     lines += _fish_lines(RUN_OPTIONS, f"not __fish_seen_subcommand_from {EVERY_VERB}")
-    for verb, table in (*COMMANDS.items(), *CONTROL.items()):
+    for verb, table in (*COMMANDS.items(), *CONTROL.items(), *READING.items()):
         lines += _fish_lines(table, f"__fish_seen_subcommand_from {verb}")
     quoted = NAMES.replace("\\", "\\\\").replace("'", "\\'")
     lines.append(f"complete -c lowrun -n '__fish_seen_subcommand_from {' '.join(CONTROL)}' -x -a '({quoted})'")

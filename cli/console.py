@@ -97,9 +97,9 @@ def is_terminal(fd: int) -> bool:
         return False
 
 
-def has_colors() -> bool:
-    """Tell whether standard error shows colours: a terminal, and the user did not say NO_COLOR."""
-    return is_terminal(STDERR) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+def has_colors(fd: int = STDERR) -> bool:
+    """Tell whether `fd` shows colours: a terminal, and the user did not say NO_COLOR."""
+    return is_terminal(fd) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def paint(text: str, color: str) -> str:

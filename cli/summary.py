@@ -10,11 +10,14 @@ import signal
 from collections.abc import Callable, Iterable, Sequence
 from math import sqrt
 
-from lowrun import Result, Summary
+from lowrun import Result, Summary, notation
 
 __all__ = ["duration", "memory", "plain", "ranges", "render", "warnings"]
 
 Paint = Callable[[str, str], str]
+
+#: How times and lists of runs are written.
+duration, ranges = notation.duration, notation.ranges
 
 #: The longest list of run numbers in the table; the JSON has all of them.
 LONGEST_RANGES = 60
@@ -152,38 +155,9 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def ranges(numbers: Iterable[int], longest: int | None = None) -> str:
-    """Return ascending numbers as ranges: `1-4 6 8`; what goes beyond `longest` characters becomes `...`."""
-    spans: list[list[int]] = []
-    for number in numbers:
-        if spans and number == spans[-1][1] + 1:
-            spans[-1][1] = number
-        else:
-            spans.append([number, number])
-    words = [f"{first}" if first == last else f"{first}-{last}" for first, last in spans]
-    text = " ".join(words)
-    if longest is None or len(text) <= longest:
-        return text
-    return text[: text.rindex(" ", 0, longest - 3)] + " ..."
-
-
 def mean(values: Sequence[float]) -> float:
     """Return the arithmetic mean of at least one value."""
     return sum(values) / len(values)
-
-
-def duration(seconds: float) -> str:
-    """Return a time in the unit that fits it: `466 µs`, `12.3 ms`, `1.23 s`, `2 min 3 s`, `1 h 2 min`."""
-    if seconds < 0.9995e-3:
-        return f"{seconds * 1e6:.0f} µs"
-    if seconds < 0.99995:
-        return f"{seconds * 1e3:.1f} ms"
-    if seconds < 59.995:
-        return f"{seconds:.2f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def memory(kib: int) -> str:

@@ -1,4 +1,4 @@
-"""How a user writes numbers, times, sizes, signals and commands, as an option's word or in a file. Pure.
+"""How a user writes numbers, times, sizes, signals and commands, and how times and lists of runs are shown. Pure.
 
 Each reader returns the value of a text; it raises ValueError that says what is needed: "a whole number is needed".
 """
@@ -9,8 +9,8 @@ import signal
 from collections.abc import Callable, Iterable
 
 __all__ = [
-    "LONGEST_S", "absolute_path", "assignment", "between", "codes", "count", "names", "nearest", "one_of", "seconds",
-    "signal_number", "size", "some", "umask", "whole", "words",
+    "LONGEST_S", "absolute_path", "assignment", "between", "codes", "count", "duration", "names", "nearest", "one_of",
+    "ranges", "seconds", "signal_number", "size", "some", "umask", "whole", "words",
 ]  # fmt: skip
 
 #: The longest time that can be named: 31 years, well within a timerfd's range.
@@ -166,6 +166,35 @@ def one_of(*choices: str) -> Callable[[str], str]:
         return text
 
     return read
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that fits it: `466 µs`, `12.3 ms`, `1.23 s`, `2 min 3 s`, `1 h 2 min`."""
+    if seconds < 0.9995e-3:
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 0.99995:
+        return f"{seconds * 1e3:.1f} ms"
+    if seconds < 59.995:
+        return f"{seconds:.2f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def ranges(numbers: Iterable[int], longest: int | None = None) -> str:
+    """Return ascending numbers as ranges: `1-4 6 8`; what goes beyond `longest` characters becomes `...`."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    words = [f"{first}" if first == last else f"{first}-{last}" for first, last in spans]
+    text = " ".join(words)
+    if longest is None or len(text) <= longest:
+        return text
+    return text[: text.rindex(" ", 0, longest - 3)] + " ..."
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

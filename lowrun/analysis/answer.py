@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 __all__ = ["Answer", "Column"]
 
-#: Rows that are fetched at a time.
-BATCH = 4096
+#: Rows that make a piece of text.
+PIECE = 1000
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
            "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL")  # fmt: skip
 
@@ -50,3 +51,46 @@ class Answer:
 
     def __next__(self) -> tuple[Any, ...]:
         return next(self._rows)
+
+    def csv(self) -> Iterator[str]:
+        """Yield the rows as CSV, a piece at a time: a header, every field quoted, NULL empty."""
+        import csv
+        import io
+
+        out = io.StringIO()
+        writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        writer.writerow(self.names)
+        for number, row in enumerate(self, 1):
+            writer.writerow(row)
+            if number % PIECE == 0:
+                yield out.getvalue()
+                out.seek(0)
+                out.truncate()
+        yield out.getvalue()
+
+    def json(self) -> Iterator[str]:
+        """Yield the rows as JSON, a piece at a time: an array of objects, one a line."""
+        before = "[\n"
+        for piece in self._objects():
+            yield before + ",\n".join(piece)
+            before = ",\n"
+        yield "[]\n" if before == "[\n" else "\n]\n"
+
+    def json_lines(self) -> Iterator[str]:
+        """Yield the rows as JSON objects, one a line, a piece at a time."""
+        for piece in self._objects():
+            yield "\n".join(piece) + "\n"
+
+    def _objects(self) -> Iterator[list[str]]:
+        import json
+
+        encode = json.JSONEncoder(default=_json_value).encode
+        names = self.names
+        while rows := list(islice(self._rows, PIECE)):
+            yield [encode(dict(zip(names, row, strict=True))) for row in rows]
+
+
+def _json_value(value: object) -> object:
+    from decimal import Decimal
+
+    return float(value) if isinstance(value, Decimal) else str(value)

@@ -1,114 +1,90 @@
-"""Whom a run talked to, from a capture file (pcapng of any byte order; lowrun/packets/pcapng.py writes such).
+"""Whom a log's programs talked to, as SQL over the table of calls. Pure.
 
-Of each packet its addresses, ports and TCP flags are read, and one fact is noted: that a service is asked
-(`udp 10.0.0.2:53 is asked`), answers, refuses (a reset, an ICMP error). A service is the side that was connected to,
-or that has the lower port. Ports above 32767 are PORT: the kernel chooses them anew.
+strace -yy names a socket behind its descriptor: `TCP:[127.0.0.1:4711->127.0.0.1:80]` when it is connected, else with
+its address or inode alone: `UDP:[0.0.0.0:53]`, `TCP:[31337]`; `UNIX-STREAM:[17->18,"/run/x"]` has inodes, and the name
+that it is bound to. A call that takes or gives an address has it among its arguments. A connect is printed with
+the inode, so it is put to the connection that the same descriptor of the same process shows next, and where strace
+goes on with the inode (UNIX) the other way round.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
-from ipaddress import ip_address
-from pathlib import Path
-from typing import BinaryIO
+__all__ = ["NETWORK", "NETWORK_OF_NINE"]
 
-__all__ = ["peers"]
+SENDS = "('write', 'writev', 'pwritev2', 'send', 'sendto', 'sendmsg', 'sendmmsg', 'sendfile', 'sendfile64')"
+RECEIVES = "('read', 'readv', 'preadv2', 'recv', 'recvfrom', 'recvmsg', 'recvmmsg')"
+ACCEPTS = "('accept', 'accept4')"
+#: Calls among whose arguments the peer's address stands.
+ADDRESSED = "('connect', 'sendto', 'sendmsg', 'sendmmsg', 'recvfrom', 'recvmsg', 'recvmmsg')"
+#: A failure that only says "later" is none.
+ERROR = "(error IS NOT NULL AND error NOT IN ('EAGAIN', 'EINPROGRESS'))"
 
-SECTION, INTERFACE, ENHANCED = 0x0A0D0D0A, 1, 6
-MAGIC = 0x1A2B3C4D
-#: Type of link (pcap-linktype(7)) -> where the EtherType stands and how long the head is; None: an IP packet at once.
-HEADS = {1: (12, 14), 101: None, 113: (14, 16), 276: (0, 20)}
-IPV4, IPV6, VLAN = 0x0800, 0x86DD, (0x8100, 0x88A8)
-TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
-SYN, RST, ACK = 2, 4, 16
-UNREACHABLE = {ICMP: (3, 11), ICMPV6: (1, 2, 3)}
-LAST_FIXED_PORT = 32767
-#: A block is not larger: what says so is no block.
-LARGEST = 1 << 24
+_ADDRESS = r"""CASE
+      WHEN contains(arguments, 'sin_port=') THEN regexp_replace(regexp_extract(arguments,
+           'sin_port=htons\(\d+\), sin_addr=inet_addr\("[^"]*"\)'), '.*htons\((\d+)\).*"([^"]*)".*', '\2:\1')
+      WHEN contains(arguments, 'sin6_port=') THEN regexp_replace(regexp_extract(arguments,
+           'sin6_port=htons\(\d+\).*?inet_pton\(AF_INET6, "[^"]*"'), '.*htons\((\d+)\).*"([^"]*)".*', '[\2]:\1')
+      WHEN contains(arguments, 'sun_path=') THEN replace(regexp_extract(arguments, 'sun_path=(@?"[^"]*")', 1), '"', '')
+      END"""
+#: Bytes of a call that returned how many messages: they are in its arguments.
+_BYTES = r"""CASE WHEN name IN ('sendmmsg', 'recvmmsg')
+      THEN list_sum(list_transform(regexp_extract_all(arguments, 'msg_len=(\d+)', 1), lambda n: TRY_CAST(n AS BIGINT)))
+      WHEN value > 0 THEN value END"""
 
+#: An inode is nobody's address.
+_NAMED = r"CASE WHEN {0} IS NULL OR regexp_full_match({0}, '\d+') THEN '' ELSE {0} END"
 
-def peers(path: Path) -> frozenset[str]:
-    """Return the facts of a capture file; a file that is cut short gives what is whole. Raises OSError."""
-    facts: set[str] = set()
-    servers: set[tuple[int, bytes, int]] = set()
-    with path.open("rb") as file:
-        for linktype, packet in _packets(file):
-            _note(facts, servers, *_network_layer(linktype, packet))
-    return frozenset(facts)
+NETWORK = rf"""
+WITH used AS (
+    SELECT line, pid, name, value, error, duration_ns, arguments, regexp_extract(arguments, '^(\d+)<', 1) AS fd,
+           CASE WHEN name IN {ACCEPTS} AND value >= 0 THEN regexp_extract(result, '^\d+<(.*)>', 1) ELSE target END
+           AS socket
+    FROM calls WHERE regexp_matches(target, '^[A-Z][A-Za-z0-9_+-]*:\[')),
+named AS (
+    SELECT *, regexp_extract(socket, '^([^:]+):\[', 1) AS protocol,
+           regexp_extract(socket, '^[^:]+:\[(.*)\]$', 1) AS ends,
+           CASE WHEN name IN {ADDRESSED} THEN {_ADDRESS} END AS address FROM used),
+placed AS (
+    SELECT *, CASE WHEN contains(ends, ',"') THEN regexp_extract(ends, ',"(.*)"$', 1)
+                   WHEN contains(ends, '->') THEN split_part(ends, '->', 1) ELSE ends END AS local,
+           CASE WHEN contains(ends, '->') THEN regexp_extract(ends, '->(.*?)(?:,".*)?$', 1) END AS remote FROM named),
+grouped AS (
+    SELECT pid, fd, protocol, local, coalesce(remote, address) AS remote, min(line) AS line,
+           bool_or(remote IS NOT NULL) AS connected,
+           count(*) FILTER (name <> 'connect') AS calls, count(*) FILTER (name IN {ACCEPTS}) AS accepts,
+           sum({_BYTES}) FILTER (name IN {SENDS}) AS sent, sum({_BYTES}) FILTER (name IN {RECEIVES}) AS received,
+           count(*) FILTER (name <> 'connect' AND {ERROR}) AS errors,
+           sum(duration_ns) FILTER (name <> 'connect') AS time_ns
+    FROM placed GROUP BY pid, fd, protocol, local, coalesce(remote, address)),
+connects AS (SELECT * FROM placed WHERE name = 'connect'),
+next AS (SELECT pid, fd, protocol, line, local, remote FROM grouped WHERE connected),
+linked AS (
+    SELECT connects.protocol, connects.local AS inode, connects.address, connects.error, connects.duration_ns,
+           CASE WHEN next.remote = connects.address THEN next.local ELSE connects.local END AS local
+    FROM connects ASOF LEFT JOIN next
+    ON connects.pid = next.pid AND connects.fd = next.fd AND connects.protocol = next.protocol
+    AND connects.line <= next.line),
+files AS (SELECT protocol, inode, max(address) AS address FROM linked WHERE starts_with(protocol, 'UNIX') GROUP BY ALL),
+uses AS (
+    SELECT grouped.protocol, local, coalesce(files.address, grouped.remote) AS remote, 0 AS connects, accepts, sent,
+           received, calls, errors, time_ns
+    FROM grouped LEFT JOIN files ON files.protocol = grouped.protocol AND files.inode = grouped.local WHERE calls > 0
+    UNION ALL
+    SELECT protocol, local, address, 1, 0, 0, 0, 1, CASE WHEN {ERROR} THEN 1 ELSE 0 END, duration_ns FROM linked),
+shown AS (
+    SELECT protocol, {_NAMED.format("local")} AS local, {_NAMED.format("remote")} AS remote, connects, accepts,
+           coalesce(sent, 0) AS sent, coalesce(received, 0) AS received, calls, errors, time_ns FROM uses)
+SELECT protocol, local, remote, sum(sent)::BIGINT AS bytes_sent, sum(received)::BIGINT AS bytes_received,
+       sum(connects)::BIGINT AS connects, sum(accepts)::BIGINT AS accepts, sum(errors)::BIGINT AS errors,
+       sum(calls)::BIGINT AS calls, sum(time_ns)::BIGINT AS time_ns
+FROM shown GROUP BY protocol, local, remote HAVING sum(sent) + sum(received) + sum(connects) + sum(accepts) > 0"""
 
-
-def _packets(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield (type of link, packet)."""
-    order, links = "=", []
-    while len(head := file.read(12)) == 12:
-        kind = struct.unpack_from("=I", head)[0]
-        if kind == SECTION:
-            order = "<" if struct.unpack_from("<I", head, 8)[0] == MAGIC else ">"
-            links = []
-        kind, size = struct.unpack_from(order + "II", head)
-        if not 12 <= size <= LARGEST:
-            return
-        block = head[8:] + file.read(size - 12)
-        if len(block) < size - 8:
-            return
-        if kind == INTERFACE:
-            links.append(struct.unpack_from(order + "H", block)[0])
-        elif kind == ENHANCED and len(block) >= 20:
-            interface, _, _, captured = struct.unpack_from(order + "IIII", block)
-            if interface < len(links):
-                yield links[interface], block[20 : 20 + captured]
-
-
-def _network_layer(linktype: int, packet: bytes) -> tuple[int, bytes]:
-    """Return the EtherType and the packet without its link's head; 0 for what is not read."""
-    if linktype not in HEADS or not packet:
-        return 0, b""
-    head = HEADS[linktype]
-    if head is None:
-        return {4: IPV4, 6: IPV6}.get(packet[0] >> 4, 0), packet
-    at, end = head
-    if len(packet) < end:
-        return 0, b""
-    kind = int.from_bytes(packet[at : at + 2], "big")
-    while kind in VLAN and len(packet) >= end + 4:
-        kind, end = int.from_bytes(packet[end + 2 : end + 4], "big"), end + 4
-    return kind, packet[end:]
-
-
-def _note(facts: set[str], servers: set[tuple[int, bytes, int]], kind: int, packet: bytes) -> None:
-    if kind == IPV4 and len(packet) >= 20:
-        protocol, source, target, rest = packet[9], packet[12:16], packet[16:20], packet[(packet[0] & 15) * 4 :]
-    elif kind == IPV6 and len(packet) >= 40:
-        protocol, source, target, rest = packet[6], packet[8:24], packet[24:40], packet[40:]
-    else:
-        return
-    if protocol in UNREACHABLE and rest[:1] and rest[0] in UNREACHABLE[protocol]:
-        facts.add(f"icmp: {_address(source)} says that something cannot be reached (type {rest[0]}, code {rest[1]})")
-    elif protocol in (TCP, UDP) and len(rest) >= 8:
-        _note_ports(facts, servers, protocol, (source, target), rest)
-
-
-def _note_ports(
-    facts: set[str], servers: set[tuple[int, bytes, int]], protocol: int, addresses: tuple[bytes, bytes], rest: bytes
-) -> None:
-    source, target = addresses
-    ports = struct.unpack_from(">HH", rest)
-    flags = rest[13] if protocol == TCP and len(rest) > 13 else 0
-    if flags & (SYN | ACK) == SYN:
-        servers.add((protocol, target, ports[1]))
-    asked = (protocol, target, ports[1]) in servers or (
-        (protocol, source, ports[0]) not in servers and ports[1] <= ports[0]
-    )
-    address, port = (target, ports[1]) if asked else (source, ports[0])
-    name = "tcp" if protocol == TCP else "udp"
-    host = f"[{_address(address)}]" if len(address) == 16 else _address(address)
-    service = f"{name} {host}:{port if port <= LAST_FIXED_PORT else 'PORT'}"
-    if flags & RST:
-        facts.add(f"{service}: the {'client' if asked else 'service'} resets the connection")
-    else:
-        facts.add(f"{service} {'is asked' if asked else 'answers'}")
-
-
-def _address(address: bytes) -> str:
-    return str(ip_address(address))
+#: The same of nine columns, which have no arguments: calls about sockets alone, and a peer only where it is a file.
+NETWORK_OF_NINE = rf"""
+SELECT CAST(NULL AS VARCHAR) AS protocol, CAST(NULL AS VARCHAR) AS local, path AS remote,
+       coalesce(sum(value) FILTER (name IN ('send', 'sendto', 'sendmsg') AND value > 0), 0)::BIGINT AS bytes_sent,
+       coalesce(sum(value) FILTER (name IN ('recv', 'recvfrom', 'recvmsg') AND value > 0), 0)::BIGINT AS bytes_received,
+       count(*) FILTER (name = 'connect') AS connects, count(*) FILTER (name IN {ACCEPTS} AND value >= 0) AS accepts,
+       count(*) FILTER ({ERROR}) AS errors, count(*) AS calls, sum(duration_ns)::BIGINT AS time_ns
+FROM calls WHERE name IN {ADDRESSED} OR name IN {ACCEPTS} OR name = 'send' OR name = 'recv'
+GROUP BY path"""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from lowrun import trace
+from lowrun.analysis.capturefacts import facts
 from lowrun.analysis.difference import Difference, Finding, Group
 from lowrun.analysis.explain import Explainer, one_sided
 from lowrun.analysis.figures import figures
 from lowrun.analysis.kept import KeptRun
 from lowrun.analysis.lexicon import Lexicon
 from lowrun.analysis.meaning import Meaning
-from lowrun.analysis.peers import peers
 from lowrun.analysis.ranking import rank
 from lowrun.analysis.trail import CALLS, Trail
 from lowrun.errors import ProtocolError, UsageError, explain
@@ -154,7 +154,7 @@ class _Reader:
 
 def _peers(run: KeptRun, notes: list[str]) -> frozenset[str]:
     try:
-        return peers(run.artifacts["packets"])
+        return facts(run.artifacts["packets"])
     except OSError as error:
         notes.append(f"The packets of run {run.index} cannot be read: {explain(error)}.")
         return frozenset()

@@ -1,0 +1,114 @@
+"""Whom a run talked to, from a capture file (pcapng of any byte order; lowrun/packets/pcapng.py writes such).
+
+Of each packet its addresses, ports and TCP flags are read, and one fact is noted: that a service is asked
+(`udp 10.0.0.2:53 is asked`), answers, refuses (a reset, an ICMP error). A service is the side that was connected to,
+or that has the lower port. Ports above 32767 are PORT: the kernel chooses them anew.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["facts"]
+
+SECTION, INTERFACE, ENHANCED = 0x0A0D0D0A, 1, 6
+MAGIC = 0x1A2B3C4D
+#: Type of link (pcap-linktype(7)) -> where the EtherType stands and how long the head is; None: an IP packet at once.
+HEADS = {1: (12, 14), 101: None, 113: (14, 16), 276: (0, 20)}
+IPV4, IPV6, VLAN = 0x0800, 0x86DD, (0x8100, 0x88A8)
+TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
+SYN, RST, ACK = 2, 4, 16
+UNREACHABLE = {ICMP: (3, 11), ICMPV6: (1, 2, 3)}
+LAST_FIXED_PORT = 32767
+#: A block is not larger: what says so is no block.
+LARGEST = 1 << 24
+
+
+def facts(path: Path) -> frozenset[str]:
+    """Return the facts of a capture file; a file that is cut short gives what is whole. Raises OSError."""
+    found: set[str] = set()
+    servers: set[tuple[int, bytes, int]] = set()
+    with path.open("rb") as file:
+        for linktype, packet in _packets(file):
+            _note(found, servers, *_network_layer(linktype, packet))
+    return frozenset(found)
+
+
+def _packets(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield (type of link, packet)."""
+    order, links = "=", []
+    while len(head := file.read(12)) == 12:
+        kind = struct.unpack_from("=I", head)[0]
+        if kind == SECTION:
+            order = "<" if struct.unpack_from("<I", head, 8)[0] == MAGIC else ">"
+            links = []
+        kind, size = struct.unpack_from(order + "II", head)
+        if not 12 <= size <= LARGEST:
+            return
+        block = head[8:] + file.read(size - 12)
+        if len(block) < size - 8:
+            return
+        if kind == INTERFACE:
+            links.append(struct.unpack_from(order + "H", block)[0])
+        elif kind == ENHANCED and len(block) >= 20:
+            interface, _, _, captured = struct.unpack_from(order + "IIII", block)
+            if interface < len(links):
+                yield links[interface], block[20 : 20 + captured]
+
+
+def _network_layer(linktype: int, packet: bytes) -> tuple[int, bytes]:
+    """Return the EtherType and the packet without its link's head; 0 for what is not read."""
+    if linktype not in HEADS or not packet:
+        return 0, b""
+    head = HEADS[linktype]
+    if head is None:
+        return {4: IPV4, 6: IPV6}.get(packet[0] >> 4, 0), packet
+    at, end = head
+    if len(packet) < end:
+        return 0, b""
+    kind = int.from_bytes(packet[at : at + 2], "big")
+    while kind in VLAN and len(packet) >= end + 4:
+        kind, end = int.from_bytes(packet[end + 2 : end + 4], "big"), end + 4
+    return kind, packet[end:]
+
+
+def _note(facts: set[str], servers: set[tuple[int, bytes, int]], kind: int, packet: bytes) -> None:
+    if kind == IPV4 and len(packet) >= 20:
+        protocol, source, target, rest = packet[9], packet[12:16], packet[16:20], packet[(packet[0] & 15) * 4 :]
+    elif kind == IPV6 and len(packet) >= 40:
+        protocol, source, target, rest = packet[6], packet[8:24], packet[24:40], packet[40:]
+    else:
+        return
+    if protocol in UNREACHABLE and rest[:1] and rest[0] in UNREACHABLE[protocol]:
+        facts.add(f"icmp: {_address(source)} says that something cannot be reached (type {rest[0]}, code {rest[1]})")
+    elif protocol in (TCP, UDP) and len(rest) >= 8:
+        _note_ports(facts, servers, protocol, (source, target), rest)
+
+
+def _note_ports(
+    facts: set[str], servers: set[tuple[int, bytes, int]], protocol: int, addresses: tuple[bytes, bytes], rest: bytes
+) -> None:
+    source, target = addresses
+    ports = struct.unpack_from(">HH", rest)
+    flags = rest[13] if protocol == TCP and len(rest) > 13 else 0
+    if flags & (SYN | ACK) == SYN:
+        servers.add((protocol, target, ports[1]))
+    asked = (protocol, target, ports[1]) in servers or (
+        (protocol, source, ports[0]) not in servers and ports[1] <= ports[0]
+    )
+    address, port = (target, ports[1]) if asked else (source, ports[0])
+    name = "tcp" if protocol == TCP else "udp"
+    host = f"[{_address(address)}]" if len(address) == 16 else _address(address)
+    service = f"{name} {host}:{port if port <= LAST_FIXED_PORT else 'PORT'}"
+    if flags & RST:
+        facts.add(f"{service}: the {'client' if asked else 'service'} resets the connection")
+    else:
+        facts.add(f"{service} {'is asked' if asked else 'answers'}")
+
+
+def _address(address: bytes) -> str:
+    return str(ip_address(address))

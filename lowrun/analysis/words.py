@@ -1,0 +1,147 @@
+"""How a run ended, in words: exit codes with their meaning, signals by name, sizes with their unit. Pure."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal as signals
+from collections.abc import Sequence
+
+from lowrun.analysis.blame import Hang
+from lowrun.analysis.calltext import entry_text
+from lowrun.analysis.family import Member
+from lowrun.analysis.kept import KeptRun
+from lowrun.analysis.tails import visible
+from lowrun.notation import duration
+from lowrun.trace.event import Event
+from lowrun.values import CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, CODE_SIGNAL_BASE
+
+__all__ = ["amount", "command_line", "ending", "member_ending", "sentences", "signal_name", "state_of"]
+
+ADDRESS = re.compile(r"si_addr=(\w+)")
+SENDER = re.compile(r"si_pid=(\d+)")
+#: Signals whose cause is in the program itself.
+OWN_FAULTS = frozenset("SIGSEGV SIGBUS SIGILL SIGFPE SIGTRAP SIGSYS".split())
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def signal_name(number: int) -> str:
+    """Return "SIGTERM", or "signal 40"."""
+    try:
+        return signals.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def amount(size: float) -> str:
+    """Return bytes in the unit that fits them: `812 B`, `3.4 MiB`."""
+    power = 0
+    while size >= 1000 and power < len(UNITS) - 1:
+        size /= 1024
+        power += 1
+    return f"{size:.0f} {UNITS[0]}" if not power else f"{size:.{1 if size < 100 else 0}f} {UNITS[power]}"
+
+
+def command_line(words: Sequence[str]) -> str:
+    """Return a command as a shell would take it, with nothing in it that a terminal acts on."""
+    return visible(" ".join(shlex.quote(word) for word in words))
+
+
+def state_of(run: KeptRun) -> str:
+    """Return "ok", "interrupted", "timed out", "killed" or "failed"."""
+    if run.interrupted:
+        return "interrupted"
+    if run.ok:
+        return "ok"
+    if run.timed_out:
+        return "timed out"
+    return "killed" if run.signal is not None else "failed"
+
+
+def ending(run: KeptRun) -> str:
+    """Return how a run ended, in a few words."""
+    if run.reason:
+        return visible(run.reason)
+    how = _code(run)
+    if run.timed_out:
+        return f"timed out (exit {run.code})" if run.code is not None else "timed out"
+    return how
+
+
+def _code(run: KeptRun) -> str:
+    if run.signal is not None:
+        return f"killed by {signal_name(run.signal)}"
+    code = run.code
+    if code is None:
+        return "how it ended is not known"
+    if run.pid is None and code in (CODE_NOT_FOUND, CODE_NOT_EXECUTABLE):
+        return f"exit {code}: the command was " + ("not found" if code == CODE_NOT_FOUND else "not executable")
+    if run.ok:
+        return f"exit {code}"
+    if code == CODE_NOT_FOUND:
+        return f"exit {code} (of a shell: command not found)"
+    if code == CODE_NOT_EXECUTABLE:
+        return f"exit {code} (of a shell: not executable)"
+    name = signal_name(code - CODE_SIGNAL_BASE) if code > CODE_SIGNAL_BASE else ""
+    return f"exit {code} (128 + {name})" if name.startswith("SIG") else f"exit {code}"
+
+
+def member_ending(member: Member) -> str:
+    """Return how a process ended."""
+    if member.signal:
+        return f"was killed by {member.signal}"
+    if member.ended:
+        return f"ended with exit {member.code}"
+    return "was still running where the log ends"
+
+
+def _who(member: Member) -> str:
+    return f"{visible(member.name)} ({member.pid})"
+
+
+def sentences(run: KeptRun, chain: Sequence[Member], hang: Hang | None, signal: Event | None) -> tuple[str, ...]:
+    """Return why a run failed, in a few plain sentences; `chain` leads from the main process to the one to blame.
+
+    `signal` is the last that this one got, if it was killed by it.
+    """
+    if not chain or run.ok:
+        return ()
+    culprit = chain[-1]
+    said = []
+    if hang is not None:
+        said.append(_hung(culprit, hang))
+        if len(chain) > 1:
+            said.append(f"{_who(chain[-2])} waited for it")
+    else:
+        said.append(f"{_who(culprit)} {member_ending(culprit)}{_cause(culprit, signal)}")
+        if len(chain) > 1:
+            said.append(_passed_on(chain))
+    return tuple(said)
+
+
+def _cause(culprit: Member, signal: Event | None) -> str:
+    if signal is None or signal.name != culprit.signal:
+        return ""
+    address, sender = ADDRESS.search(signal.arguments), SENDER.search(signal.arguments)
+    if culprit.signal in OWN_FAULTS and address is not None:
+        return f", at address {address[1]}"
+    if sender is not None:
+        return ", which it sent itself" if int(sender[1]) == culprit.pid else f", which process {sender[1]} sent"
+    return ""
+
+
+def _passed_on(chain: Sequence[Member]) -> str:
+    parents = list(reversed(chain[:-1]))
+    same = all(parent.code == chain[-1].code or chain[-1].signal for parent in parents)
+    names = ", ".join(_who(parent) for parent in parents[:3]) + (" ..." if len(parents) > 3 else "")
+    return f"{names} passed it on" if same else f"then {names} ended with exit {parents[-1].code}"
+
+
+def _hung(culprit: Member, hang: Hang) -> str:
+    who = _who(culprit)
+    if hang.call is None:
+        return f"{who} got {hang.signal}; the log has no call of it"
+    for_ = "" if hang.for_ns is None else f" for {duration(hang.for_ns / 1e9)}"
+    if hang.inside:
+        return f"{who} was in {entry_text(hang.call, 90)}{for_} when it got {hang.signal}"
+    return f"{who} was computing, without a call{for_}, when it got {hang.signal}"
