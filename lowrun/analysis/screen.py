@@ -252,10 +252,12 @@ def _foot(story: Story, width: int | None) -> list[str]:
 def peaks_line(story: Story) -> str:
     """Return what the samples tell, "" when there are none."""
     peaks = story.peaks
-    parts = [] if peaks.rss_kib is None else [f"memory {amount(peaks.rss_kib.value * 1024)}"]
-    parts += [] if peaks.cpu_percent is None else [f"CPU {peaks.cpu_percent.value:.0f} %"]
-    parts += [] if peaks.processes is None else [_plural(int(peaks.processes.value), "process")]
-    parts += [] if peaks.threads is None else [_plural(int(peaks.threads.value), "thread")]
+    parts = []
+    if peaks.processes is not None and peaks.processes.value > 0:  # 0: it was too short to be looked at
+        parts += [] if peaks.rss_kib is None else [f"memory {amount(peaks.rss_kib.value * 1024)}"]
+        parts += [] if peaks.cpu_percent is None else [f"CPU {peaks.cpu_percent.value:.0f} %"]
+        parts.append(_plural(int(peaks.processes.value), "process"))
+        parts += [] if peaks.threads is None else [_plural(int(peaks.threads.value), "thread")]
     parts += [] if peaks.read_bytes is None else [f"read {amount(peaks.read_bytes)}"]
     parts += [] if peaks.written_bytes is None else [f"wrote {amount(peaks.written_bytes)}"]
     return ", ".join(parts)

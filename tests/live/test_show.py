@@ -213,7 +213,8 @@ def test_a_broken_run_json(text: str, tmp_path: Path) -> None:
 
 def test_artifacts_that_are_gone_or_broken(tmp_path: Path) -> None:
     """What is left is shown: the log is garbage, a table and a capture are cut off, a file is missing."""
-    files = {"calls": b"\xff\0garbage\n" * 9, "stdout": b"", "stderr": b"\xff\x1b]0;x\x07\n", "packets": b"\n\r\r\n\x1c",
+    files = {"calls": b"\xff\0garbage\n" * 9,
+             "stdout": b"", "stderr": b"\xff\x1b]0;x\x07\n", "packets": b"\n\r\r\n\x1c",
              "memory": b"time_s", "samples": b"<svg"}  # fmt: skip
     place = keep_run(tmp_path, 1, files)
     (place / "stdout.log").unlink()
