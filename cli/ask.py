@@ -50,6 +50,7 @@ def _open(request: AnalyzeRequest | ExportRequest) -> analysis.Analysis:
             since=request.since,
             until=request.until,
             failed=request.failed,
+            queries=(request.query,) if isinstance(request, AnalyzeRequest) and not request.text else None,
             progress=progress.show if progress.shown else None,
         )
 

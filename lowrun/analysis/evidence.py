@@ -175,8 +175,18 @@ class _Alignment:
             if not ended and self.is_strange(mine[place]):
                 continue
             at = mine[-1] if ended else mine[place]
+            if not ended and self._asks_the_same(self._trail.entries[at], entry):
+                key = self._meaning.key[self._trail.entries[at]]
+                found.append(Evidence("order", key, at, self._trail.entries[at], 1, entry))
+                continue
             found.append(Evidence("end" if ended else "missing", key, at, entry))
         return found
+
+    def _asks_the_same(self, entry: int, other: int) -> bool:
+        """Whether two calls differ in what came of them only."""
+        lexicon = self._meaning.lexicon
+        questions = {lexicon.calls[lexicon.key_of[one]].question for one in (entry, other)}
+        return len(questions) == 1
 
 
 def _places(trail: Trail) -> list[list[int]]:

@@ -8,6 +8,7 @@ from os.path import basename
 from lowrun.analysis.difference import Finding, Group
 from lowrun.analysis.evidence import Evidence
 from lowrun.analysis.meaning import Meaning
+from lowrun.analysis.normal import coarse
 from lowrun.analysis.ranking import Ranked, Ranking
 from lowrun.analysis.trail import SLOW_NS, Thread, Trail
 
@@ -180,6 +181,8 @@ def one_sided(
             for thing in things:
                 side.setdefault(thing, []).append(run)
     bad, good = sides
+    if kind != "host":
+        _drop_random(bad, good)
     only_bad = [
         Finding(kind, text(thing), "", tuple(sorted(runs)), (), weight=round(len(runs) / len(failing), 4))
         for thing, runs in bad.items()
@@ -191,6 +194,20 @@ def one_sided(
         if thing not in bad
     ]
     return tuple(sorted(only_bad, key=_order)[:MOST]), tuple(sorted(only_good, key=_order)[:MOST])
+
+
+def _drop_random(*sides: dict[Hashable, list[int]]) -> None:
+    """Leave out what looks alike and is another one in each run (Meaning has the rule)."""
+    owners: dict[str, dict[Hashable, int]] = {}
+    for side in sides:
+        for thing, runs in side.items():
+            if len(runs) == 1:
+                owners.setdefault(coarse(str(thing)), {})[thing] = runs[0]
+    for things in owners.values():
+        if len(set(things.values())) > 1:
+            for thing in things:
+                for side in sides:
+                    side.pop(thing, None)
 
 
 def _order(finding: Finding) -> tuple[float, str]:

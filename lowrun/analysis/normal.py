@@ -19,7 +19,7 @@ from zlib import crc32
 
 from lowrun.trace.event import CALL, EXIT, KILLED, SIGNAL, UNFINISHED, Event
 
-__all__ = ["MAKING", "MARKS", "Call", "Normaliser", "coarse", "is_telling"]
+__all__ = ["MAKING", "MARKS", "WRITING", "Call", "Normaliser", "coarse", "is_telling", "masked"]
 
 #: Longer arguments are cut, and told apart by a checksum of the rest.
 LONGEST = 400
@@ -164,7 +164,8 @@ def _masked_word(word: str) -> str:
     return _MASK.sub(lambda match: _STANDS_FOR[match.lastgroup or ""], word)
 
 
-def _masked(text: str) -> str:
+def masked(text: str) -> str:
+    """Return `text` with what is of one run only masked: numbers of processes, addresses, times, random names."""
     return "".join(map(_masked_word, _WORDS.split(text)))
 
 
@@ -238,7 +239,7 @@ class Normaliser:
         return name != "futex" or word in self._tids
 
     def _text(self, text: str) -> str:
-        text = _masked(_short(text))
+        text = masked(_short(text))
         if '"' in text:
             text = _IN_STRING.sub(self._name_pid, text)
         return text

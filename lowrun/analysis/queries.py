@@ -7,15 +7,26 @@ device_file_access are printed there with the title of the query that they narro
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-__all__ = ["SLOWEST", "TABLES", "VIEW", "Part", "parts_of", "preparation"]
+__all__ = ["SLOWEST", "TABLES", "VIEW", "Part", "columns_of", "parts_of", "preparation"]
 
 #: Rows of `slow` when no limit is given.
 SLOWEST = 20
 
 #: Query -> the view that it asks; the others ask `rows`.
 VIEW = {"calls": "calls", "slow": "calls", "processes": "processes", "files": "files", "network": "network"}
+#: View -> the columns of events that it is made of.
+COLUMNS = {
+    "rows": "kind line start_ns time tid executable name path result value error",
+    "calls": "kind line time tid executable name arguments path result error duration_ns",
+    "processes": "kind line time start_ns end_ns tid pid executable name arguments value error",
+    "files": "kind name path arguments result value error duration_ns",
+    "network": "kind line pid name target arguments result value error duration_ns",
+}
+#: Those of the filters.
+FILTER_COLUMNS = "executable tid pid start_ns end_ns error"
 #: What `sql` is asked over: table -> what a row is.
 TABLES = {
     "events": "whatever the log says",
@@ -164,3 +175,9 @@ def preparation(name: str, slow: bool) -> str | None:
     if name != "summary":
         return None
     return f"CREATE OR REPLACE TEMP {'TABLE' if slow else 'VIEW'} marked AS {MARKED}"
+
+
+def columns_of(names: Collection[str]) -> frozenset[str]:
+    """Return the columns of events that the queries `names` need, whatever is filtered."""
+    needed = (COLUMNS[VIEW.get(name, "rows")] for name in names)
+    return frozenset(word for words in (*needed, FILTER_COLUMNS) for word in words.split())

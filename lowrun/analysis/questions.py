@@ -30,8 +30,8 @@ QUERIES = {
 #: Kinds of files that a log is exported to.
 EXPORTS = ("parquet", "csv", "jsonl", "perfetto", "chrome")
 
-_CLOCK = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d)(\.\d{1,9})?)?")
-_NUMBER = re.compile(r"(\+?)(\d{1,10})(\.\d{1,9})?")
+_CLOCK = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d)(\.\d{1,9})?)?", re.ASCII)
+_NUMBER = re.compile(r"(\+?)(\d{1,10})(\.\d{1,9})?", re.ASCII)
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
 

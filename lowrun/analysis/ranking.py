@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from lowrun.analysis.evidence import Evidence, evidence_of
 from lowrun.analysis.meaning import Meaning
+from lowrun.analysis.normal import WRITING
 from lowrun.analysis.trail import Trail
 
 __all__ = ["Ranked", "Ranking", "rank"]
@@ -25,6 +26,8 @@ KINDS = {"call": 1.0, "more": 0.8, "answer": 0.75, "order": 0.75, "missing": 0.6
 UNKNOWN_CHANCE = {"call": 0.0, "answer": 0.3, "order": 0.5, "missing": 0.3}
 #: What is no reason to look by itself (Lexicon.telling) weighs less by this.
 NOT_TELLING = 0.85
+#: So does what a program writes when only the data are others: they come of something before.
+OTHER_DATA = 0.5
 #: What weighs this part of the heaviest is a candidate.
 CANDIDATE = 0.5
 #: That calls of its name differ by chance counts so much of that calls of its class do.
@@ -77,7 +80,7 @@ def rank(
     for trail in failing:
         found.append(evidence_of(trail, passing, _near(trail, passing, count), meaning))
         progress((done := done + 1) / steps)
-    chance = _Chance(meaning)
+    chance = _Chance(meaning, passing)
     if len(passing) > 1:
         for trail in chance_of:
             others = [other for other in passing if other is not trail]
@@ -92,10 +95,17 @@ def _near(trail: Trail, others: Sequence[Trail], count: int) -> list[Trail]:
 
 
 class _Chance:
-    """How often things of a class, and of a call's name, differ among passing runs."""
+    """How often things of a class, and of a call's name, differ among passing runs, and what these write."""
 
-    def __init__(self, meaning: Meaning) -> None:
+    def __init__(self, meaning: Meaning, passing: Sequence[Trail]) -> None:
         self._meaning = meaning
+        lexicon = meaning.lexicon
+        keys = {lexicon.key_of[entry] for trail in passing for entry in trail.counts}
+        self._written = {
+            (lexicon.class_of[key], lexicon.calls[key].outcome)
+            for key in keys
+            if lexicon.names[lexicon.class_of[key]] in WRITING
+        }
         self._runs = 0
         self._classes: Counter[tuple[str, int]] = Counter()
         self._names: Counter[tuple[str, str]] = Counter()
@@ -107,6 +117,11 @@ class _Chance:
         classes = {(_sort(one.kind), _class(one, self._meaning)) for one in found}
         self._classes.update(classes)
         self._names.update({(sort, lexicon.names[number]) for sort, number in classes})
+
+    def is_other_data(self, one: Evidence) -> bool:
+        """Tell whether passing runs write as well there, but other data."""
+        key = self._meaning.lexicon.key_of[one.entry]
+        return (self._meaning.lexicon.class_of[key], self._meaning.lexicon.calls[key].outcome) in self._written
 
     def of(self, one: Evidence) -> float:
         """Return how likely such a thing is by chance, 0 to 1."""
@@ -163,6 +178,8 @@ def _weighed(
         weight = KINDS[kind] * len(having) / len(runs) * (1 - chance.of(example))
         if not telling[key_of[example.entry]]:
             weight *= NOT_TELLING
+        if kind == "call" and chance.is_other_data(example):
+            weight *= OTHER_DATA
         place = sum(places[kind, what]) / len(having)
         ranked.append(Ranked(kind, what, weight, place, having))
     return ranked

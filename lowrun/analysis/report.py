@@ -112,8 +112,16 @@ def _what(one: Finding) -> str:
 def _shortened(text: str) -> str:
     if len(text) <= WIDTH:
         return text
-    text = _STRING.sub(lambda match: f'"{match[1][:STRING]}"...' if len(match[1]) > STRING else match[0], text)
+    text = _STRING.sub(_shortened_string, text)
     return text if len(text) <= WIDTH else f"{text[: WIDTH - 60]} ... {text[-55:]}"
+
+
+def _shortened_string(match: re.Match[str]) -> str:
+    """Shorten data at the end, a path at the beginning: its end says more."""
+    string = match[1]
+    if len(string) <= STRING:
+        return match[0]
+    return f'"...{string[-STRING:]}"' if string.startswith("/") else f'"{string[:STRING]}"...'
 
 
 def _numbers(runs: Sequence[int]) -> str:

@@ -6,6 +6,8 @@ columns is less (no arguments, no signals, no ends): what follows from it is mad
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from lowrun.trace.event import FIELDS
 
 __all__ = [
@@ -52,18 +54,19 @@ def _typed(name: str) -> str:
     return f"TRY_CAST({name} AS BIGINT)" if EVENT_COLUMNS[name] == "BIGINT" else name
 
 
-def _select_typed(source: str) -> str:
-    return f"SELECT {', '.join(f'{_typed(name)} AS {name}' for name in FIELDS)} FROM {source}"
+def _select_typed(source: str, columns: Container[str]) -> str:
+    return f"SELECT {', '.join(f'{_typed(name)} AS {name}' for name in FIELDS if name in columns)} FROM {source}"
 
 
-def scanned_events(place: str) -> str:
-    """Return the SELECT that reads the scanner's form `events` from the file `place`."""
-    return _select_typed(_reader(place, FIELDS, "delim=chr(31), quote='', escape='', header=false, new_line='\\n'"))
+def scanned_events(place: str, columns: Container[str]) -> str:
+    """Return the SELECT that reads `columns` of the scanner's form `events` from the file `place`."""
+    options = "delim=chr(31), quote='', escape='', header=false, new_line='\\n'"
+    return _select_typed(_reader(place, FIELDS, options), columns)
 
 
 def csv_events(place: str, names: tuple[str, ...]) -> str:
     """Return the SELECT that reads a CSV file whose header has `names`, all fields of events among them."""
-    return _select_typed(_reader(place, names, "delim=',', quote='\"', escape='\"', header=true"))
+    return _select_typed(_reader(place, names, "delim=',', quote='\"', escape='\"', header=true"), FIELDS)
 
 
 def nine_csv(place: str, names: tuple[str, ...]) -> str:
@@ -89,6 +92,7 @@ _CLOCK = f"""CASE WHEN contains(timestamp, ':')
 _VALUE = """coalesce(TRY_CAST(CASE WHEN ret_int = '0' AND starts_with(ret_str, 'x')
       THEN '0' || split_part(ret_str, ' ', 1) ELSE ret_int END AS BIGINT), TRY_CAST(TRY_CAST(ret_int AS UBIGINT)
       - 18446744073709551616 AS BIGINT))"""
+_RESULT = "rtrim(ret_int || CASE WHEN starts_with(ret_str, '<') THEN '' ELSE ' ' END || ret_str)"
 #: The elements of Python's str(list of str).
 _LIST = r"""list_transform(regexp_extract_all(all_filepaths, '''(?:[^''\\]|\\.)*''|"(?:[^"\\]|\\.)*"'),
       lambda s: replace(replace(s[2:-2], '\''', ''''), '\\', '\'))"""
@@ -109,6 +113,6 @@ WITH numbered AS (SELECT *, row_number() OVER () AS line, {_CLOCK} AS clock FROM
 SELECT line, 'call' AS kind, timestamp AS time, ns AS start_ns, ns + coalesce(duration_ns, 0) AS end_ns,
        TRY_CAST(pid AS BIGINT) AS tid, TRY_CAST(pid AS BIGINT) AS pid, nullif(executable, '') AS executable,
        syscall AS name, CAST(NULL AS VARCHAR) AS arguments, nullif(filepath, '') AS path, {_LIST} AS paths,
-       CAST(NULL AS VARCHAR) AS target, {_VALUE} AS value, rtrim(ret_int || ' ' || ret_str) AS result,
+       CAST(NULL AS VARCHAR) AS target, {_VALUE} AS value, {_RESULT} AS result,
        CASE WHEN ret_int IN ('-1', '?') THEN nullif(regexp_extract(ret_str, '^(E[A-Z0-9]+)\\b', 1), '') END AS error,
        duration_ns FROM dated"""

@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from lowrun.analysis.answer import Answer, Column
 from lowrun.analysis.engine import Engine
 from lowrun.analysis.export import export
-from lowrun.analysis.queries import SLOWEST, TABLES, VIEW, Part, parts_of, preparation
+from lowrun.analysis.queries import SLOWEST, TABLES, VIEW, Part, columns_of, parts_of, preparation
 from lowrun.analysis.questions import QUERIES, Moment
 from lowrun.analysis.render import table_text, values_text
 from lowrun.analysis.schema import EVENT_COLUMNS, literal
@@ -39,8 +39,9 @@ class Analysis:
 
     `path` is a log of strace or lowrun, a run's directory, CSV of strace2csv or Parquet; "-" is standard input.
     `programs` are globs for paths or base names of programs, `pids` processes or threads, `since` and `until` moments
-    (see Moment.parse), `failed` leaves failed calls only, and failed processes. `progress` is called with the bytes of
-    a log that have been read, and all that it has (None: unknown), from another thread.
+    (see Moment.parse), `failed` leaves failed calls only, and failed processes. `queries`: of a log no more is kept
+    than these need, which takes half the time or less; nothing else can be asked then. `progress` is called with the
+    bytes of a log that have been read, and all that it has (None: unknown), from another thread.
 
     Raises UsageError, ProtocolError when the file is none of that, UnsupportedError without DuckDB, OSError; so do
     all methods. One thread uses it, and one answer at a time.
@@ -55,11 +56,14 @@ class Analysis:
         since: str | Moment | None = None,
         until: str | Moment | None = None,
         failed: bool = False,
+        queries: Collection[str] | None = None,
         progress: Callable[[int, int | None], None] | None = None,
     ) -> None:
         with contextlib.ExitStack() as stack:
             self._engine = stack.enter_context(Engine())
-            self._source = Source(self._engine, os.fspath(path), progress)
+            self._asked = queries
+            columns = FIELDS if queries is None else columns_of(queries)
+            self._source = Source(self._engine, os.fspath(path), columns, progress)
             stack.callback(self._source.close)
             self._made: set[str] = set()
             self._views = self._source.views
@@ -79,6 +83,12 @@ class Analysis:
             return None if first is None else moment.within(first, last)
         except ValueError as error:
             raise UsageError(str(error)) from None
+
+    def _need_all(self) -> None:
+        """What is no query of a name needs all columns."""
+        if self._asked is not None:
+            raise UsageError(f"this session was opened for {', '.join(self._asked)} only")
+        self._need(*TABLES)
 
     def _need(self, *names: str) -> None:
         """Make the views `names`, and those that they are made of."""
@@ -116,7 +126,7 @@ class Analysis:
 
     def sql(self, text: str, limit: int | None = None) -> Answer:
         """Return the answer to one statement over the tables events, calls, processes, files and network."""
-        self._need(*TABLES)
+        self._need_all()
         statement, _ = self._engine.statement(text)
         return self._answer("Answer", self._engine.run_foreign(statement), limit)
 
@@ -127,7 +137,7 @@ class Analysis:
 
     def sql_table(self, text: str, limit: int | None = None) -> Iterator[str]:
         """The same of a statement."""
-        self._need(*TABLES)
+        self._need_all()
         statement, selects = self._engine.statement(text)
         if selects:
             self._engine.run_foreign(f"CREATE OR REPLACE TEMP TABLE asked AS {statement}")
@@ -138,7 +148,7 @@ class Analysis:
 
     def events(self) -> Iterator[Event]:
         """Yield the events that the filters leave, in the order of the log."""
-        self._need("events")
+        self._need_all()
         result = self._engine.run(f"SELECT {', '.join(FIELDS)} FROM events")
         for batch in self._engine.batches(result):
             yield from map(_event, batch)
@@ -148,12 +158,14 @@ class Analysis:
 
         The file appears whole or not at all, and replaces one that is there.
         """
-        self._need("events")
+        self._need_all()
         export(self._engine, kind, os.fspath(target), limit, self.events)
 
     def _parts(self, name: str) -> tuple[Part, ...]:
         if name not in QUERIES:
             raise UsageError(f"unknown query {name!r}; there are {', '.join(QUERIES)}")
+        if self._asked is not None and name not in self._asked:
+            raise UsageError(f"this session was opened for {', '.join(self._asked)} only")
         self._need(VIEW.get(name, "rows"))
         before = preparation(name, self._source.slow)
         if before is not None:

@@ -15,7 +15,7 @@ import itertools
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 
 from lowrun.analysis.engine import Engine
@@ -45,17 +45,21 @@ HEAD = 4096
 PIPE_SIZE = 1 << 20
 #: A row that is longer than a reader of CSV takes is cut: its arguments, or its result.
 LONGEST_FIELD = LONGEST_ROW // 4
-#: Rows that make a group, which other engines give to one processor.
-ROW_GROUP = 122_880
 
 
 class Source:
-    """The table `all_events` of one FILE, for a connection; close it after that.
+    """The table `all_events` of one FILE, for a connection; close it after that. Of a log it has `columns` only.
 
     Raises UsageError when FILE is a directory without a log, ProtocolError when it is none of all that, OSError.
     """
 
-    def __init__(self, engine: Engine, name: str, progress: Callable[[int, int | None], None] | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        name: str,
+        columns: Container[str] = FIELDS,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> None:
         #: There are stracepy's columns only, in the table `nine`.
         self.nine = False
         #: Its rows take time to read, each time: it is CSV.
@@ -66,6 +70,7 @@ class Source:
         self.unknown = 0
         self.unknown_lines: tuple[int, ...] = ()
         self._engine = engine
+        self._columns = columns
         self._progress = progress
         with contextlib.ExitStack() as self._stack:
             self._open(name)
@@ -143,10 +148,9 @@ class Source:
             feeder = _Feeder(events, first, log, sink, self._progress)
             feeder.start()
             try:
-                self._engine.run(
-                    f"COPY ({scanned_events(_place(rows))}) TO '{_place(file)}' (FORMAT parquet, COMPRESSION zstd, "
-                    f"COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP}, USE_TMP_FILE false)"
-                )
+                select = scanned_events(_place(rows), self._columns)
+                options = "FORMAT parquet, COMPRESSION lz4, USE_TMP_FILE false"
+                self._engine.run(f"COPY ({select}) TO '{_place(file)}' ({options})")
             finally:
                 rows.close()  # so that a feeder whose rows nobody reads ends
                 feeder.join()
@@ -235,7 +239,10 @@ def _header(head: bytes) -> tuple[str, ...]:
     import csv
 
     line = head.partition(b"\n")[0].rstrip(b"\r").decode("utf-8-sig", "replace")
-    return tuple(next(csv.reader([line]), ()))
+    try:
+        return tuple(next(csv.reader([line]), ()))
+    except csv.Error:
+        return ()
 
 
 def _opened(path: str) -> int:

@@ -15,7 +15,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable
 
-from lowrun.analysis.normal import MAKING, MARKS, Call, Normaliser, coarse, is_telling
+from lowrun.analysis.normal import MAKING, MARKS, Call, Normaliser, coarse, is_telling, masked
 from lowrun.trace.event import CALL, EXIT, KILLED, SUPERSEDED, UNFINISHED, Event
 
 __all__ = ["CALLS", "SLOW_NS", "TEXTS", "Lexicon", "Thread", "Trail"]
@@ -27,6 +27,7 @@ SLOW_NS = 50_000_000
 EXECUTING = frozenset(("execve", "execveat"))
 #: An example's text is cut here.
 EXAMPLE = 600
+LONG_STRING = re.compile(r'"((?:[^"\\]|\\.){160})(?:[^"\\]|\\.)*"')
 #: Where paths begin at: everybody knows.
 WORKING_DIRECTORY = re.compile(r"^AT_FDCWD(?:<(?:->|[^<>])*>)?, ")
 
@@ -90,7 +91,9 @@ def example(event: Event, call: Call) -> str:
     if event.kind not in (CALL, UNFINISHED):
         return call.question
     arguments = WORKING_DIRECTORY.sub("", event.arguments, count=1)
-    arguments = arguments if len(arguments) <= EXAMPLE else arguments[:EXAMPLE] + "…"
+    if len(arguments) > EXAMPLE:
+        arguments = LONG_STRING.sub(lambda match: f'"{match[1]}"...', arguments)
+        arguments = arguments if len(arguments) <= EXAMPLE else arguments[:EXAMPLE] + "…"
     result = MARKS.sub("", event.result) if event.kind == CALL else "never returned"
     return f"{event.name}({arguments}) = {result}"
 
@@ -149,7 +152,7 @@ class Trail:
             thread = self._living[event.tid] = self._new_thread(event.executable)
         thread.pid = thread.pid or event.pid or event.tid
         if event.path and event.kind == CALL and not event.error and len(self.files) < TEXTS:
-            self.files.add(event.path)
+            self.files.add(masked(event.path))
         call = self._normaliser.call(event)
         if call is not None:
             self._record(event, call, thread)

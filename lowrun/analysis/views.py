@@ -189,7 +189,7 @@ WITH uses AS (
     SELECT CASE WHEN name IN {OPENS} AND error IS NULL THEN coalesce({_OPENED}, path) ELSE path END AS path,
            name IN {OPENS} AND error IS NULL AS opens, name IN {READS} AS reads, name IN {WRITES} AS writes,
            value, error, duration_ns
-    FROM calls WHERE path IS NOT NULL AND name NOT IN {MOVES}
+    FROM calls WHERE path IS NOT NULL AND (name NOT IN {MOVES} OR arguments IS NULL)
     UNION ALL SELECT {_FROM}, false, true, false, value, error, duration_ns FROM calls WHERE name IN {MOVES}
     UNION ALL SELECT {_TO}, false, false, true, value, error, duration_ns FROM calls WHERE name IN {MOVES})
 SELECT path, count(*) AS calls, count(*) FILTER (opens) AS opens, count(*) FILTER (reads) AS reads,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lowrun.core.logs import LogScanner
     from lowrun.trace.calls import RecordedCall, file_header, read
     from lowrun.trace.counts import Counts
     from lowrun.trace.event import Event
@@ -30,6 +31,7 @@ __all__ = [
     "Event",
     "LiveTrace",
     "LogReader",
+    "LogScanner",
     "LogText",
     "PathFilter",
     "Record",
@@ -55,6 +57,7 @@ _HOME = {
     "Event": ("event", "Event"),
     "LiveTrace": ("live", "LiveTrace"),
     "LogReader": ("parse", "LogReader"),
+    "LogScanner": ("parse", "LogScanner"),
     "LogText": ("logfile", "LogText"),
     "PathFilter": ("select", "PathFilter"),
     "Record": ("records", "Record"),

@@ -109,7 +109,9 @@ def _text_of_records(file: BinaryIO) -> Iterator[bytes]:
     from lowrun.trace.text import StraceWriter
 
     rest = header_size(file.read(FILE_HEADER.size)) - FILE_HEADER.size
-    if len(file.read(rest)) < rest:
+    while rest and (skipped := file.read(min(rest, SLICE))):
+        rest -= len(skipped)
+    if rest:
         raise ProtocolError("the header of lowrun's records is cut short")
     waiting = bytearray()
     sink = _Sink()
@@ -158,6 +160,8 @@ class LogText:
                 return
             while data := file.read1(CHUNK):  # type: ignore[attr-defined]
                 yield data
+        except ProtocolError as error:
+            raise ProtocolError(f"{self.name}: {error}") from None
         except (EOFError, ValueError) as error:
             raise ProtocolError(f"{self.name}: is damaged: {error}") from None
         except Exception as error:
