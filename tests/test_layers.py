@@ -46,8 +46,8 @@ HOUSE: list[tuple[str, str]] = [
         "analysis",
         "kept questions answer table schema peers views engine source queries render tails calltext family noise "
         "timeline slices chrome protobuf perfetto export session difference normal lexicon trail meaning align "
-        "evidence ranking explain report capturefacts figures sides laststeps blame dns hosts capturefile peaks words stories "
-        "screen storydict markup page",
+        "evidence ranking explain report frames capturefacts figures sides laststeps blame dns hosts capturefile "
+        "peaks words stories screen storydict markup page",
     ),
     (
         "supervise",
