@@ -384,20 +384,19 @@ static bool call_line(struct lr_log *log, struct lr_log_event *event, struct lr_
     return cut;
 }
 
-/* With -z strace leaves out calls that failed, and the leader of the line that ends one in two: `) = 0`. It is of the
- * line before. */
+/* With -z strace leaves out calls that failed, and at times the beginning of a line that ends one in two. What is left
+ * of it, `~[KILL STOP], 8) = 0`, goes on with the line before. */
 static bool torn_line(struct lr_log *log, struct lr_log_event *event, const struct lr_line *line)
 {
     struct lr_pending *pending = log->threads.newest;
-    const char *end = line->rest.at + line->rest.size;
+    struct lr_span name;
 
-    if (line->named || !pending || pending->line + 1 != line->number || !line->rest.size || *line->rest.at != ')' ||
-        lr_last_equals(line->rest.at, end) != line->rest.at)
+    if (line->named || line->clock != LR_CLOCK_NONE || !pending || pending->line + 1 != line->number)
         return false;
+    name = (struct lr_span) {pending->text + pending->time_size, pending->name_size};
     event->time = (struct lr_span) {pending->text, pending->time_size};
     event->end_ns = pending->start_ns;
-    return resume(log, event, pending->thread, (struct lr_span) {pending->text + pending->time_size,
-                  pending->name_size}, line->rest, false);
+    return resume(log, event, pending->thread, name, line->rest, false);
 }
 
 static bool signal_line(struct lr_log *log, struct lr_log_event *event, struct lr_span rest)
