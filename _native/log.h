@@ -8,6 +8,7 @@
  *     log_walk.c      a call's arguments and its result
  *     log_threads.c   threads, processes, what they execute, the calls that they are in
  *     log_paths.c     the files that a call is about
+ *     log_syntax.c    what lines look like
  *     log_events.c    lines -> events
  *     log_rows.c      events -> rows of the forms `events` and `fixed`
  *     log_stracepy.c  lines -> rows as bmwcarit/stracepy's strace2csv makes them; log_pattern.c: its paths
@@ -182,6 +183,22 @@ const char *lr_last_equals(const char *begin, const char *end);
 const char *lr_note_end(const char *at, const char *end, struct lr_span *ret_text);
 void lr_result_read(struct lr_span text, struct lr_result *ret_result);
 
+/* ---- what lines look like: log_syntax.c ---- */
+bool lr_unfinished(struct lr_span rest, struct lr_span *ret_text);
+bool lr_pid_changes(struct lr_span rest, struct lr_span *ret_text);
+bool lr_resumed(struct lr_span rest, struct lr_span *ret_name, struct lr_span *ret_text);
+bool lr_ended(struct lr_span rest);
+int64_t lr_superseded(struct lr_span rest);
+bool lr_detached(struct lr_span rest, struct lr_span *ret_text);
+bool lr_framed(struct lr_span rest, const char *sign, struct lr_span *ret_text);
+bool lr_after_word(struct lr_span text, const char *word, struct lr_span *ret_text);
+bool lr_is_notice(const struct lr_line *line);
+const char *lr_call_begin(struct lr_span text);
+bool lr_take_call(struct lr_span text, struct lr_arguments *ret_arguments, struct lr_span *ret_text,
+                  struct lr_result *ret_result);
+struct lr_span lr_known_arguments(struct lr_span text);
+bool lr_understood(const struct lr_line *line, bool cut, struct lr_arguments *scratch);
+
 /* ---- threads: log_threads.c ---- */
 struct lr_log_process {
     uint32_t users;                      /* threads */
@@ -273,12 +290,6 @@ struct lr_log {
 };
 void lr_log_unknown(struct lr_log *log, uint64_t line);
 int64_t lr_log_time(struct lr_log *log, const struct lr_line *line);
-bool lr_unfinished(struct lr_span rest, struct lr_span *ret_text);
-bool lr_pid_changes(struct lr_span rest, struct lr_span *ret_text);
-bool lr_resumed(struct lr_span rest, struct lr_span *ret_name, struct lr_span *ret_text);
-bool lr_ended(struct lr_span rest);
-int64_t lr_superseded(struct lr_span rest);
-bool lr_understood(struct lr_log *log, const struct lr_line *line, bool cut);
 struct lr_log_thread *lr_log_thread_of(struct lr_log *log, int64_t tid);
 void lr_log_event_line(struct lr_log *log, const struct lr_line *line, bool cut);
 void lr_log_give_up(struct lr_log *log, struct lr_log_thread *thread);

@@ -97,7 +97,8 @@ void lr_log_call_row(struct lr_log *log, const struct lr_log_event *event)
     struct lr_digits digits;
     const char *found_by = event->resumed ? "resumed" : "complete";
     const struct lr_csv_row row = {
-        .time = event->time, .pid = lr_digits_of(event->tid, &digits), .executable = event->executable, .name = event->name,
+        .time = event->time, .pid = lr_digits_of(event->tid, &digits), .executable = event->executable,
+        .name = event->name,
         .number = event->result.number, .rest = event->result.rest, .duration = event->result.time,
         .arguments = event->arguments, .found_by = {found_by, strlen(found_by)}, .whole = event->whole,
     };

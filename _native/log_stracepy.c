@@ -186,7 +186,7 @@ static void other_line(struct lr_log *log, const struct lr_line *line, struct lr
     int64_t former = lr_superseded(line->rest);
     struct lr_log_thread *superseding;
 
-    if (!lr_understood(log, line, cut))
+    if (!lr_understood(line, cut, &log->arguments))
         lr_log_unknown(log, line->number);
     if (lr_ended(line->rest) || former != LR_LOG_NONE)
         while (thread->pending)
