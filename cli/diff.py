@@ -8,16 +8,14 @@ from pathlib import Path
 
 from lowrun import LowrunError, Summary, UsageError, analysis, to_json
 from lowrun.cli.analyze_options import DiffRequest
-from lowrun.cli.console import STDERR, STDOUT, is_terminal, say, show, write
+from lowrun.cli.bar import Bar
+from lowrun.cli.console import STDOUT, say, write
 from lowrun.cli.jsonfile import JsonFile
 
 __all__ = ["add_difference", "run"]
 
 #: Rows of each list, where --limit does not say.
 LIMIT = 10
-#: Before a bar is drawn, and between two drawings; s.
-QUIET_S = 0.7
-DRAWING_S = 0.1
 #: What a comparison may take at the end of a repetition: seconds, and bytes of logs to be read.
 PATIENCE_S = 3.0
 MOST_BYTES = 24 << 20
@@ -31,7 +29,7 @@ def run(request: DiffRequest) -> int:
     kept = analysis.kept_runs(Path(request.directory))
     if not kept.runs:
         raise UsageError(f"{request.directory}: of no run anything was kept (lowrun -ct --keep all keeps all)")
-    bar = _Bar()
+    bar = Bar("comparing runs")
     try:
         difference = analysis.differences(kept.failing, kept.passing, bar.draw)
     finally:
@@ -43,28 +41,6 @@ def run(request: DiffRequest) -> int:
     elif target is None:
         write(STDOUT, analysis.difference_text(difference, LIMIT if request.limit is None else request.limit))
     return 0
-
-
-class _Bar:
-    """How far it is, on a terminal, when it takes longer than a moment."""
-
-    def __init__(self) -> None:
-        self._next = time.monotonic() + QUIET_S
-        self._shown = is_terminal(STDERR)
-        self._drawn = False
-
-    def draw(self, part: float) -> None:
-        """Say how far it is, 0 to 1."""
-        now = time.monotonic()
-        if self._shown and now >= self._next:
-            self._next = now + DRAWING_S
-            self._drawn = True
-            show(f"\r\x1b[Klowrun: comparing runs, {100 * part:.0f} %")
-
-    def erase(self) -> None:
-        """Take it away."""
-        if self._drawn:
-            show("\r\x1b[K")
 
 
 class _TooLong(Exception):

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from lowrun import ProtocolError, UsageError, analysis, notation, supervise, to_json
+from lowrun.cli.bar import Bar
 from lowrun.cli.console import STDOUT, complain, has_colors, is_terminal, paint, warn, write
 from lowrun.cli.jsonfile import JsonFile
 from lowrun.cli.show_options import ShowRequest
@@ -27,7 +28,11 @@ def run(request: ShowRequest) -> int:
     chosen, runs = _chosen(request)
     target = None if request.html is None else JsonFile(request.html, "--html")
     lines = ALL if request.all else request.lines or analysis.LINES
-    story = analysis.story(chosen, runs, max(lines, analysis.PAGE_LINES) if target is not None else lines)
+    bar = Bar("reading what was kept")
+    try:
+        story = analysis.story(chosen, runs, max(lines, analysis.PAGE_LINES) if target is not None else lines, bar.draw)
+    finally:
+        bar.erase()
     if target is not None:
         target.write(analysis.show_page(story))
     if request.json:

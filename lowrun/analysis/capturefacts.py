@@ -1,4 +1,4 @@
-"""Whom a run talked to, from a capture file (pcapng of any byte order; lowrun/packets/pcapng.py writes such).
+"""Whom a run talked to, from a capture file.
 
 Of each packet its addresses, ports and TCP flags are read, and one fact is noted: that a service is asked
 (`udp 10.0.0.2:53 is asked`), answers, refuses (a reset, an ICMP error). A service is the side that was connected to,
@@ -8,24 +8,17 @@ or that has the lower port. Ports above 32767 are PORT: the kernel chooses them 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
-from typing import BinaryIO
+
+from lowrun.analysis.frames import IPV4, IPV6, frames
 
 __all__ = ["facts"]
 
-SECTION, INTERFACE, ENHANCED = 0x0A0D0D0A, 1, 6
-MAGIC = 0x1A2B3C4D
-#: Type of link (pcap-linktype(7)) -> where the EtherType stands and how long the head is; None: an IP packet at once.
-HEADS = {1: (12, 14), 101: None, 113: (14, 16), 276: (0, 20)}
-IPV4, IPV6, VLAN = 0x0800, 0x86DD, (0x8100, 0x88A8)
 TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
 SYN, RST, ACK = 2, 4, 16
 UNREACHABLE = {ICMP: (3, 11), ICMPV6: (1, 2, 3)}
 LAST_FIXED_PORT = 32767
-#: A block is not larger: what says so is no block.
-LARGEST = 1 << 24
 
 
 def facts(path: Path) -> frozenset[str]:
@@ -33,47 +26,9 @@ def facts(path: Path) -> frozenset[str]:
     found: set[str] = set()
     servers: set[tuple[int, bytes, int]] = set()
     with path.open("rb") as file:
-        for linktype, packet in _packets(file):
-            _note(found, servers, *_network_layer(linktype, packet))
+        for kind, packet in frames(file):
+            _note(found, servers, kind, packet)
     return frozenset(found)
-
-
-def _packets(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield (type of link, packet)."""
-    order, links = "=", []
-    while len(head := file.read(12)) == 12:
-        kind = struct.unpack_from("=I", head)[0]
-        if kind == SECTION:
-            order = "<" if struct.unpack_from("<I", head, 8)[0] == MAGIC else ">"
-            links = []
-        kind, size = struct.unpack_from(order + "II", head)
-        if not 12 <= size <= LARGEST:
-            return
-        block = head[8:] + file.read(size - 12)
-        if len(block) < size - 8:
-            return
-        if kind == INTERFACE:
-            links.append(struct.unpack_from(order + "H", block)[0])
-        elif kind == ENHANCED and len(block) >= 20:
-            interface, _, _, captured = struct.unpack_from(order + "IIII", block)
-            if interface < len(links):
-                yield links[interface], block[20 : 20 + captured]
-
-
-def _network_layer(linktype: int, packet: bytes) -> tuple[int, bytes]:
-    """Return the EtherType and the packet without its link's head; 0 for what is not read."""
-    if linktype not in HEADS or not packet:
-        return 0, b""
-    head = HEADS[linktype]
-    if head is None:
-        return {4: IPV4, 6: IPV6}.get(packet[0] >> 4, 0), packet
-    at, end = head
-    if len(packet) < end:
-        return 0, b""
-    kind = int.from_bytes(packet[at : at + 2], "big")
-    while kind in VLAN and len(packet) >= end + 4:
-        kind, end = int.from_bytes(packet[end + 2 : end + 4], "big"), end + 4
-    return kind, packet[end:]
 
 
 def _note(facts: set[str], servers: set[tuple[int, bytes, int]], kind: int, packet: bytes) -> None:

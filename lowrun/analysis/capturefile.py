@@ -1,8 +1,4 @@
-"""A kept capture (pcapng), read again: who talked to whom. Reads a file block by block, never the whole.
-
-draft-ietf-opsawg-pcapng gives the blocks, https://www.tcpdump.org/linktypes.html what a packet begins with. A file that
-ends in the middle of a block is read up to there; a packet that makes no sense is passed over.
-"""
+"""A kept capture, read again: who talked to whom. A packet that makes no sense is passed over."""
 
 from __future__ import annotations
 
@@ -12,16 +8,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from lowrun.analysis.frames import IPV4, IPV6, frames
 from lowrun.analysis.hosts import DNS_PORT, Host, Peers
 
 __all__ = ["Packet", "packets", "peers_of"]
 
-SECTION, INTERFACE, SIMPLE, ENHANCED = 0x0A0D0D0A, 1, 3, 6
-MAGIC = 0x1A2B3C4D
-LARGEST_BLOCK = 1 << 26
-ETHERNET, RAW, SLL, IPV4_LINK, IPV6_LINK, SLL2 = 1, 101, 113, 228, 229, 276
-VLANS = frozenset((0x8100, 0x88A8, 0x9100))
-IPV4, IPV6 = 0x0800, 0x86DD
 TCP, UDP = 6, 17
 SYN, RST, ACK = 0x02, 0x04, 0x10
 #: Extension headers of IPv6 that are a multiple of 8 bytes long, told by their second byte.
@@ -49,81 +40,39 @@ class Packet(NamedTuple):
 
 def packets(file: BinaryIO) -> Iterator[Packet | None]:
     """Read the packets of `file`: None for one that is neither TCP nor UDP. Raises OSError."""
-    order, links = "=", list[int]()
-    while len(head := file.read(8)) == 8:
-        kind = struct.unpack(order + "I", head[:4])[0]
-        if kind == SECTION:
-            magic = file.read(4)
-            order = "<" if magic == struct.pack("<I", MAGIC) else ">"
-            links = []
-            size = struct.unpack(order + "I", head[4:])[0] - 4
-        else:
-            size = struct.unpack(order + "I", head[4:])[0]
-        if not 12 <= size + 4 <= LARGEST_BLOCK:
-            return
-        body = file.read(size - 8)
-        if len(body) < size - 8:
-            return
-        if kind == INTERFACE and len(body) >= 2:
-            links.append(struct.unpack_from(order + "H", body)[0])
-        elif kind == ENHANCED and len(body) >= 24:
-            interface, _, _, captured = struct.unpack_from(order + "4I", body)
-            link = links[interface] if interface < len(links) else -1
-            yield _packet(link, memoryview(body)[20 : 20 + captured])
+    for kind, data in frames(file):
+        try:
+            yield _ipv4(data) if kind == IPV4 else _ipv6(data) if kind == IPV6 else None
+        except (IndexError, ValueError, struct.error):
+            yield None
 
 
-def _packet(link: int, data: memoryview) -> Packet | None:
-    try:
-        kind, data = _network(link, data)
-        if kind == IPV4:
-            return _ipv4(data)
-        return _ipv6(data) if kind == IPV6 else None
-    except (IndexError, ValueError, struct.error):
-        return None
-
-
-def _network(link: int, data: memoryview) -> tuple[int, memoryview]:
-    """Return the protocol above the link's, as Ethernet numbers it, and its bytes."""
-    if link == ETHERNET:
-        at = 12
-        while (kind := int.from_bytes(data[at : at + 2], "big")) in VLANS:
-            at += 4
-        return kind, data[at + 2 :]
-    if link == SLL:
-        return int.from_bytes(data[14:16], "big"), data[16:]
-    if link == SLL2:
-        return int.from_bytes(data[0:2], "big"), data[20:]
-    if link in (RAW, IPV4_LINK, IPV6_LINK):
-        return (IPV6 if data[0] >> 4 == 6 else IPV4), data
-    return 0, data
-
-
-def _ipv4(data: memoryview) -> Packet | None:
+def _ipv4(data: bytes) -> Packet | None:
     head = (data[0] & 15) * 4
     total = int.from_bytes(data[2:4], "big") or len(data)  # 0: cut up by the card, later
     if int.from_bytes(data[6:8], "big") & 0x1FFF:
         return None  # a later fragment has no ports
-    source, target = str(ip_address(bytes(data[12:16]))), str(ip_address(bytes(data[16:20])))
+    source, target = str(ip_address(data[12:16])), str(ip_address(data[16:20]))
     return _transport(data[9], source, target, data[head:], total - head)
 
 
-def _ipv6(data: memoryview) -> Packet | None:
+def _ipv6(data: bytes) -> Packet | None:
     kind, at = data[6], 40
     total = int.from_bytes(data[4:6], "big") + 40
     while kind in EXTENSIONS:
         kind, at = data[at], at + (data[at + 1] + 1) * 8
-    source, target = str(ip_address(bytes(data[8:24]))), str(ip_address(bytes(data[24:40])))
+    source, target = str(ip_address(data[8:24])), str(ip_address(data[24:40]))
     return _transport(kind, source, target, data[at:], total - at)
 
 
-def _transport(kind: int, source: str, target: str, data: memoryview, size: int) -> Packet | None:
+def _transport(kind: int, source: str, target: str, data: bytes, size: int) -> Packet | None:
     if kind not in (TCP, UDP):
         return None
     here, there = struct.unpack_from("!HH", data)
     if kind == UDP:
-        return Packet("UDP", source, here, target, there, 0, max(0, size - 8), bytes(data[8:size]))
+        return Packet("UDP", source, here, target, there, 0, max(0, size - 8), data[8:size])
     head = (data[12] >> 4) * 4
-    return Packet("TCP", source, here, target, there, data[13], max(0, size - head), bytes(data[head:size]))
+    return Packet("TCP", source, here, target, there, data[13], max(0, size - head), data[head:size])
 
 
 class _Flow:

@@ -27,6 +27,7 @@ TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 ESCAPE = re.compile(r"\\([0-7]{1,3}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 LETTERS = {"n": 10, "t": 9, "r": 13, "v": 11, "f": 12, "a": 7, "b": 8, "e": 27}
 DNS_PORT = 53
+KINDS = frozenset((CALL, UNFINISHED))
 #: Hosts and names beyond these are counted, not listed.
 MOST = 1000
 
@@ -124,7 +125,7 @@ class Peers:
 
     def add(self, event: Event) -> None:
         """Take a call; most are about no socket."""
-        if event.kind not in (CALL, UNFINISHED) or (socket := SOCKET.match(event.target)) is None:
+        if "[" not in event.target or event.kind not in KINDS or (socket := SOCKET.match(event.target)) is None:
             return
         protocol = socket[1]
         if event.name == "connect":

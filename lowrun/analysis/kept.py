@@ -80,7 +80,33 @@ def _load(path: Path) -> dict[str, Any] | None:
         raise ProtocolError(f"{path}: is no JSON of lowrun's: {error}") from None
     if not isinstance(value, dict):
         raise ProtocolError(f"{path}: is no JSON of lowrun's: an object is needed")
+    _check(path, value)
     return value
+
+
+_NUMBER, _COUNT, _WORDS = (int, float, type(None)), (int, type(None)), (list, type(None))
+#: What a file has to have, where it has it.
+_TYPES: dict[str, tuple[type, ...]] = {
+    "index": _COUNT, "code": _COUNT, "signal": _COUNT, "pid": _COUNT, "processes": _COUNT, "max_rss_kib": _COUNT,
+    "wall_s": _NUMBER, "user_s": _NUMBER, "sys_s": _NUMBER, "reason": (str, type(None)), "started": (str, type(None)),
+    "command": _WORDS, "faults": _WORDS, "artifacts": (dict, type(None)), "codes": (dict, type(None)), "runs": _WORDS,
+}  # fmt: skip
+
+
+def _check(path: Path, value: dict[str, Any]) -> None:
+    """Raise ProtocolError when a field is not of its type."""
+    wrong = [name for name, types in _TYPES.items() if not isinstance(value.get(name), (*types, type(None)))]
+    for name in ("command", "faults"):
+        if name not in wrong:
+            wrong += [name for word in value.get(name) or () if not isinstance(word, str)]
+    if "artifacts" not in wrong:
+        wrong += ["artifacts" for its in (value.get("artifacts") or {}).values() if not isinstance(its, str)]
+    if "codes" not in wrong:
+        for code, numbers in (value.get("codes") or {}).items():
+            whole = isinstance(numbers, list) and all(isinstance(number, int) for number in numbers)
+            wrong += [] if whole and code.lstrip("-").isdigit() else ["codes"]
+    if wrong:
+        raise ProtocolError(f"{path}: is no JSON of lowrun's: {wrong[0]} is not what it should be")
 
 
 def kept_run(directory: Path, command: tuple[str, ...] = ()) -> KeptRun:
@@ -134,5 +160,5 @@ def kept_runs(directory: Path) -> KeptRuns:
     if not runs and not summary:
         raise UsageError(f"{directory}: holds no runs that lowrun kept (no summary.json, no run-NNNN)")
     codes = {int(code): tuple(numbers) for code, numbers in dict(summary.get("codes") or {}).items()}
-    count = len(summary["runs"]) if "runs" in summary else None
+    count = len(summary["runs"]) if summary.get("runs") is not None else None
     return KeptRuns(directory, command or (runs[-1].command if runs else ()), tuple(runs), count, codes)

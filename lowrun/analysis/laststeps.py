@@ -83,9 +83,10 @@ class Trails:
         trail = self._trails.get(member.serial)
         if trail is None:
             trail = self._trails[member.serial] = Trail(deque(maxlen=max(2 * self._most, 16)))
-        if event.kind in (CALL, UNFINISHED):
+        if event.kind == CALL or event.kind == UNFINISHED:
             self._call(event, trail)
-        elif event.kind == SIGNAL:
+            return
+        if event.kind == SIGNAL:
             trail.signal = event
             if event.name in ENDING:
                 self._asked(event, trail)
@@ -109,6 +110,8 @@ class Trails:
         if len(trail.last) < THREADS or event.tid in trail.last:
             trail.last[event.tid] = event
         trail.calls.append(event)
+        if not event.error and not trail.sought:
+            return
         name = sought(event)
         if event.error:
             failure = Failure(event, is_noise(event))

@@ -48,7 +48,7 @@ QUESTIONS = frozenset(
 #: Calls that look for a file.
 SEARCHES = frozenset(
     "access faccessat faccessat2 open openat openat2 stat stat64 lstat lstat64 newfstatat fstatat64 statx readlink "
-    "readlinkat execve execveat connect".split()
+    "readlinkat execve execveat connect statfs".split()
 )
 ABSENT = frozenset(("ENOENT", "ENOTDIR"))
 #: Files that are optional wherever a program is healthy: the dynamic loader's, the C library's, Python's, the shell's.
@@ -56,13 +56,13 @@ OPTIONAL = re.compile(
     r"""
       \.so(\.\d+)*$ | /ld\.so\.(preload|nohwcap)$ | /glibc-hwcaps(/|$)
     | /(tls|x86_64|haswell|avx512_1|aarch64|i686)(/|$)
-    | /locale(/|$|-archive$|\.alias$) | \.(mo|cat)$ | /gconv/ | /charset\.alias$ | /(selinux|nscd)/
+    | /locale(/|$|-archive$|\.alias$) | \.(mo|cat)$ | /gconv/ | /charset\.alias$ | /nscd/
     | /etc/(localtime|gai\.conf|host\.conf|nsswitch\.conf|netsvc\.conf|terminfo/.*|inputrc|krb5\.conf)$
     | /(pyvenv\.cfg|pybuilddir\.txt|python\d*\.zip|__init__\.[\w.-]+|sitecustomize|usercustomize)(/|$)
     | python[\d.]*\._pth$ | /Modules/Setup\.local$ | (sitecustomize|usercustomize)\.[\w.-]+$
     | \.(cpython-[\w.-]+|abi3)\.so$ | \.pyc$ | /__pycache__(/|$)
     | /(etc/|\.)(bash_profile|bash_login|bashrc|profile|gitconfig|curlrc|wgetrc|perlrc|xdg/.*)$
-    | /dev/tty$ | /proc/sys/ | /sys/fs/selinux | /run/(nscd|systemd)/
+    | /dev/tty$ | /proc/sys/ | (^/sys/fs)?/selinux(/|$) | /run/(nscd|systemd)/
     """,
     re.VERBOSE,
 )

@@ -142,11 +142,15 @@
 
   function drawLabel(lane, group, top, left) {
     make("rect", { class: "stripe", x: 0, y: top - 1, width: left - 6, height: LANE }, group);
-    const indent = 8 + 10 * Math.min(lane.depth, 8);
-    const room = Math.max(4, Math.floor((left - indent - 62) / 6.6));
+    const isNarrow = left < 150;
+    const indent = 8 + (isNarrow ? 5 : 10) * Math.min(lane.depth, isNarrow ? 6 : 8);
+    const room = Math.max(2, Math.floor((left - indent - (isNarrow ? 14 : 62)) / 6.6));
     const name = lane.name.length > room ? lane.name.slice(0, room - 1) + "…" : lane.name;
-    make("text", { class: lane.blamed ? "blamed" : "name", x: indent, y: top + 14 }, group, name).dataset.tip = describe(lane);
-    make("text", { class: "pid", x: left - 12, y: top + 14, "text-anchor": "end" }, group, String(lane.tid));
+    const label = make("text", { class: lane.blamed ? "blamed" : "name", x: indent, y: top + 14 }, group, name);
+    label.dataset.tip = describe(lane);
+    if (!isNarrow) {
+      make("text", { class: "pid", x: left - 12, y: top + 14, "text-anchor": "end" }, group, String(lane.tid));
+    }
   }
 
   function draw() {

@@ -68,7 +68,7 @@ def diff_page(runs: KeptRuns, difference: Difference) -> str:
     Raises LowrunError or OSError when that run cannot be read.
     """
     title = f"{_count(difference.failing, 'failing')} against {_count(difference.passing, 'passing')}"
-    head = joined(tag("h1", title), tag("dl", *_facts((("command", tag("code", command_line(runs.command))),))))
+    head = joined(tag("h1", title), tag("dl", _facts([("command", tag("code", command_line(runs.command)))])))
     parts = [_groups(difference), _only(difference), _figures(difference.figures), _notes(difference.notes)]
     chosen = next((run for run in runs.runs if run.index in difference.failing), None)
     if chosen is not None:
@@ -127,7 +127,7 @@ def _facts(facts: Iterable[tuple[str, str]]) -> Html:
 def _header(told: Story) -> Html:
     run = told.run
     kind = {"ok": "good", "interrupted": "warn"}.get(state_of(run), "bad")
-    codes = told.runs.codes if told.runs is not None else {}
+    codes = told.runs.codes if told.runs is not None and told.runs.count != 1 else {}
     facts = [
         ("command", tag("code", command_line(run.command))),
         ("all runs", "; ".join(f"exit {code} in {ranges(numbers, 200)}" for code, numbers in sorted(codes.items()))),

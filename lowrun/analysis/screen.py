@@ -93,7 +93,10 @@ def story_text(story: Story, width: int | None = WIDTH, height: int | None = HEI
     head = _head(story, width, paint)
     sections = [section for section in _sections(story, width) if section.lines]
     foot = _foot(story, width)
-    if height is not None:
+    if height is None:
+        for section in sections:
+            section.room = len(section.lines)
+    else:
         _share(sections, height - len(head) - len(foot) - len(sections))
     body = []
     for section in sections:
@@ -137,7 +140,7 @@ def _head(story: Story, width: int | None, paint: Paint) -> list[str]:
     lines = [paint(fitted(title_of(story), width), COLORS[state_of(run)])]
     for sentence in story.followed.why:
         lines += _fact("why" if len(lines) == 1 else "", sentence, width, 3)
-    lines += _fact("command", command_line(run.command), width)
+    lines += _fact("command", command_line(run.command), width) if run.command else []
     if runs is not None and len(runs.codes) > 1:
         kinds = [f"exit {code} in {ranges(numbers, LONGEST_RANGES)}" for code, numbers in sorted(runs.codes.items())]
         lines += _fact("all runs", "; ".join(kinds), width)
@@ -169,7 +172,7 @@ def _sections(story: Story, width: int | None) -> list[_Section]:
     inner = None if width is None else width - 2
     sections = [_differs(story, inner)]
     who = f"{visible(followed.chain[-1].program)} ({followed.chain[-1].pid})" if followed.chain else ""
-    if not story.run.ok or followed.failing:
+    if not story.run.ok or not followed.only_noise:
         title = f"last calls of {who} that failed, and how long before its end"
         if followed.only_noise:
             title = f"calls of {who} that failed; healthy programs make such, too"
@@ -249,10 +252,12 @@ def _foot(story: Story, width: int | None) -> list[str]:
 def peaks_line(story: Story) -> str:
     """Return what the samples tell, "" when there are none."""
     peaks = story.peaks
-    parts = [] if peaks.rss_kib is None else [f"memory {amount(peaks.rss_kib.value * 1024)}"]
-    parts += [] if peaks.cpu_percent is None else [f"CPU {peaks.cpu_percent.value:.0f} %"]
-    parts += [] if peaks.processes is None else [_plural(int(peaks.processes.value), "process")]
-    parts += [] if peaks.threads is None else [_plural(int(peaks.threads.value), "thread")]
+    parts = []
+    if peaks.processes is not None and peaks.processes.value > 0:  # 0: it was too short to be looked at
+        parts += [] if peaks.rss_kib is None else [f"memory {amount(peaks.rss_kib.value * 1024)}"]
+        parts += [] if peaks.cpu_percent is None else [f"CPU {peaks.cpu_percent.value:.0f} %"]
+        parts.append(_plural(int(peaks.processes.value), "process"))
+        parts += [] if peaks.threads is None else [_plural(int(peaks.threads.value), "thread")]
     parts += [] if peaks.read_bytes is None else [f"read {amount(peaks.read_bytes)}"]
     parts += [] if peaks.written_bytes is None else [f"wrote {amount(peaks.written_bytes)}"]
     return ", ".join(parts)

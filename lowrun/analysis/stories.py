@@ -5,7 +5,7 @@ What is missing or broken leaves a hole and a note, never an error: a run whose 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,6 +33,12 @@ __all__ = ["LINES", "Followed", "Link", "Step", "Story", "follow", "story"]
 LINES = 12
 #: Bytes of logs that are compared, and runs of each side.
 COMPARED_BYTES, COMPARED_RUNS = 64 << 20, 8
+#: Comparing is this part of the work.
+COMPARING = 0.8
+#: Progress is told after so many events; a log has one for some so many bytes.
+STEP, LINE_BYTES = 20_000, 180
+
+Progress = Callable[[float], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +157,20 @@ def _steps(events: Iterable[Event], member: Member) -> tuple[Step, ...]:
     )
 
 
-def story(run: KeptRun, runs: KeptRuns | None = None, lines: int = LINES) -> Story:
+def story(
+    run: KeptRun, runs: KeptRuns | None = None, lines: int = LINES, progress: Progress = lambda part: None
+) -> Story:
     """Return all there is to tell of `run`, at most `lines` lines of each kind.
 
-    `runs` are those it is one of: with passing ones among them, the story tells what differs.
+    `runs` are those it is one of: with passing ones among them, the story tells what differs. `progress` is called now
+    and then with the part that is done, 0 to 1; what it raises ends the work.
     """
     notes: list[str] = []
-    followed = _followed(run, lines, notes)
+    difference = None
+    if runs is not None and not run.ok:
+        difference = _difference(run, runs, notes, lambda part: progress(part * COMPARING))
+    begun = COMPARING if difference is not None else 0.0
+    followed = _followed(run, lines, notes, lambda part: progress(begun + part * (1 - begun)))
     tails = tuple(_tails(run, lines, notes))
     peaks = Peaks()
     try:
@@ -167,7 +180,6 @@ def story(run: KeptRun, runs: KeptRuns | None = None, lines: int = LINES) -> Sto
     hosts, lookups, origin = followed.hosts, followed.lookups, "calls" if "calls" in run.artifacts else ""
     if not (hosts or lookups) and "packets" in run.artifacts:
         hosts, lookups, origin = _captured(run.artifacts["packets"], notes)
-    difference = _difference(run, runs, notes) if runs is not None and not run.ok else None
     return Story(run, runs, followed, tails, peaks, hosts, lookups, origin, difference, tuple(notes))
 
 
@@ -176,7 +188,7 @@ def _reason(what: str, error: Exception) -> str:
     return f"{what}: not read: {text}"
 
 
-def _followed(run: KeptRun, lines: int, notes: list[str]) -> Followed:
+def _followed(run: KeptRun, lines: int, notes: list[str], progress: Progress) -> Followed:
     from lowrun.trace import read_log
 
     path = run.artifacts.get("calls")
@@ -184,13 +196,22 @@ def _followed(run: KeptRun, lines: int, notes: list[str]) -> Followed:
         return Followed()
     try:
         with closing(read_log(path)) as events:
-            followed = follow(events, run, lines)
+            size = path.stat().st_size
+            followed = follow(_watched(events, size / LINE_BYTES, progress), run, lines)
             if events.unknown:
                 notes.append(f"calls: {events.unknown} lines of the log were not understood")
         return followed
     except (OSError, LowrunError) as error:
         notes.append(_reason("calls", error))
         return Followed()
+
+
+def _watched(events: Iterable[Event], about: float, progress: Progress) -> Iterator[Event]:
+    """Give `events`, of which there are some `about`, and tell how far that is."""
+    for count, event in enumerate(events):
+        if count % STEP == 0:
+            progress(min(0.99, count / max(1.0, about)))
+        yield event
 
 
 def _tails(run: KeptRun, lines: int, notes: list[str]) -> Iterator[Tail]:
@@ -214,7 +235,7 @@ def _captured(path: Path, notes: list[str]) -> tuple[tuple[Host, ...], tuple[Loo
     return tuple(peers.hosts), tuple(peers.lookups), "packets"
 
 
-def _difference(run: KeptRun, runs: KeptRuns, notes: list[str]) -> Difference | None:
+def _difference(run: KeptRun, runs: KeptRuns, notes: list[str], progress: Progress) -> Difference | None:
     """Compare with as many of the other runs as can be read in a few seconds."""
     if "calls" not in run.artifacts:
         return None
@@ -238,7 +259,7 @@ def _difference(run: KeptRun, runs: KeptRuns, notes: list[str]) -> Difference | 
     from lowrun.analysis.sides import differences
 
     try:
-        found = differences(sides[0], sides[1])
+        found = differences(sides[0], sides[1], progress)
         groups = tuple(group for group in found.groups if run.index in group.runs)
         return replace(found, groups=groups or found.groups)
     except (OSError, LowrunError) as error:

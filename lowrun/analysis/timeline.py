@@ -84,8 +84,9 @@ class Timelines:
         """Take an event."""
         if event.start_ns is None:
             return
-        if event.kind == CALL and event.error and not is_noise(event):
-            self._mark(event, member, "error", call_text(event, TEXT))
+        if event.kind == CALL:
+            if event.error and not is_noise(event):
+                self._mark(event, member, "error", call_text(event, TEXT))
         elif event.kind == SIGNAL and event.name != "SIGCHLD":
             self._mark(event, member, "signal", event.name)
         elif event.kind == UNFINISHED:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 import socket
 from collections.abc import Iterator
@@ -80,6 +82,46 @@ def test_what_the_script_draws(tmp_path: Path) -> None:
     assert len(labels) == 4 and "killed by SIGSEGV" in labels[-1]
     table = re.search(r'<details id="process-table"[^>]*>', seen.dom)
     assert table is not None and "open" not in table[0]
+
+
+DRIVE = """
+const svg = document.getElementById("lanes");
+const press = (key) => svg.dispatchEvent(new KeyboardEvent("keydown", { key: key, bubbles: true }));
+const seen = [];
+window.requestAnimationFrame = (draw) => setTimeout(draw, 0);  // without a screen there are no frames
+const look = () => new Promise((done) => setTimeout(done, 20))
+  .then(() => seen.push(document.querySelector(".controls .soft").textContent));
+(async () => {
+  await look();
+  document.querySelector(".controls button").click(); await look();
+  press("ArrowRight"); await look();
+  svg.dispatchEvent(new WheelEvent("wheel", { deltaY: -10, ctrlKey: true, clientX: 600, bubbles: true })); await look();
+  press("0"); await look();
+  const bar = document.querySelector(".bar").getBoundingClientRect();
+  document.querySelector(".bar").dispatchEvent(
+    new PointerEvent("pointermove", { clientX: bar.x + 5, clientY: bar.y + 5, bubbles: true }));
+  document.body.dataset.seen = JSON.stringify(seen);
+  document.body.dataset.tip = document.querySelector(".tip").textContent;
+})();
+"""
+
+
+def test_zooming_and_tips(tmp_path: Path) -> None:
+    """A button, keys and the wheel change what is shown; over a bar its process is told."""
+    run = run_of(3)
+    followed = follow([call(0, "execve"), failed_open(40, "/x"), end(100, 3)], run)
+    page = write_page(tmp_path, Story(run, None, followed))
+    text = re.sub('<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text())
+    page.write_text(text.replace("</body>", f"<script>{DRIVE}</script></body>"))
+    seen = look(page, tmp_path)
+    assert seen.console == []
+    found = re.search(r'data-seen="([^"]*)"', seen.dom)
+    assert found is not None
+    whole, zoomed, moved, wheeled, again = json.loads(html.unescape(found[1]))
+    assert whole == again == "100.000 ms in all"
+    assert zoomed == "25.000 ms to 75.000 ms" and moved == "30.000 ms to 80.000 ms"
+    assert wheeled not in (moved, whole)
+    assert 'data-tip="prog (pid 1)' in seen.dom and "exit 3" in seen.dom
 
 
 def test_loading_is_forbidden(tmp_path: Path, server: socket.socket) -> None:

@@ -37,6 +37,7 @@ class Reader(HTMLParser):
         self.feed(page)
         self.close()
         assert self._open == []
+        assert not re.search("</?(d[dtl]|td|tr|li|code|p)>", self.text), "what is HTML was escaped"
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
