@@ -55,8 +55,9 @@ class Part:
 
 
 #: What both tables of `summary` need. Of CSV, whose reading is what takes time, it is a table, and made once.
-MARKED = """SELECT executable, syscall, ret_str, failed, CASE WHEN executes THEN timestamp END AS timestamp,
-       CASE WHEN executes THEN filepath END AS filepath, CASE WHEN executes THEN ret_int END AS ret_int
+MARKED = """SELECT executable, syscall, outcome, failed, CASE WHEN executes THEN timestamp END AS timestamp,
+       CASE WHEN executes THEN filepath END AS filepath, CASE WHEN executes THEN ret_int END AS ret_int,
+       CASE WHEN executes THEN ret_str END AS ret_str
 FROM (SELECT *, starts_with(syscall, 'exec') AS executes FROM rows) WHERE executes OR failed"""
 DEVICE = (
     "(starts_with(filepath, '/dev/') OR starts_with(filepath, '/sys/devices/')"
@@ -80,8 +81,14 @@ SELECT {ACCESS_COLUMNS} FROM dated ORDER BY day, timestamp, n"""
 
 
 def _errors(rows: str) -> Part:
-    sql = f"""SELECT count(*) AS count, executable, syscall, ret_str FROM {rows} WHERE failed
-GROUP BY executable, syscall, ret_str ORDER BY count DESC, executable, syscall, ret_str"""
+    # There are few outcomes, so they are counted before their texts are made.
+    sql = f"""
+WITH counted AS (SELECT count(*) AS n, executable, syscall, outcome FROM {rows} WHERE failed
+                 GROUP BY executable, syscall, outcome)
+SELECT sum(n)::BIGINT AS count, executable, syscall,
+       CASE WHEN outcome = '-1' THEN '' WHEN starts_with(outcome, '-1 ') THEN trim(substr(outcome, 4)) ELSE outcome END
+       AS ret_str
+FROM counted GROUP BY executable, syscall, ret_str ORDER BY count DESC, executable, syscall, ret_str"""
     return Part("count_errors", "Count of failed syscalls", sql)
 
 
