@@ -53,6 +53,8 @@ SEQUENCE = 1
 #: Characters of an argument list.
 ARGUMENTS = 4096
 BATCH = 1 << 16
+#: What each packet has: its sequence, and whether it needs what came before.
+FIRST, LATER = (number(SEQUENCE_ID, SEQUENCE) + number(SEQUENCE_FLAGS, flag) for flag in (CLEARED, NEEDS_STATE))
 
 
 def write(events: Iterable[Event], out: BinaryIO) -> None:
@@ -176,11 +178,11 @@ class _Writer:
         return self._described(head + number(TRACK_PARENT, parent))
 
     def _described(self, track: bytes) -> bytes:
-        return number(SEQUENCE_ID, SEQUENCE) + self._flags() + bytes_field(TRACK_DESCRIPTOR, track)
+        return self._head() + bytes_field(TRACK_DESCRIPTOR, track)
 
-    def _flags(self) -> bytes:
+    def _head(self) -> bytes:
         first, self._cleared = not self._cleared, True
-        return number(SEQUENCE_FLAGS, CLEARED if first else NEEDS_STATE)
+        return FIRST if first else LATER
 
     def _clock(self, ns: int) -> int:
         return max(1, ns - self._base + BEGINNING)
@@ -189,7 +191,7 @@ class _Writer:
         clocks = [number(CLOCK_ID, BOOTTIME) + number(CLOCK_TIME, BEGINNING)]
         clocks.append(number(CLOCK_ID, REALTIME) + number(CLOCK_TIME, ns))
         body = b"".join(bytes_field(SNAPSHOT_CLOCKS, clock) for clock in clocks)
-        head = number(SEQUENCE_ID, SEQUENCE) + self._flags() + number(TIMESTAMP, BEGINNING)
+        head = self._head() + number(TIMESTAMP, BEGINNING)
         return head + bytes_field(CLOCK_SNAPSHOT, body)
 
     def _event(
@@ -211,7 +213,7 @@ class _Writer:
             what = number(ANNOTATION_NAME, self._annotations.get(key, news))
             what += number(ANNOTATION_INT, value) if isinstance(value, int) else text(ANNOTATION_TEXT, value)
             body += bytes_field(EVENT_ANNOTATION, what)
-        packet = number(TIMESTAMP, self._clock(ns)) + number(SEQUENCE_ID, SEQUENCE) + self._flags()
+        packet = number(TIMESTAMP, self._clock(ns)) + self._head()
         if news:
             packet += bytes_field(INTERNED, b"".join(news))
         return packet + bytes_field(TRACK_EVENT, body)

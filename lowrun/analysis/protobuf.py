@@ -10,11 +10,8 @@ __all__ = ["bytes_field", "number", "text", "varint"]
 VARINT, LENGTH = 0, 2
 
 
-def varint(value: int) -> bytes:
-    """Return a number of at most 64 bits; a negative one is written as its two's complement, as int64 is."""
+def _encoded(value: int) -> bytes:
     value &= (1 << 64) - 1
-    if value < 0x80:
-        return bytes((value,))
     parts = bytearray()
     while value >= 0x80:
         parts.append(value & 0x7F | 0x80)
@@ -23,14 +20,24 @@ def varint(value: int) -> bytes:
     return bytes(parts)
 
 
+#: Most numbers are small: keys of fields, lengths, numbers of names.
+_SMALL = tuple(map(_encoded, range(1 << 12)))
+
+
+def varint(value: int) -> bytes:
+    """Return a number of at most 64 bits; a negative one is written as its two's complement, as int64 is."""
+    return _SMALL[value] if 0 <= value < len(_SMALL) else _encoded(value)
+
+
 def number(field: int, value: int) -> bytes:
-    """Return a field that is a number, an enum or a bool."""
-    return varint(field << 3 | VARINT) + varint(value)
+    """Return a field that is a number, an enum or a bool; `field` is at most 511."""
+    return _SMALL[field << 3 | VARINT] + (_SMALL[value] if 0 <= value < len(_SMALL) else _encoded(value))
 
 
 def bytes_field(field: int, value: bytes) -> bytes:
-    """Return a field that is a message or bytes."""
-    return varint(field << 3 | LENGTH) + varint(len(value)) + value
+    """Return a field that is a message or bytes; `field` is at most 511."""
+    size = len(value)
+    return _SMALL[field << 3 | LENGTH] + (_SMALL[size] if size < len(_SMALL) else _encoded(size)) + value
 
 
 def text(field: int, value: str) -> bytes:
