@@ -173,9 +173,9 @@ class _Alignment:
         """Return for each thread the first call that all others have, where this one has none in its place."""
         found = []
         for number, gap in enumerate(self._gaps):
-            if not gap or self._asked[number] < len(self._near):
-                continue
             mine = self._places[number]
+            if not gap or not mine or self._asked[number] < len(self._near):
+                continue
             key, (place, entry) = min(gap.items(), key=lambda item: item[1][0])
             ended = place >= len(mine)
             if not ended and self.is_strange(mine[place]):
