@@ -82,7 +82,7 @@ $(VENV)/.created:
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.created $(SOURCES)
-	$(BIN)/pip install -q --no-build-isolation -e .
+	$(BIN)/pip install -q --no-build-isolation -e '.[analyze]'
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.installed pyproject.toml
@@ -94,5 +94,5 @@ $(VENV)/.tools: $(VENV)/.installed pyproject.toml
 $(BENCH)/.installed: $(VENV)/.created $(SOURCES) $(wildcard lowrun/*.py lowrun/*/*.py cli/*.py)
 	@.ci/packages $(PYTHON) strace:strace $(NETWORK) $(RIVALS)
 	$(BIN)/python -m venv --clear $(BENCH)
-	$(BENCH)/bin/pip install -q ".[plot]" psrecord
+	$(BENCH)/bin/pip install -q ".[plot,analyze]" psrecord pandas
 	@touch $@

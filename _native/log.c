@@ -90,9 +90,8 @@ static bool take_notice(struct lr_log *log, struct lr_span text)
     if (!lr_ends(text, " attached"))
         return false;
     at = lr_skip_back(text.at, end - strlen(" attached"), LR_DIGIT) - strlen(word);
-    if (at <= text.at || memcmp(at, word, strlen(word)))
+    if (at < text.at || memcmp(at, word, strlen(word)))
         return false;
-    log->carried.size = 0;
     lr_text_add(&log->carried, text.at, (size_t) (at - text.at));
     understand(log, lr_between(at, end), false);
     return true;
@@ -106,12 +105,12 @@ static void end_line(struct lr_log *log, struct lr_span text, bool cut)
         lr_log_unknown(log, log->counts.lines);
         return;
     }
+    if (take_notice(log, text))
+        return;
     if (log->carried.size) {
         lr_text_add(&log->carried, text.at, text.size);
         text = (struct lr_span) {log->carried.data, log->carried.error ? 0 : log->carried.size};
         log->carried.size = 0;
-    } else if (take_notice(log, text)) {
-        return;
     }
     if (text.size)
         understand(log, text, cut);

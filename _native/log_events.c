@@ -384,6 +384,22 @@ static bool call_line(struct lr_log *log, struct lr_log_event *event, struct lr_
     return cut;
 }
 
+/* With -z strace leaves out calls that failed, and the leader of the line that ends one in two: `) = 0`. It is of the
+ * line before. */
+static bool torn_line(struct lr_log *log, struct lr_log_event *event, const struct lr_line *line)
+{
+    struct lr_pending *pending = log->threads.newest;
+    const char *end = line->rest.at + line->rest.size;
+
+    if (line->named || !pending || pending->line + 1 != line->number || !line->rest.size || *line->rest.at != ')' ||
+        lr_last_equals(line->rest.at, end) != line->rest.at)
+        return false;
+    event->time = (struct lr_span) {pending->text, pending->time_size};
+    event->end_ns = pending->start_ns;
+    return resume(log, event, pending->thread, (struct lr_span) {pending->text + pending->time_size,
+                  pending->name_size}, line->rest, false);
+}
+
 static bool signal_line(struct lr_log *log, struct lr_log_event *event, struct lr_span rest)
 {
     struct lr_log_thread *thread;
@@ -483,7 +499,7 @@ void lr_log_event_line(struct lr_log *log, const struct lr_line *line, bool cut)
             return;
         emit(log, &event);
     } else if (!call_line(log, &event, line->rest, cut) && !signal_line(log, &event, line->rest) &&
-               !end_line(log, &event, line->rest)) {
+               !end_line(log, &event, line->rest) && !torn_line(log, &event, line)) {
         lr_log_unknown(log, line->number);
     }
 }

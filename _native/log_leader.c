@@ -9,7 +9,7 @@
  */
 #include "log.h"
 
-#define PID_MAX (1 << 22)                /* of the kernel: a larger number that stands alone is a time */
+#define PID_MAX (1 << 22)                /* of the kernel: a larger number is a time, if none follows */
 #define LEAST_EPOCH 100000000            /* seconds: a smaller number is the time since the last line */
 
 /* Behind `<comm>`, which a blank or ] follows; `at` if there is none. */
@@ -20,6 +20,13 @@ static const char *skip_comm(const char *at, const char *end)
     while (close && close + 1 < end && close[1] != ' ' && close[1] != ']')
         close = memchr(close + 1, '>', (size_t) (end - close - 1));
     return close ? close + 1 : at;
+}
+
+/* Whether what comes next can be a time: a call's name begins with no digit. */
+static bool digit_follows(const char *at, const char *end)
+{
+    at = lr_skip(at, end, LR_BLANK);
+    return at < end && lr_is(*at, LR_DIGIT);
 }
 
 static const char *take_tid(struct lr_line *line, const char *at, const char *end)
@@ -34,7 +41,7 @@ static const char *take_tid(struct lr_line *line, const char *at, const char *en
     next = skip_comm(behind, end);
     if (bracket ? next == end || *next++ != ']' : next < end && !lr_is(*next, LR_BLANK))
         return at;
-    if (!bracket && next == behind && tid > PID_MAX)
+    if (!bracket && next == behind && tid > PID_MAX && !digit_follows(next, end))
         return at;
     line->named = true;
     line->tid = tid;

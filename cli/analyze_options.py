@@ -170,7 +170,7 @@ queries:
 TAIL = """
 examples:
   lowrun analyze calls.strace summary                      programs, and calls that failed
-  lowrun analyze calls.strace calls --program '*/python3'  counts and times, like strace -c
+  lowrun analyze calls.strace calls --program 'python*'    counts and times, like strace -c
   lowrun analyze calls.strace slow --limit 5 --since +1.5  the five slowest, but not of the beginning
   lowrun analyze strace.csv file_access --failed --format csv
   lowrun analyze calls.strace sql "SELECT path, bytes_read FROM files ORDER BY 2 DESC LIMIT 3"

@@ -2,19 +2,21 @@
 
 Options are completed until COMMAND or PROGRAM; from there on the shell completes that as if lowrun were not there. The
 verbs about programs that were started complete their names, which are the directories of the state directory; those
-that read what was recorded complete files, and options anywhere.
+that read what was recorded complete files, and options anywhere; analyze its queries behind the first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from lowrun import analysis
 from lowrun.cli.analyze_options import ANALYZE_OPTIONS
 from lowrun.cli.control_options import VERBS
 from lowrun.cli.options import RUN_OPTIONS
 from lowrun.cli.parser import GROUPS, USERS, Option
 from lowrun.cli.show_options import SHOW_OPTIONS
 from lowrun.cli.start_options import START_OPTIONS
+from lowrun.cli.strace2csv_options import STRACE2CSV_OPTIONS
 from lowrun.cli.trace_options import TRACE_OPTIONS
 
 __all__ = ["script"]
@@ -23,7 +25,13 @@ __all__ = ["script"]
 COMMANDS: dict[str, Sequence[Option]] = {"run": RUN_OPTIONS, "trace": TRACE_OPTIONS, "start": START_OPTIONS}
 CONTROL = {verb: row.table for verb, row in VERBS.items()}
 #: Verbs that files follow.
-READING: dict[str, Sequence[Option]] = {"analyze": ANALYZE_OPTIONS, "show": SHOW_OPTIONS}
+READING: dict[str, Sequence[Option]] = {
+    "strace2csv": STRACE2CSV_OPTIONS,
+    "analyze": ANALYZE_OPTIONS,
+    "show": SHOW_OPTIONS,
+}
+#: What may stand behind the file of analyze; in its place, diff.
+QUERIES = " ".join((*analysis.QUERIES, "sql", "export"))
 EVERY_VERB = " ".join((*COMMANDS, *CONTROL, *READING))
 
 #: What a shell itself knows, by Option.offers.
@@ -41,7 +49,7 @@ NAMES = (
 
 BASH = """\
 _lowrun() {{
-    local i=1 verb= name= option= names="{names}" valued=" {valued} "
+    local i=1 verb= name= option= plain=0 names="{names}" valued=" {valued} "
     while [ $i -lt $COMP_CWORD ]; do
         case "$verb:${{COMP_WORDS[i]}}" in
 {verbs}
@@ -54,7 +62,7 @@ _lowrun() {{
                     *) i=$((i + 1)) ;;
                 esac ;;
             *:=) option=; i=$((i + 2)) ;;
-            control:* | files:*) i=$((i + 1)) ;;
+            control:* | files:*) plain=$((plain + 1)); i=$((i + 1)) ;;
             *) break ;;
         esac
     done
@@ -70,8 +78,11 @@ _lowrun() {{
         COMPREPLY=($(compgen -W "$names" -- "$current"))
     elif [ "$verb" = control ]; then
         COMPREPLY=($(compgen -W "$({list})" -- "$current"))
+    elif [ "$name:$plain" = analyze:1 ]; then
+        COMPREPLY=($(compgen -W "{queries}" -- "$current"))
     elif [ "$verb" = files ]; then
         COMPREPLY=($(compgen -f -- "$current"))
+        [ "$name:$plain" != analyze:0 ] || COMPREPLY+=($(compgen -W diff -- "$current"))
     elif declare -F _command_offset >/dev/null; then
         _command_offset $i
     elif [ $i -eq $COMP_CWORD ]; then
@@ -131,6 +142,7 @@ def _bash() -> str:
         offers="\n".join(_bash_offers()),
         list=NAMES,
         every=EVERY_VERB,
+        queries=QUERIES,
     )
 
 
@@ -177,6 +189,7 @@ def _fish() -> str:
         lines += _fish_lines(table, f"__fish_seen_subcommand_from {verb}")
     quoted = NAMES.replace("\\", "\\\\").replace("'", "\\'")
     lines.append(f"complete -c lowrun -n '__fish_seen_subcommand_from {' '.join(CONTROL)}' -x -a '({quoted})'")
+    lines.append(f"complete -c lowrun -n '__fish_seen_subcommand_from analyze' -a 'diff {QUERIES}'")
     return "\n".join(lines) + "\n"
 
 

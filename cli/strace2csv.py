@@ -23,9 +23,9 @@ def run(request: Strace2csvRequest) -> int:
     extra = max(request.verbose - 1, 0)
     with trace.open_log(request.log) as log:
         _keep_apart(request)
-        if request.verbose:
-            complain(f"Parsing strace log: {log.name}")
         with OutFile(request.out, f"--out {request.out}") as out:
+            if request.verbose:
+                complain(f"Parsing strace log: {log.name}")
             scanner = trace.scanner("fixed" if request.fixed else "stracepy", extra)
             try:
                 written = _write(log, scanner, out, trace.csv_header(extra))

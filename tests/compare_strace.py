@@ -37,6 +37,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lowrun.trace import read_log
+
 #: Place of a thread in the tree: (0,) is the first one, (0, 2) the third task that it made, (1,) another root;
 #: () has the lines that name no thread.
 Place = tuple[int, ...]
@@ -280,8 +282,18 @@ def record(
         for number, recorder in enumerate((by_strace, by_strace, by_lowrun, by_strace)[: 4 if again else 3]):
             log = Path(directory, f"log-{number}")
             run(recorder(command, log))
+            assert not unknown_lines(log), f"{recorder.__name__}: {unknown_lines(log)}"
             logs.append(read_lines(log))
     return logs
+
+
+def unknown_lines(log: Path) -> list[str]:
+    """Return the lines, twenty at the most, that lowrun's reader of logs does not understand."""
+    with read_log(log) as reader:
+        for _ in reader:
+            pass
+        numbers = reader.unknown_lines
+    return [read_lines(log)[number - 1] for number in numbers]
 
 
 def read_lines(log: Path) -> list[str]:

@@ -45,9 +45,9 @@ HOUSE: list[tuple[str, str]] = [
     (
         "analysis",
         "kept questions answer table schema peers views engine source queries render tails calltext family noise "
-        "timeline slices chrome protobuf perfetto export session difference normal trail meaning align evidence "
-        "ranking explain report frames capturefacts figures sides laststeps blame dns hosts capturefile peaks words "
-        "stories screen storydict markup page",
+        "timeline slices chrome protobuf perfetto export session difference normal lexicon trail meaning align "
+        "evidence ranking explain report frames capturefacts figures sides laststeps blame dns hosts capturefile "
+        "peaks words stories screen storydict markup page",
     ),
     (
         "supervise",
@@ -72,8 +72,8 @@ PURE = (
     "supervise.settings supervise.policy supervise.meaning supervise.record supervise.truth supervise.succession "
     "runs.keeping supervise.listening supervise.order supervise.readyspec supervise.requests "
     "analysis.questions analysis.answer analysis.table analysis.schema analysis.peers analysis.views "
-    "analysis.queries analysis.difference analysis.normal analysis.trail analysis.meaning analysis.align "
-    "analysis.evidence analysis.ranking analysis.explain analysis.report "
+    "analysis.queries analysis.difference analysis.normal analysis.lexicon analysis.trail analysis.meaning "
+    "analysis.align analysis.evidence analysis.ranking analysis.explain analysis.report "
     "analysis.calltext analysis.family analysis.noise analysis.laststeps analysis.blame analysis.dns analysis.hosts "
     "analysis.timeline analysis.words analysis.screen analysis.storydict analysis.markup analysis.slices "
     "analysis.chrome analysis.protobuf analysis.perfetto "

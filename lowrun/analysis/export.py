@@ -15,6 +15,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -54,13 +55,7 @@ def export(engine: Engine, kind: str, target: str, limit: int | None, events: Ca
         return
     with UnnamedFile(path.parent) as file:
         _write(engine, kind, file.fileno(), limit, events)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        file.link(beside)
-        try:
-            os.rename(beside, path)
-        except OSError:
-            os.unlink(beside)
-            raise
+        file.replace(path)
 
 
 def _write(engine: Engine, kind: str, fd: int, limit: int | None, events: Callable[[], Iterator[Event]]) -> None:
@@ -68,7 +63,7 @@ def _write(engine: Engine, kind: str, fd: int, limit: int | None, events: Callab
         _write_parquet(engine, fd, limit)
     elif kind in TIMELINES:
         with os.fdopen(os.dup(fd), "wb") as out:
-            export_timeline(kind, events(), out)
+            export_timeline(kind, islice(events(), limit), out)
     else:
         select = f"SELECT {', '.join(FIELDS)} FROM events{_limit(limit)}"
         if kind == "csv":  # a list is JSON there, as in the events that are read

@@ -11,12 +11,15 @@ from array import array
 from collections import defaultdict
 from collections.abc import Sequence
 
-from lowrun.analysis.trail import Lexicon, Trail
+from lowrun.analysis.lexicon import Lexicon
+from lowrun.analysis.trail import Trail
 
 __all__ = ["Meaning"]
 
 #: In the table of who has it: nobody, and more than one run; else the run's place + 1.
 NOBODY, SEVERAL = 0, -1
+#: Who has it does not matter: there are too many of its kind.
+ANYBODY = -2
 
 
 class Meaning:
@@ -30,6 +33,12 @@ class Meaning:
                 key = lexicon.key_of[entry]
                 for owner, number in ((entry_owner, entry), (key_owner, key)):
                     owner[number] = place if owner[number] in (NOBODY, place) else SEVERAL
+        for key in range(keys):
+            if lexicon.is_many(key):
+                key_owner[key] = ANYBODY
+        for entry, key in enumerate(lexicon.key_of):
+            if lexicon.has_many_answers(key):
+                entry_owner[entry] = ANYBODY
         same_key = _joined(key_owner, [(lexicon.class_of[key], lexicon.calls[key].outcome) for key in range(keys)])
         #: Entry -> key that stands for it.
         self.key = array("L", (same_key[key] for key in lexicon.key_of))
@@ -42,11 +51,11 @@ def _joined(owner: Sequence[int], kinds: Sequence[object]) -> list[int]:
     """Return for each number the one that stands for it: of those of a kind that one run each has, the first."""
     single: dict[object, list[int]] = defaultdict(list)
     for number, who in enumerate(owner):
-        if who > NOBODY:
+        if who > NOBODY or who == ANYBODY:
             single[kinds[number]].append(number)
     meant = list(range(len(owner)))
     for numbers in single.values():
-        if len({owner[number] for number in numbers}) > 1:
+        if owner[numbers[0]] == ANYBODY or len({owner[number] for number in numbers}) > 1:
             for number in numbers:
                 meant[number] = numbers[0]
     return meant

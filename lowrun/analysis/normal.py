@@ -23,6 +23,8 @@ __all__ = ["MAKING", "MARKS", "WRITING", "Call", "Normaliser", "coarse", "is_tel
 
 #: Longer arguments are cut, and told apart by a checksum of the rest.
 LONGEST = 400
+#: So many calls of a log are remembered as they were normalised.
+REMEMBERED = 20_000
 #: Where `0` is the end of a file or of what there is.
 READING = frozenset(
     "read pread64 readv preadv preadv2 recvfrom recvmsg recvmmsg recv getdents getdents64 splice sendfile "
@@ -95,7 +97,7 @@ _EXITED = re.compile(r"WEXITSTATUS\(s\) == (\d+)|CLD_EXITED.*?si_status=(\d+)")
 _SIGNALLED = re.compile(r"WTERMSIG\(s\) == (\w+)|CLD_(?:KILLED|DUMPED).*?si_status=(\w+)")
 _RESULT_FD = re.compile(r"^\d+(?=<)")
 _COARSE = re.compile(
-    r'(?<=/tmp/)[^/"<>]+|(?<=/dev/shm/)[^/"<>]+|"(?:[^"\\]|\\.)*\\[0-7x](?:[^"\\]|\\.)*"|\w*\d\w*|TMPNAME|TIME|[A-Za-z0-9+/=]{20,}'
+    r'(?<=/tmp/)[^/"<>]+|(?<=/dev/shm/)[^/"<>]+|"(?:[^"\\]|\\.)*\\[0-7x](?:[^"\\]|\\.)*(?:"|$)|\w*\d\w*|TMPNAME|TIME|[A-Za-z0-9+/=]{20,}'
 )
 _SI_CODE = re.compile(r"si_code=(\w+)")
 
@@ -195,7 +197,7 @@ class Normaliser:
         except KeyError:
             pass
         call = self._make(event)
-        if len(self._cache) > 100_000:
+        if len(self._cache) >= REMEMBERED:
             self._cache.clear()
         self._cache[key] = call
         return call

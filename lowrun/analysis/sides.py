@@ -10,9 +10,10 @@ from lowrun.analysis.difference import Difference, Finding, Group
 from lowrun.analysis.explain import Explainer, one_sided
 from lowrun.analysis.figures import figures
 from lowrun.analysis.kept import KeptRun
+from lowrun.analysis.lexicon import Lexicon
 from lowrun.analysis.meaning import Meaning
 from lowrun.analysis.ranking import rank
-from lowrun.analysis.trail import CALLS, Lexicon, Trail
+from lowrun.analysis.trail import CALLS, Trail
 from lowrun.errors import ProtocolError, UsageError, explain
 from lowrun.trace import Event
 
@@ -184,7 +185,7 @@ def _cuts(trails: Sequence[Trail], lexicon: Lexicon) -> Iterable[str]:
     for trail in trails:
         if trail.cut:
             yield (
-                f"Run {trail.index} made {trail.total} calls: after {CALLS} they are only counted, "
+                f"Run {trail.index} made {trail.total} calls: after {CALLS} most are only counted, "
                 "and their order is not compared."
             )
     if lexicon.full:

@@ -1,101 +1,29 @@
-"""A run's calls, as little of each as a comparison needs: numbers of texts that all runs share. Pure.
+"""A run's calls, as little of each as a comparison needs: which call, in which thread, on which line. Pure.
 
-    Lexicon     every call that came, once: a number for it with its answer, one for it without, one for its class
-    Trail       one run: which call, in which thread, on which line, in the log's order
-    Thread      who made it, what it executed
-
-Memory is bounded: of a run at most CALLS calls keep their place, the rest are only counted; beyond TEXTS different
-texts a call is known without its answer, and beyond twice as many by its name alone. Whatever was cut is told.
+Memory is bounded: of a run at most CALLS calls keep their place; after that only such keep it as are rare, the rest
+are counted.
 """
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable
 
-from lowrun.analysis.normal import MAKING, MARKS, Call, Normaliser, coarse, is_telling, masked
-from lowrun.trace.event import CALL, EXIT, KILLED, SUPERSEDED, UNFINISHED, Event
+from lowrun.analysis.lexicon import Lexicon
+from lowrun.analysis.normal import MAKING, Call, Normaliser, masked
+from lowrun.trace.event import CALL, EXIT, KILLED, SUPERSEDED, Event
 
-__all__ = ["CALLS", "SLOW_NS", "TEXTS", "Lexicon", "Thread", "Trail"]
+__all__ = ["CALLS", "SLOW_NS", "Thread", "Trail"]
 
-CALLS = 400_000
-TEXTS = 300_000
+CALLS = 300_000
+#: A call that a run has made so often is not rare.
+RARE = 20
+#: Paths that are noted of a run.
+FILES = 100_000
 #: Calls that take less are never called slow; ns.
 SLOW_NS = 50_000_000
 EXECUTING = frozenset(("execve", "execveat"))
-#: An example's text is cut here.
-EXAMPLE = 600
-LONG_STRING = re.compile(r'"((?:[^"\\]|\\.){160})(?:[^"\\]|\\.)*"')
-#: Where paths begin at: everybody knows.
-WORKING_DIRECTORY = re.compile(r"^AT_FDCWD(?:<(?:->|[^<>])*>)?, ")
-
-
-class Lexicon:
-    """All calls of all runs. An entry is a call with its answer; a key is one without; a class forgets digits, too."""
-
-    def __init__(self) -> None:
-        self._entries: dict[Call, int] = {}
-        self._keys: dict[tuple[str, str], int] = {}
-        self._classes: dict[tuple[str, str], int] = {}
-        #: By entry: its key.
-        self.key_of = array("L")
-        #: By key: its class; the class is that of the question: all its outcomes share it.
-        self.class_of = array("L")
-        #: By key.
-        self.calls: list[Call] = []
-        self.telling: list[bool] = []
-        #: By entry: as it stands in the log it was first found in.
-        self.examples: list[str] = []
-        #: By class: the call's name.
-        self.names: list[str] = []
-        self.full = False
-
-    def entry(self, call: Call, event: Event) -> int:
-        """Return the number of `call`, which `event` is an example of."""
-        number = self._entries.get(call)
-        if number is None:
-            if len(self._entries) >= TEXTS:
-                self.full = True
-                call = Call(call.question, call.outcome, "")
-                if len(self._entries) >= 2 * TEXTS:
-                    call = Call(f"{event.name}(…)", call.outcome, "")
-                if call in self._entries:
-                    return self._entries[call]
-            number = self._entries[call] = len(self._entries)
-            self.key_of.append(self._key(call, event.name))
-            self.examples.append(example(event, call))
-        return number
-
-    def _key(self, call: Call, name: str) -> int:
-        pair = call[:2]
-        number = self._keys.get(pair)
-        if number is None:
-            number = self._keys[pair] = len(self._keys)
-            self.calls.append(call)
-            self.telling.append(is_telling(call))
-            kind = name, coarse(call.question)
-            if kind not in self._classes:
-                self._classes[kind] = len(self._classes)
-                self.names.append(name)
-            self.class_of.append(self._classes[kind])
-        return number
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-
-def example(event: Event, call: Call) -> str:
-    """Return the event as it is shown to people."""
-    if event.kind not in (CALL, UNFINISHED):
-        return call.question
-    arguments = WORKING_DIRECTORY.sub("", event.arguments, count=1)
-    if len(arguments) > EXAMPLE:
-        arguments = LONG_STRING.sub(lambda match: f'"{match[1]}"...', arguments)
-        arguments = arguments if len(arguments) <= EXAMPLE else arguments[:EXAMPLE] + "…"
-    result = MARKS.sub("", event.result) if event.kind == CALL else "never returned"
-    return f"{event.name}({arguments}) = {result}"
 
 
 class Thread:
@@ -139,6 +67,8 @@ class Trail:
         self._living: dict[int, Thread] = {}
         #: Ended before the call that made them returned.
         self._unclaimed: dict[int, Thread] = {}
+        #: Key -> how often it came after CALLS calls.
+        self._late: dict[int, int] = {}
 
     def feed(self, events: Iterable[Event]) -> None:
         """Take events. What reading them raises is passed on; what was read by then stays."""
@@ -151,7 +81,7 @@ class Trail:
         if thread is None:
             thread = self._living[event.tid] = self._new_thread(event.executable)
         thread.pid = thread.pid or event.pid or event.tid
-        if event.path and event.kind == CALL and not event.error and len(self.files) < TEXTS:
+        if event.path and event.kind == CALL and not event.error and len(self.files) < FILES:
             self.files.add(masked(event.path))
         call = self._normaliser.call(event)
         if call is not None:
@@ -174,18 +104,22 @@ class Trail:
         entry = self.lexicon.entry(call, event)
         self.total += 1
         self.counts[entry] += 1
-        if len(self.entries) < CALLS:
+        if len(self.entries) < CALLS or self._is_rare(entry):
             self.entries.append(entry)
             self.owners.append(thread.number)
             self.lines.append(event.line)
-        else:
-            self.cut = True
         if event.kind == CALL and event.name in EXECUTING and event.value == 0 and thread.first is None:
             thread.first = entry
         thread.program = event.executable or thread.program
         duration = event.duration_ns or 0
         if duration >= SLOW_NS and duration > self.slow.get(entry, (0, 0))[0]:
             self.slow[entry] = duration, event.line
+
+    def _is_rare(self, entry: int) -> bool:
+        key = self.lexicon.key_of[entry]
+        times = self._late[key] = self._late.get(key, 0) + 1
+        self.cut = True
+        return times <= RARE
 
     def _claim(self, parent: Thread, tid: int) -> None:
         child = self._unclaimed.pop(tid, None) or self._living.get(tid)

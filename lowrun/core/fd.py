@@ -100,6 +100,16 @@ class UnnamedFile(OwnedFd):
         else:
             self._copy(path)
 
+    def replace(self, path: Path) -> None:
+        """Name the file `path`, whatever has that name until then. Raises OSError (ENOSPC, EACCES...)."""
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        self.link(beside)
+        try:
+            os.rename(beside, path)
+        except OSError:
+            os.unlink(beside)
+            raise
+
     def _copy(self, path: Path) -> None:
         """Copy under a name that nobody looks for, then rename: whole or not at all."""
         part = path.with_name(f".{path.name}.part")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
+import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -391,3 +394,42 @@ def test_events_come_back_as_they_were(kept: Kept, forms: dict[str, Path]) -> No
     for path in (kept.log, forms["parquet"], forms["csv"]):
         with analysis.Analysis(path) as found:
             assert list(found.events()) == events
+
+
+# -- what its page shows
+
+PAGE = (Path(__file__).parents[2] / "docs" / "lowrun-analyze.1.md").read_text()
+EXAMPLES = PAGE.partition("## EXAMPLES\n")[2].partition("##")[0].split("\n    ")[1:]
+
+
+def test_the_examples_of_the_page_work(kept: Kept, tmp_path: Path) -> None:
+    """Those of the manual, one after the other, and those of --help that are of one file."""
+    shutil.copy(kept.log, tmp_path / "calls.strace")
+    assert len(EXAMPLES) == 9
+    for example in EXAMPLES:
+        program, *words = shlex.split(example)
+        assert program == "lowrun"
+        done = subprocess.run([LOWRUN, *words], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, ""), example
+        assert done.stdout or "export" in example
+
+
+def test_the_python_of_the_page_works(kept: Kept, tmp_path: Path) -> None:
+    """Its block runs as it stands."""
+    shutil.copy(kept.log, tmp_path / "calls.strace")
+    code = textwrap.dedent(PAGE.partition("## IN PYTHON\n")[2].partition("\n`query`")[0])
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "openat " in done.stdout and (tmp_path / "calls.parquet").exists()
+
+
+def test_the_page_has_the_tables_as_they_are(kept: Kept) -> None:
+    """Names of columns, and the types of events."""
+    with analysis.Analysis(kept.log) as log:
+        for table in ("processes", "files", "network"):
+            names = [row[0] for row in log.sql(f"DESCRIBE {table}")]
+            (told,) = re.findall(rf"^\*\*{table}\*\*: ([^.]*)\.", PAGE, re.MULTILINE)
+            assert [word.split()[0] for word in told.replace("\n", " ").split(", ")] == names
+        found = {row[0]: row[1] for row in log.sql("DESCRIBE events")}
+    rows = re.findall(r"^\| ([a-z_, ]+) \| ([A-Z\[\]]+) \|", PAGE, re.MULTILINE)
+    assert {name: kind for names, kind in rows for name in names.split(", ")} == found

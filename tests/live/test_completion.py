@@ -55,6 +55,16 @@ def completed(words: str, state: Path) -> list[str]:
         ("lowrun start --user = roo --group daem", ["daemon"]),
         ("lowrun start --user roo", ["root"]),
         ("lowrun start --stop-signal US", ["USR1", "USR2"]),
+        ("lowrun analyze --form", ["--format"]),
+        ("lowrun analyze --format ", ["table", "csv", "json"]),
+        ("lowrun analyze calls.strace summ", ["summary"]),
+        ("lowrun analyze --limit 3 calls.strace --failed count_d", ["count_device_files"]),
+        ("lowrun analyze calls.strace export --to p", ["parquet", "perfetto"]),
+        ("lowrun analyze calls.strace export /etc/hostn", ["/etc/hostname"]),
+        ("lowrun analyze dif", ["diff"]),
+        ("lowrun analyze /etc/hostn", ["/etc/hostname"]),
+        ("lowrun strace2csv --fi", ["--fixed"]),
+        ("lowrun strace2csv /etc/hostn", ["/etc/hostname"]),
         ("lowrun start --respawn cat /etc/hostn", ["/etc/hostname"]),
     ],
 )
@@ -89,6 +99,8 @@ def test_every_option_is_in_every_script(shell: str) -> None:
         ("start --user roo", {"root"}),
         ("start --respawn=a", {"--respawn=always"}),
         ("wait --until r", {"running", "ready"}),
+        ("analyze --format j", {"json"}),
+        ("analyze calls.strace count_d", {"count_device_files"}),
     ],
 )
 def test_fish_completes_values(words: str, expected: set[str], tmp_path: Path) -> None:

@@ -1,0 +1,242 @@
+"""What `lowrun analyze` is given: any bytes, any names; what it leaves: nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lowrun import ProtocolError, UsageError, analysis, trace
+from tests.programs import LOWRUN
+
+DATA = Path(__file__).parent.parent / "data" / "stracepy"
+LOG, CSV = DATA / "strace_firefox_startup.log", DATA / "strace_firefox_startup.csv"
+
+
+def lowrun(*words: object, **more: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([LOWRUN, "analyze", *map(str, words)], capture_output=True, text=True, timeout=60, **more)  # type: ignore[call-overload,no-any-return]
+
+
+def spilled() -> set[Path]:
+    return set(Path(tempfile.gettempdir()).glob("lowrun-analyze-*"))
+
+
+# -- what FILE may be
+
+
+@pytest.mark.parametrize("path", [LOG, CSV], ids=["log", "csv"])
+def test_standard_input_is_a_file_or_a_pipe(path: Path) -> None:
+    """`-` reads either, from its beginning."""
+    named = lowrun(path, "count_errors").stdout
+    with path.open("rb") as file:
+        assert lowrun("-", "count_errors", stdin=file).stdout == named
+    piped = f"cat {shlex.quote(str(path))} | {shlex.quote(LOWRUN)} analyze - count_errors"
+    assert subprocess.run(["sh", "-c", piped], capture_output=True, text=True, timeout=60).stdout == named != ""
+
+
+def test_a_runs_directory_is_its_calls(tmp_path: Path) -> None:
+    """calls.strace in it; without it a line says what is missing."""
+    (tmp_path / "run-0001").mkdir()
+    shutil.copy(LOG, tmp_path / "run-0001" / "calls.strace")
+    assert lowrun(tmp_path / "run-0001", "calls").stdout == lowrun(LOG, "calls").stdout
+    done = lowrun(tmp_path, "calls")
+    assert done.returncode == 2 and done.stderr.startswith(f"lowrun: {tmp_path}: is a directory without calls.strace")
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "message"),
+    [
+        (b"\x7fELF\2\1\1" + bytes(range(256)) * 50, 125, "is no log of system calls"),
+        (b"root:x:0:0:root:/root:/bin/bash\n", 125, "is no log of system calls"),
+        (b'"a","b"\n"1","2"\n', 125, "is no log of system calls"),
+        (b"PAR1 and no more", 125, ""),
+        (b"", 0, "calls: there is nothing to show"),
+        (b"\x1f\x8b\x08 no gzip", 125, "is damaged"),
+        (b"lowrun\0\1\xff\xff\xff\xff", 125, ""),
+    ],
+)
+def test_what_is_no_log_is_told(content: bytes, code: int, message: str, tmp_path: Path) -> None:
+    """One line, no traceback."""
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    done = lowrun(path, "calls")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert message in done.stderr and done.stderr.count("\n") == 1 and "defect" not in done.stderr
+
+
+def test_a_missing_file_is_told() -> None:
+    """With its name."""
+    done = lowrun("/nonexistent/file", "calls")
+    assert (done.returncode, done.stderr) == (2, "lowrun: /nonexistent/file: No such file or directory\n")
+
+
+def test_names_are_no_sql(tmp_path: Path) -> None:
+    """A file, a program and a call may be called anything: quotes, statements, patterns, bytes that are no UTF-8."""
+    name = b"x'); DROP VIEW calls; --\"*[a].csv?\xff"
+    path = os.path.join(os.fsencode(tmp_path), name)
+    shutil.copy(LOG, path)
+    with analysis.Analysis(os.fsdecode(path)) as log:
+        assert len(list(log.query("calls"))) > 0
+        log.export("parquet", os.fsdecode(path) + ".out")
+    for glob in ("'", "');--", "[", "\\", "a{0}b", "\udcff"):
+        with analysis.Analysis(os.fsdecode(path), programs=[glob]) as log:
+            assert list(log.query("calls")) == []
+
+
+def test_hostile_paths_stay_what_they_are(tmp_path: Path) -> None:
+    """Quotes, commas, newlines and bytes that are no UTF-8 in paths reach tables, CSV and JSON, none of them raw."""
+    names = [
+        'a "quoted", one',
+        "two\nlines",
+        "tab\tand \x1b[31mred",
+        os.fsdecode(b"no utf-8 \xff\xfe"),
+        "back\\slash",
+        "ü'",
+    ]
+    for name in names:
+        (tmp_path / name).touch()
+    log = tmp_path / "log"
+    subprocess.run([LOWRUN, "trace", "-o", log, "cat", *(tmp_path / name for name in names)], check=True)
+    shown = lowrun(log, "files", "--program", "cat")
+    assert not {letter for letter in shown.stdout if letter < " "} - {"\n"}
+    assert "two\\nlines" in shown.stdout and "\\377\\376" in shown.stdout
+    paths = {row["path"] for row in json.loads(lowrun(log, "files", "-f", "json").stdout)}
+    assert f"{tmp_path}/ü'" in paths and f'{tmp_path}/a "quoted", one' in paths
+    found = json.loads(lowrun(log, "files", "-f", "json", "--program", "*/cat").stdout)
+    assert sum(row["opens"] == 1 and row["path"].startswith(f"{tmp_path}/") for row in found) == len(names)
+
+
+def test_control_characters_of_a_csv_do_not_reach_a_terminal(tmp_path: Path) -> None:
+    """strace2csv writes none, but others may."""
+    path = tmp_path / "csv"
+    row = ["1:00:00", "1", "/bin/\x1b[2J", "open", "/a\nb\x9b", "[]", "3", "", "0.1"]
+    path.write_text(trace.csv_header().decode() + ",".join(f'"{cell}"' for cell in row) + "\n")
+    done = lowrun(path, "file_access")
+    assert "/bin/?[2J" in done.stdout and "/a\\nb?" in done.stdout
+
+
+def test_huge_fields_are_cut(tmp_path: Path) -> None:
+    """A line of many megabytes is one row."""
+    path = tmp_path / "log"
+    path.write_text(f'1 01:00:00.000000 write(1, "{"x" * 9_000_000}", 9000000) = 9000000 <0.000001>\n')
+    with analysis.Analysis(path) as log:
+        assert [row[1] for row in log.query("calls")] == [1]
+        (length,) = next(log.sql("SELECT length(arguments) FROM calls"))
+    assert 100_000 < length < 9_000_000
+
+
+def test_lines_that_are_not_understood_are_told(tmp_path: Path) -> None:
+    """With their numbers."""
+    path = tmp_path / "log"
+    path.write_text(LOG.read_text() + "what is this\n" * 30)
+    done = lowrun(path, "count_errors")
+    assert done.returncode == 0 and done.stdout == lowrun(LOG, "count_errors").stdout
+    lines = len(LOG.read_text().splitlines())
+    assert done.stderr.startswith(f"lowrun: warning: 30 lines of the log are not understood: {lines + 1}, {lines + 2},")
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=2000) | st.text("0123456789(), =<>\"'[]{}\\\n.:-+?xabcE", max_size=2000).map(str.encode))
+def test_any_bytes_are_read_or_refused(data: bytes, tmp_path: Path) -> None:
+    """Nothing but an answer or one of our errors comes of them."""
+    path = tmp_path / "bytes"
+    path.write_bytes(data)
+    try:
+        with analysis.Analysis(path, since="+0", failed=True) as log:
+            list(log.query("summary"))
+    except (ProtocolError, UsageError):
+        pass
+
+
+# -- what comes out
+
+
+def test_a_reader_that_goes_away_ends_it(tmp_path: Path) -> None:
+    """`| head`: no word, and no waiting for the rest."""
+    path = tmp_path / "log"
+    path.write_bytes(b'1 01:00:00.000000 open("/a", O_RDONLY) = 3 <0.000001>\n' * 200_000)
+    command = f"{shlex.quote(LOWRUN)} analyze {path} file_access | head -3"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    """/dev/full as standard output, and as what is exported to."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([LOWRUN, "analyze", CSV, "summary"], stdout=full, stderr=subprocess.PIPE, timeout=60)
+    assert (done.returncode, done.stderr) == (125, b"lowrun: No space left on device\n")
+    exported = lowrun(CSV, "export", "--to", "csv", "/dev/full")
+    assert exported.returncode == 125 and "No space left" in exported.stderr
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
+def test_an_export_is_whole_or_not_there(kind: str, tmp_path: Path) -> None:
+    """A file that is there is replaced, and kept when the log turns out to be none."""
+    target = tmp_path / "out"
+    target.write_text("before")
+    (tmp_path / "bad").write_text("no log\n")
+    assert lowrun(tmp_path / "bad", "export", "--to", kind, target).returncode == 125
+    assert target.read_text() == "before"
+    assert lowrun(LOG, "export", "--to", kind, target).returncode == 0
+    assert target.read_bytes() != b"before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad", "out"]
+    missing = lowrun(LOG, "export", "--to", kind, tmp_path / "no" / "out")
+    assert missing.returncode in (2, 125) and missing.stderr.count("\n") == 1
+
+
+def test_without_duckdb_the_remedy_is_named(tmp_path: Path) -> None:
+    """One line, exit 125."""
+    for name in ("_duckdb", "duckdb"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = lowrun(CSV, "summary", env=environment)
+    assert (done.returncode, done.stdout) == (125, "")
+    assert done.stderr == "lowrun: analyze needs DuckDB: pip install 'lowrun[analyze]'\n"
+
+
+def test_nothing_is_left_to_spill(tmp_path: Path) -> None:
+    """A session's directory in TMPDIR goes with it; that of one that was killed goes with the next."""
+    before = spilled()
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    process = subprocess.Popen([LOWRUN, "analyze", fifo, "calls"], stderr=subprocess.DEVNULL)
+    with fifo.open("wb") as writer:  # opened when it is being read
+        writer.write(LOG.read_bytes())
+        writer.flush()
+        until = time.monotonic() + 30
+        while not spilled() - before and time.monotonic() < until:
+            time.sleep(0.01)
+        assert spilled() - before
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert lowrun(CSV, "calls").returncode == 0
+    assert not spilled() - before
+
+
+def test_an_interrupted_session_leaves_nothing(tmp_path: Path) -> None:
+    """SIGINT while a log is read: exit 130, no directory, no file."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen([LOWRUN, "analyze", fifo, "calls"], stderr=subprocess.PIPE, env=environment)
+    with fifo.open("wb") as writer:
+        writer.write(LOG.read_bytes())
+        writer.flush()
+        while not list(tmp_path.glob("lowrun-analyze-*")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+    assert process.stderr is not None
+    assert process.wait(20) == 130, process.stderr.read()
+    process.stderr.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["fifo"]
