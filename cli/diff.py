@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lowrun import LowrunError, Summary, UsageError, analysis, to_json
+from lowrun import Summary, UsageError, analysis, to_json
 from lowrun.cli.analyze_options import DiffRequest
 from lowrun.cli.bar import Bar
 from lowrun.cli.console import STDOUT, say, write
@@ -14,6 +14,8 @@ from lowrun.cli.jsonfile import JsonFile
 
 __all__ = ["add_difference", "run"]
 
+#: The artifact.
+CALLS = "calls"
 #: Rows of each list, where --limit does not say.
 LIMIT = 10
 #: What a comparison may take at the end of a repetition: seconds, and bytes of logs to be read.
@@ -57,8 +59,8 @@ def add_difference(summary: Summary) -> None:
     lines: list[str] = []
     try:
         lines = _first_lines(summary.output, _deadline(time.monotonic() + PATIENCE_S))
-    except (_TooLong, LowrunError, OSError):
-        pass
+    except Exception:  # whatever it is: the runs are over, and how lowrun ends is theirs to say
+        lines = []
     except KeyboardInterrupt:
         return
     if lines:
@@ -69,7 +71,7 @@ def add_difference(summary: Summary) -> None:
 
 
 def _has_both(summary: Summary) -> bool:
-    return len({result.ok for result in summary.results if result.completed and "calls" in result.artifacts}) == 2
+    return len({result.ok for result in summary.results if result.completed and CALLS in result.artifacts}) == 2
 
 
 def _deadline(moment: float) -> Callable[[float], None]:
@@ -82,11 +84,11 @@ def _deadline(moment: float) -> Callable[[float], None]:
 
 def _first_lines(directory: Path, check: Callable[[float], None]) -> list[str]:
     kept = analysis.kept_runs(directory)
-    sides = [[run for run in side if "calls" in run.artifacts][:MOST_RUNS] for side in (kept.failing, kept.passing)]
-    size = sum(run.artifacts["calls"].stat().st_size for side in sides for run in side)
-    if size > MOST_BYTES:
+    failing, passing = ([run for run in side if CALLS in run.artifacts] for side in (kept.failing, kept.passing))
+    chosen = failing[:MOST_RUNS], passing[:MOST_RUNS]
+    if sum(run.artifacts[CALLS].stat().st_size for side in chosen for run in side) > MOST_BYTES:
         return []
-    return analysis.first_lines(analysis.differences(*sides, check))
+    return analysis.first_lines(analysis.differences(*chosen, progress=check))
 
 
 def _word(path: Path) -> str:

@@ -54,14 +54,14 @@ def run(options: Options, command_words: Sequence[str]) -> int:
     if repeater.error is None or summary.results:
         console.say(render(summary, options.runs, console.paint if console.has_colors() else plain))
         _hint_at_charts(summary)
-        if options.call_trace and options.keep in ("all", "failed+1"):
-            from lowrun.cli.diff import add_difference
-
-            add_difference(summary)
     if json_file is not None:
         json_file.write(to_json(summary_dict(summary, __version__)))
     if repeater.error is not None:
         raise repeater.error
+    if options.call_trace and options.keep in ("all", "failed+1"):
+        from lowrun.cli.diff import add_difference
+
+        add_difference(summary)
     return summary.exit_code
 
 

@@ -34,8 +34,8 @@ ERRORS = (
 #: These put a context back: an error of theirs does not come to the program.
 NEVER = frozenset("rt_sigreturn restart_syscall".split())
 CALL = re.compile(r"(\d+) +[\d:.]+ (\w+)\(")
-#: A program that a fault makes hang has failed; s.
-TIMEOUT = 2.0
+#: A program that a fault makes hang has failed; one without a fault is only slow. s
+TIMEOUT, PATIENCE = 1.5, 30
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Faults:
             record=[lr.Calls(inject=inject)],
             keep="all",
             output=output,
-            timeout=TIMEOUT,
+            timeout=PATIENCE if fault is None else TIMEOUT,
             success=SUCCESS.get(name, (0,)),
             quiet=True,
             stdin="/dev/null",

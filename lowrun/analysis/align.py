@@ -26,12 +26,16 @@ CELLS = 4_000_000
 def matched_threads(a: Trail, b: Trail, meaning: Callable[[int], int]) -> dict[int, int]:
     """Return numbers of threads of `a` -> those of `b`; `meaning` makes executed commands comparable."""
     pairs: dict[int, int] = {}
-    todo = _pairs(*([one for one in trail.threads if one.parent is None] for trail in (a, b)), meaning)
+    todo = _pairs(_roots(a), _roots(b), meaning)
     while todo:
         left, right = todo.pop()
         pairs[left.number] = right.number
         todo += _pairs(left.children, right.children, meaning)
     return pairs
+
+
+def _roots(trail: Trail) -> list[Thread]:
+    return [thread for thread in trail.threads if thread.parent is None]
 
 
 def _pairs(

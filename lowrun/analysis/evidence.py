@@ -42,6 +42,8 @@ class Evidence(NamedTuple):
     times: int = 1
     #: What the other run that is most alike has there (an entry), -1: nothing.
     instead: int = -1
+    #: Whether its thread is none that the other runs have.
+    stranger: bool = False
 
 
 def evidence_of(trail: Trail, others: Sequence[Trail], near: Sequence[Trail], meaning: Meaning) -> list[Evidence]:
@@ -61,7 +63,7 @@ def evidence_of(trail: Trail, others: Sequence[Trail], near: Sequence[Trail], me
         limit = key_limit.get(key, 0)
         if times == limit + 1:
             kind = "more" if limit else "call"
-            found[kind, key] = Evidence(kind, key, at, entry, times, aligned.instead(at))
+            found[kind, key] = Evidence(kind, key, at, entry, times, aligned.instead(at), aligned.is_stranger(at))
         elif times <= limit:
             times = seen_answers[answer] = seen_answers.get(answer, 0) + 1
             if times == answer_limit.get(answer, 0) + 1:
@@ -159,6 +161,10 @@ class _Alignment:
         asked = self._asked[self._trail.owners[at]]
         return 0 < asked == self._strange[at]
 
+    def is_stranger(self, at: int) -> bool:
+        """Whether no run has the thread of the call."""
+        return not self._asked[self._trail.owners[at]]
+
     def instead(self, at: int) -> int:
         """Return what another run has in the place of this call that has no partner."""
         return self._instead.get(at, -1)
@@ -167,9 +173,9 @@ class _Alignment:
         """Return for each thread the first call that all others have, where this one has none in its place."""
         found = []
         for number, gap in enumerate(self._gaps):
-            if not gap or self._asked[number] < len(self._near):
-                continue
             mine = self._places[number]
+            if not gap or not mine or self._asked[number] < len(self._near):
+                continue
             key, (place, entry) = min(gap.items(), key=lambda item: item[1][0])
             ended = place >= len(mine)
             if not ended and self.is_strange(mine[place]):

@@ -15,6 +15,7 @@ import re
 from array import array
 from collections import Counter
 
+from lowrun.analysis.noise import is_noise
 from lowrun.analysis.normal import MARKS, Call, coarse, is_telling
 from lowrun.trace.event import CALL, UNFINISHED, Event
 
@@ -49,6 +50,8 @@ class Lexicon:
         #: By key.
         self.calls: list[Call] = []
         self.telling: list[bool] = []
+        #: By key: whether it failed as calls of healthy programs do.
+        self.usual: list[bool] = []
         #: By entry: as it stands in the log it was first found in.
         self.examples: list[str] = []
         #: By class: the call's name.
@@ -76,7 +79,7 @@ class Lexicon:
 
     def _new_entry(self, call: Call, event: Event) -> int:
         self.full = self.full or len(self._entries) >= TEXTS
-        key = self._key(call, event.name)
+        key = self._key(call, event)
         question = self.calls[key].question
         answer = ANY if self.full or self.has_many_answers(key) else call.answer
         call = Call(question, call.outcome, answer)
@@ -88,19 +91,20 @@ class Lexicon:
             self.examples.append(example(event, call))
         return number
 
-    def _key(self, call: Call, name: str) -> int:
+    def _key(self, call: Call, event: Event) -> int:
         number = self._keys.get(call[:2])
         if number is not None:
             return number
-        place = self._class(call.question, name)
+        place = self._class(call.question, event.name)
         if self.full or self._keys_of[place, call.outcome] > OF_CLASS:
-            call = Call(f"{name}({ANY}{place})", call.outcome, "")
+            call = Call(f"{event.name}({ANY}{place})", call.outcome, "")
             number = self._keys.get(call[:2])
         if number is None:
             number = self._keys[call[:2]] = len(self._keys)
             self._keys_of[place, call.outcome] += 1
             self.calls.append(call)
-            self.telling.append(is_telling(call))
+            self.telling.append(is_telling(event.name, call.outcome))
+            self.usual.append(event.error != "" and is_noise(event))
             self.class_of.append(place)
         return number
 

@@ -19,7 +19,7 @@ from zlib import crc32
 
 from lowrun.trace.event import CALL, EXIT, KILLED, SIGNAL, UNFINISHED, Event
 
-__all__ = ["MAKING", "MARKS", "WRITING", "Call", "Normaliser", "coarse", "is_telling", "masked"]
+__all__ = ["MAKING", "MARKS", "WRITING", "Call", "Normaliser", "coarse", "is_error", "is_telling", "masked"]
 
 #: Longer arguments are cut, and told apart by a checksum of the rest.
 LONGEST = 400
@@ -45,8 +45,17 @@ NO_ANSWER = frozenset(
 )
 #: What these write is printed before the call, too, as the caller gave it.
 GIVEN_TOO = frozenset("pollfd fdset clone_args".split())
-#: They come of timing more often than of a cause.
+#: They come of timing more often than of a cause, where a call may have to wait.
 TIMING = frozenset("EAGAIN EINTR ETIMEDOUT ECHILD EINPROGRESS EALREADY".split())
+TIMED = (
+    READING
+    | WAITING
+    | CHILDREN
+    | frozenset(
+        "futex connect accept accept4 write writev pwrite64 sendto sendmsg nanosleep clock_nanosleep rt_sigtimedwait "
+        "rt_sigsuspend pause flock fcntl".split()
+    )
+)
 MARKS = re.compile(r" \((?:INJECTED|DELAYED)\)")
 #: Ends a process that behaves; a program that has ended children gets it at any time.
 UNREMARKABLE_SIGNALS = frozenset(("SIGCHLD", "SIGCONT"))
@@ -112,12 +121,16 @@ class Call(NamedTuple):
     answer: str
 
 
-def is_telling(call: Call) -> bool:
-    """Whether the outcome is by itself a reason to look: an error that is none of timing, a signal, a bad end."""
-    outcome = call.outcome
-    if outcome.startswith("E") and outcome.isupper():
-        return outcome not in TIMING and not outcome.startswith("ERESTART")
+def is_telling(name: str, outcome: str) -> bool:
+    """Whether what came of a call is by itself a reason to look: an error that is none of timing, a signal, an end."""
+    if is_error(outcome):
+        return (outcome not in TIMING or name not in TIMED) and not outcome.startswith("ERESTART")
     return outcome in ("timeout", "short", "killed") or outcome.startswith(("SIG", "exit "))
+
+
+def is_error(outcome: str) -> bool:
+    """Whether an outcome is an errno."""
+    return outcome.startswith("E") and outcome.isupper()
 
 
 @lru_cache(maxsize=65536)

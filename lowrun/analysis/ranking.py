@@ -9,6 +9,7 @@ ranked anew, among themselves.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from typing import NamedTuple
 from lowrun.analysis.evidence import Evidence, evidence_of
 from lowrun.analysis.meaning import Meaning
 from lowrun.analysis.normal import WRITING
-from lowrun.analysis.trail import Trail
+from lowrun.analysis.trail import EXECUTING, Trail
 
 __all__ = ["Ranked", "Ranking", "rank"]
 
@@ -28,6 +29,10 @@ UNKNOWN_CHANCE = {"call": 0.0, "answer": 0.3, "order": 0.5, "missing": 0.3}
 NOT_TELLING = 0.85
 #: So does what a program writes when only the data are others: they come of something before.
 OTHER_DATA = 0.5
+#: So does a failure that is none, such as a search for a file that is found in the next place.
+USUAL = 0.4
+#: And what a process does that passing runs do not start at all, when nothing is wrong with it.
+STRANGER = 0.5
 #: What weighs this part of the heaviest is a candidate.
 CANDIDATE = 0.5
 #: That calls of its name differ by chance counts so much of that calls of its class do.
@@ -39,6 +44,9 @@ NEAR = 5
 CHANCE = 8
 #: With more calls than this in all runs together fewer are aligned.
 MANY = 400_000
+
+
+_NAME = re.compile(r'"(?:[^"]*/)?([^"/]+)"')
 
 
 class Ranked(NamedTuple):
@@ -80,7 +88,7 @@ def rank(
     for trail in failing:
         found.append(evidence_of(trail, passing, _near(trail, passing, count), meaning))
         progress((done := done + 1) / steps)
-    chance = _Chance(meaning, passing)
+    chance = _Chance(meaning, failing, passing)
     if len(passing) > 1:
         for trail in chance_of:
             others = [other for other in passing if other is not trail]
@@ -95,12 +103,17 @@ def _near(trail: Trail, others: Sequence[Trail], count: int) -> list[Trail]:
 
 
 class _Chance:
-    """How often things of a class, and of a call's name, differ among passing runs, and what these write."""
+    """How likely it is that something means nothing.
 
-    def __init__(self, meaning: Meaning, passing: Sequence[Trail]) -> None:
+    How often things of a class, and of a call's name, differ among passing runs; what these ask and write.
+    """
+
+    def __init__(self, meaning: Meaning, failing: Sequence[Trail], passing: Sequence[Trail]) -> None:
         self._meaning = meaning
         lexicon = meaning.lexicon
         keys = {lexicon.key_of[entry] for trail in passing for entry in trail.counts}
+        self._questions = {lexicon.calls[key].question for key in keys}
+        self._found_by = [{path.rpartition("/")[2] for path in trail.files} for trail in failing]
         self._written = {
             (lexicon.class_of[key], lexicon.calls[key].outcome)
             for key in keys
@@ -117,6 +130,19 @@ class _Chance:
         classes = {(_sort(one.kind), _class(one, self._meaning)) for one in found}
         self._classes.update(classes)
         self._names.update({(sort, lexicon.names[number]) for sort, number in classes})
+
+    def is_usual(self, one: Evidence, run: int) -> bool:
+        """Tell whether a failing run (its index) asks what no passing one does, and fails as healthy programs do.
+
+        Or looks for a file in vain in one place, and finds it in another.
+        """
+        lexicon = self._meaning.lexicon
+        key = lexicon.key_of[one.entry]
+        call = lexicon.calls[key]
+        if call.question in self._questions:
+            return False
+        name = _NAME.search(call.question) if call.outcome == "ENOENT" else None
+        return lexicon.usual[key] or (name is not None and name[1] in self._found_by[run])
 
     def is_other_data(self, one: Evidence) -> bool:
         """Tell whether passing runs write as well there, but other data."""
@@ -147,7 +173,8 @@ def _ranking(found: Sequence[Sequence[Evidence]], chance: _Chance, meaning: Mean
     groups: list[tuple[tuple[int, ...], tuple[Ranked, ...]]] = []
 
     def telling(one: Ranked) -> bool:
-        return meaning.lexicon.telling[meaning.lexicon.key_of[next(iter(one.where.values())).entry]]
+        key = meaning.lexicon.key_of[next(iter(one.where.values())).entry]
+        return meaning.lexicon.telling[key] and not meaning.lexicon.calls[key].outcome.startswith("exit ")
 
     while runs:
         ranked = _ordered(_weighed(found, runs, chance, meaning), telling)
@@ -180,9 +207,18 @@ def _weighed(
             weight *= NOT_TELLING
         if kind == "call" and chance.is_other_data(example):
             weight *= OTHER_DATA
-        place = sum(places[kind, what]) / len(having)
-        ranked.append(Ranked(kind, what, weight, place, having))
+        if kind == "call" and chance.is_usual(example, min(having)):
+            weight *= USUAL
+        elif example.stranger and not telling[key_of[example.entry]] and not _is_start(example, meaning):
+            weight *= STRANGER
+        mean = sum(places[kind, what]) / len(having)
+        ranked.append(Ranked(kind, what, weight, mean, having))
     return ranked
+
+
+def _is_start(one: Evidence, meaning: Meaning) -> bool:
+    lexicon = meaning.lexicon
+    return lexicon.names[lexicon.class_of[lexicon.key_of[one.entry]]] in EXECUTING
 
 
 def _ordered(ranked: Sequence[Ranked], telling: Callable[[Ranked], bool]) -> list[Ranked]:
@@ -197,7 +233,7 @@ def _ordered(ranked: Sequence[Ranked], telling: Callable[[Ranked], bool]) -> lis
     rest = [one for one in ranked if one.weight < least]
     candidates.sort(key=lambda one: (one.place, -one.weight))
     for place, one in enumerate(candidates):
-        if one.kind == "call" and telling(one):
+        if one.kind == "call" and CANDIDATE * one.weight >= NOT_TELLING * least and telling(one):
             if place >= FIRST_LINES:
                 candidates.insert(FIRST_LINES - 1, candidates.pop(place))
             break

@@ -13,6 +13,7 @@ from itertools import zip_longest
 from typing import Any
 
 from lowrun.analysis.difference import Difference, Figure, Finding
+from lowrun.analysis.tails import visible
 
 __all__ = ["difference_dict", "difference_text", "first_lines"]
 
@@ -45,7 +46,7 @@ def difference_text(difference: Difference, limit: int = 10) -> str:
     if difference.figures:
         lines += ["", f"{'measured':<34} {'failing: least, median, most':<34} passing"]
         lines += [_figure_line(one) for one in difference.figures]
-    return "\n".join(lines) + "\n"
+    return "".join(f"{visible(line)}\n" for line in lines)
 
 
 def first_lines(difference: Difference) -> list[str]:
@@ -56,6 +57,7 @@ def first_lines(difference: Difference) -> list[str]:
         findings = list(difference.groups[0].findings)
     found = findings or [*difference.hosts, *difference.only_failing, *difference.only_passing]
     lines = [f"{number}. {_line(one, difference)}" for number, one in enumerate(found[:FIRST_LINES], 1)]
+    lines = [visible(line) for line in lines]
     if lines:
         return lines
     apart = [_figure_line(one) for one in difference.figures if one.apart]

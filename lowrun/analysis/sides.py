@@ -12,6 +12,7 @@ from lowrun.analysis.figures import figures
 from lowrun.analysis.kept import KeptRun
 from lowrun.analysis.lexicon import Lexicon
 from lowrun.analysis.meaning import Meaning
+from lowrun.analysis.normal import is_error
 from lowrun.analysis.ranking import rank
 from lowrun.analysis.trail import CALLS, Trail
 from lowrun.errors import ProtocolError, UsageError, explain
@@ -21,6 +22,8 @@ __all__ = ["differences", "differences_of"]
 
 #: Of each side so many runs are compared: more tell nothing new and cost time and memory.
 RUNS = 40
+#: The artifact.
+PACKETS = "packets"
 #: Progress is told after so many events.
 STEP = 20_000
 #: Reading is this part of the work, comparing the rest.
@@ -47,9 +50,11 @@ def differences(
     found = _of_trails(trails[0], trails[1], lexicon, lambda part: progress(READING + (1 - READING) * part))
     hosts: tuple[Finding, ...] = ()
     if bad and good:
-        sides = [{run.index: _peers(run, notes) for run in side if "packets" in run.artifacts} for side in (bad, good)]
-        if all(sides):
-            hosts = sum(one_sided("host", *sides), ())
+        theirs, ours = (
+            {run.index: _peers(run, notes) for run in side if PACKETS in run.artifacts} for side in (bad, good)
+        )
+        if theirs and ours:
+            hosts = sum(one_sided("host", theirs, ours), ())
     progress(1.0)
     return Difference(
         failing=tuple(run.index for run in bad),
@@ -118,7 +123,7 @@ def _things(kind: str, trail: Trail, lexicon: Lexicon) -> set[str]:
         outcome = lexicon.calls[key].outcome
         if kind == "signal" and lexicon.calls[key].question.startswith("signal "):
             found.add(outcome)
-        elif kind == "error" and outcome.startswith("E") and outcome.isupper():
+        elif kind == "error" and is_error(outcome):
             found.add(f"{lexicon.names[lexicon.class_of[key]]}: {outcome}")
     return found
 
@@ -154,7 +159,7 @@ class _Reader:
 
 def _peers(run: KeptRun, notes: list[str]) -> frozenset[str]:
     try:
-        return facts(run.artifacts["packets"])
+        return facts(run.artifacts[PACKETS])
     except OSError as error:
         notes.append(f"The packets of run {run.index} cannot be read: {explain(error)}.")
         return frozenset()

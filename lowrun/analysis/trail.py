@@ -14,7 +14,7 @@ from lowrun.analysis.lexicon import Lexicon
 from lowrun.analysis.normal import MAKING, Call, Normaliser, masked
 from lowrun.trace.event import CALL, EXIT, KILLED, SUPERSEDED, Event
 
-__all__ = ["CALLS", "SLOW_NS", "Thread", "Trail"]
+__all__ = ["CALLS", "EXECUTING", "SLOW_NS", "Thread", "Trail"]
 
 CALLS = 300_000
 #: A call that a run has made so often is not rare.

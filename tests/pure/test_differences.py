@@ -202,6 +202,16 @@ def test_a_thread_that_stops() -> None:
     assert 'no openat("/etc/c"' in line and 'it ends after openat("/etc/b"' in line
 
 
+def test_a_thread_that_does_nothing() -> None:
+    """A child that is killed before its first call is no reason to fail; the parent's calls tell."""
+    clone = "clone(child_stack=NULL, flags=SIGCHLD) = 101"
+    child = ("101| getuid() = 0", "101| exit_group(0) = ?", "101| +++ exited with 0 +++")
+    wait = "wait4(101, [{WIFEXITED(s) && WEXITSTATUS(s) == 0}], 0, NULL) = 101"
+    killed = "wait4(101, [{WIFSIGNALED(s) && WTERMSIG(s) == SIGKILL}], 0, NULL) = 101"
+    told = compared([log(START, clone, killed)] * 2, [log(START, clone, *child, wait)] * 2)
+    assert "WTERMSIG(s) == SIGKILL" in first_lines(told)[0]
+
+
 def test_a_call_that_never_returns() -> None:
     """A run that was ended while it waited: the call it was in."""
     good = log(START, 'recvfrom(3</s>, "x", 9, 0, NULL, NULL) = 1', "exit_group(0) = ?")
