@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lowrun import Summary, UsageError, analysis, to_json
+from lowrun import Summary, UsageError, comparison, kept, showing, to_json
 from lowrun.cli.analyze_options import DiffRequest
 from lowrun.cli.bar import Bar
 from lowrun.cli.console import STDOUT, say, write
@@ -28,20 +28,20 @@ MOST_RUNS = 12
 def run(request: DiffRequest) -> int:
     """Compare the runs that are kept in a directory; return the exit code. Raises LowrunError, OSError."""
     target = None if request.html is None else JsonFile(request.html, "--html")
-    kept = analysis.kept_runs(Path(request.directory))
-    if not kept.runs:
+    runs = kept.kept_runs(Path(request.directory))
+    if not runs.runs:
         raise UsageError(f"{request.directory}: of no run anything was kept (lowrun -ct --keep all keeps all)")
     bar = Bar("comparing runs")
     try:
-        difference = analysis.differences(kept.failing, kept.passing, bar.draw)
+        difference = comparison.differences(runs.failing, runs.passing, bar.draw)
     finally:
         bar.erase()
     if target is not None:
-        target.write(analysis.diff_page(kept, difference))
+        target.write(showing.diff_page(runs, difference))
     if request.format == "json":
-        write(STDOUT, to_json(analysis.difference_dict(difference)))
+        write(STDOUT, to_json(comparison.difference_dict(difference)))
     elif target is None:
-        write(STDOUT, analysis.difference_text(difference, LIMIT if request.limit is None else request.limit))
+        write(STDOUT, comparison.difference_text(difference, LIMIT if request.limit is None else request.limit))
     return 0
 
 
@@ -83,12 +83,12 @@ def _deadline(moment: float) -> Callable[[float], None]:
 
 
 def _first_lines(directory: Path, check: Callable[[float], None]) -> list[str]:
-    kept = analysis.kept_runs(directory)
-    failing, passing = ([run for run in side if CALLS in run.artifacts] for side in (kept.failing, kept.passing))
+    runs = kept.kept_runs(directory)
+    failing, passing = ([run for run in side if CALLS in run.artifacts] for side in (runs.failing, runs.passing))
     chosen = failing[:MOST_RUNS], passing[:MOST_RUNS]
     if sum(run.artifacts[CALLS].stat().st_size for side in chosen for run in side) > MOST_BYTES:
         return []
-    return analysis.first_lines(analysis.differences(*chosen, progress=check))
+    return comparison.first_lines(comparison.differences(*chosen, progress=check))
 
 
 def _word(path: Path) -> str:

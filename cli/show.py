@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from lowrun import ProtocolError, UsageError, analysis, notation, supervise, to_json
+from lowrun import ProtocolError, UsageError, kept, notation, showing, supervise, to_json
 from lowrun.cli.bar import Bar
 from lowrun.cli.console import STDOUT, complain, has_colors, is_terminal, paint, warn, write
 from lowrun.cli.jsonfile import JsonFile
@@ -27,31 +27,31 @@ def run(request: ShowRequest) -> int:
     """Show it; return the exit code."""
     chosen, runs = _chosen(request)
     target = None if request.html is None else JsonFile(request.html, "--html")
-    lines = ALL if request.all else request.lines or analysis.LINES
+    lines = ALL if request.all else request.lines or showing.LINES
     bar = Bar("reading what was kept")
     try:
-        story = analysis.story(chosen, runs, max(lines, analysis.PAGE_LINES) if target is not None else lines, bar.draw)
+        story = showing.story(chosen, runs, max(lines, showing.PAGE_LINES) if target is not None else lines, bar.draw)
     finally:
         bar.erase()
     if target is not None:
-        target.write(analysis.show_page(story))
+        target.write(showing.show_page(story))
     if request.json:
-        write(STDOUT, to_json(analysis.story_dict(story)))
+        write(STDOUT, to_json(showing.story_dict(story)))
     elif target is None:
         write(STDOUT, _text(story, request))
     return 0
 
 
-def _text(story: analysis.Story, request: ShowRequest) -> str:
-    color = paint if has_colors(STDOUT) else analysis.plain
+def _text(story: showing.Story, request: ShowRequest) -> str:
+    color = paint if has_colors(STDOUT) else showing.plain
     if request.all:
-        return analysis.story_text(story, None, None, color)
+        return showing.story_text(story, None, None, color)
     size = shutil.get_terminal_size((WIDTH, HEIGHT)) if is_terminal(STDOUT) else os.terminal_size((WIDTH, HEIGHT))
     height = None if request.lines is not None else max(LEAST_HEIGHT, size.lines - PROMPT)
-    return analysis.story_text(story, max(LEAST_WIDTH, size.columns), height, color)
+    return showing.story_text(story, max(LEAST_WIDTH, size.columns), height, color)
 
 
-def _chosen(request: ShowRequest) -> tuple[analysis.KeptRun, analysis.KeptRuns | None]:
+def _chosen(request: ShowRequest) -> tuple[kept.KeptRun, kept.KeptRuns | None]:
     """Return the run that is meant, and all it is one of. Raises UsageError."""
     directory = Path(request.directory)
     if (directory / "run.json").exists():
@@ -63,7 +63,7 @@ def _chosen(request: ShowRequest) -> tuple[analysis.KeptRun, analysis.KeptRuns |
         directory = _failures_of(request.directory)
     elif (directory / "failures").is_dir() and not (directory / "summary.json").exists():
         directory, supervised = directory / "failures", True
-    runs = analysis.kept_runs(directory)
+    runs = kept.kept_runs(directory)
     if request.run is not None:
         return _numbered(runs, request.run), runs
     if not runs.runs:
@@ -75,25 +75,25 @@ def _chosen(request: ShowRequest) -> tuple[analysis.KeptRun, analysis.KeptRuns |
     return failing[-1 if supervised or directory.name == "failures" else 0], runs
 
 
-def _one(directory: Path) -> tuple[analysis.KeptRun, analysis.KeptRuns | None]:
+def _one(directory: Path) -> tuple[kept.KeptRun, kept.KeptRuns | None]:
     """Read one run, and its neighbours where they can be read."""
     try:
-        runs = analysis.kept_runs(directory.resolve().parent)
+        runs = kept.kept_runs(directory.resolve().parent)
     except (UsageError, ProtocolError, OSError) as error:
         if not isinstance(error, UsageError):
             warn(f"the runs beside it: {error}")
         runs = None
-    return analysis.kept_run(directory, runs.command if runs is not None else ()), runs
+    return kept.kept_run(directory, runs.command if runs is not None else ()), runs
 
 
-def _numbered(runs: analysis.KeptRuns, number: int) -> analysis.KeptRun:
+def _numbered(runs: kept.KeptRuns, number: int) -> kept.KeptRun:
     for each in runs.runs:
         if each.index == number:
             return each
-    kept = notation.ranges([each.index for each in runs.runs], MOST_RUNS) or "none"
+    there = notation.ranges([each.index for each in runs.runs], MOST_RUNS) or "none"
     if runs.count is not None and not 1 <= number <= runs.count:
-        raise UsageError(f"run {number}: there were {runs.count} runs; kept: {kept}")
-    raise UsageError(f"run {number}: was not kept; kept: {kept} (lowrun --keep all keeps every run)")
+        raise UsageError(f"run {number}: there were {runs.count} runs; kept: {there}")
+    raise UsageError(f"run {number}: was not kept; kept: {there} (lowrun --keep all keeps every run)")
 
 
 def _failures_of(name: str) -> Path:

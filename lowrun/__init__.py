@@ -36,7 +36,7 @@ from lowrun.values import Artifact, Command, ExitStatus, IoUsage, Result, Summar
 from lowrun.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from lowrun import analysis, notation, supervise, trace
+    from lowrun import analysis, comparison, kept, notation, showing, supervise, trace
     from lowrun.recorders.calls import Calls
     from lowrun.recorders.output import Output
     from lowrun.recorders.packets import Packets
@@ -92,10 +92,13 @@ __all__ = [
     "__version__",
     "aio",
     "analysis",
+    "comparison",
+    "kept",
     "notation",
     "repeat",
     "result_dict",
     "run",
+    "showing",
     "summary_dict",
     "supervise",
     "to_json",
@@ -120,7 +123,7 @@ def __getattr__(name: str) -> Any:
     """Import a name that is not there yet (PEP 562). Raises AttributeError."""
     from importlib import import_module
 
-    if name in ("analysis", "notation", "supervise", "trace"):
+    if name in ("analysis", "comparison", "kept", "notation", "showing", "supervise", "trace"):
         return import_module(f"lowrun.{name}")
     if name not in LATER:
         raise AttributeError(f"module 'lowrun' has no attribute {name!r}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lowrun as lr
-from lowrun.analysis import KeptRun, kept_run
+from lowrun.kept import KeptRun, kept_run
 from tests.corpus import PROGRAMS, environment, missing_tool, prepare
 
 __all__ = ["FAULTY", "Fault", "Faults"]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lowrun.analysis.kept import KeptRun
+from lowrun.kept.directory import KeptRun
 from lowrun.trace.event import CALL, EXIT, KILLED, SIGNAL, UNFINISHED, Event
 from lowrun.trace.parse import events
 

@@ -42,13 +42,17 @@ HOUSE: list[tuple[str, str]] = [
     ("packets", "netfilter denial namespaces pasta pcapng interfaces capture"),
     ("runs", "recorder observers slices report directory keeping usage exits accounting network run repeater repeat"),
     ("recorders", "output calls samples packets"),
+    ("kept", "directory tails calltext family noise timeline frames dns hosts capturefile peaks"),
     (
         "analysis",
-        "kept questions answer table schema peers views engine source queries render tails calltext family noise "
-        "timeline slices chrome protobuf perfetto export session difference normal lexicon trail meaning align "
-        "evidence ranking explain report frames capturefacts figures sides laststeps blame dns hosts capturefile "
-        "peaks words stories screen storydict markup page",
+        "questions answer table schema peers views engine source queries render slices chrome protobuf perfetto "
+        "export session",
     ),
+    (
+        "comparison",
+        "difference normal lexicon trail meaning align evidence ranking explain report capturefacts figures sides",
+    ),
+    ("showing", "laststeps blame words stories screen storydict markup page"),
     (
         "supervise",
         "settings requests policy meaning order envfile environment listening readyspec options config processes "
@@ -72,10 +76,10 @@ PURE = (
     "supervise.settings supervise.policy supervise.meaning supervise.record supervise.truth supervise.succession "
     "runs.keeping supervise.listening supervise.order supervise.readyspec supervise.requests "
     "analysis.questions analysis.answer analysis.table analysis.schema analysis.peers analysis.views "
-    "analysis.queries analysis.difference analysis.normal analysis.lexicon analysis.trail analysis.meaning "
-    "analysis.align analysis.evidence analysis.ranking analysis.explain analysis.report "
-    "analysis.calltext analysis.family analysis.noise analysis.laststeps analysis.blame analysis.dns analysis.hosts "
-    "analysis.timeline analysis.words analysis.screen analysis.storydict analysis.markup analysis.slices "
+    "analysis.queries comparison.difference comparison.normal comparison.lexicon comparison.trail comparison.meaning "
+    "comparison.align comparison.evidence comparison.ranking comparison.explain comparison.report "
+    "kept.calltext kept.family kept.noise showing.laststeps showing.blame kept.dns kept.hosts "
+    "kept.timeline showing.words showing.screen showing.storydict showing.markup analysis.slices "
     "analysis.chrome analysis.protobuf analysis.perfetto "
     "samples.tables packets.denial packets.pcapng runs.report runs.usage notation supervise.envfile"
 ).split()
@@ -263,7 +267,7 @@ def test_the_house_is_complete() -> None:
     wings = {wing for wing, _ in HOUSE if wing}
     assert listed == {module_of(path) for path in sources(LIBRARY)} - wings
     page = (ROOT / "docs" / "architecture.md").read_text()
-    drawn = re.findall(r"^\| \d \| (?:`(\w+)/`|\(top\)) \| `([\w. ]+)` \|", page, re.MULTILINE)
+    drawn = re.findall(r"^\| \d+ \| (?:`(\w+)/`|\(top\)) \| `([\w. ]+)` \|", page, re.MULTILINE)
     assert [(wing, modules.replace(".py", "")) for wing, modules in drawn] == HOUSE
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
-from lowrun.analysis.calltext import clipped
 from lowrun.analysis.slices import Began, Call, Ended, Piece, Ran, Signal, pieces
-from lowrun.analysis.timeline import ending_of
+from lowrun.kept.calltext import clipped
+from lowrun.kept.timeline import ending_of
 from lowrun.trace.event import UNFINISHED, Event
 
 __all__ = ["write"]

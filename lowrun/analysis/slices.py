@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
-from lowrun.analysis.family import EXECS, Family, Member
 from lowrun.errors import UsageError
+from lowrun.kept.family import EXECS, Family, Member
 from lowrun.trace.event import CALL, EXIT, KILLED, SIGNAL, UNFINISHED, Event
 
 __all__ = ["Began", "Call", "Ended", "Piece", "Ran", "Signal", "pieces"]

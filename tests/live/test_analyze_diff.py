@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import lowrun as lr
-from lowrun import analysis
+from lowrun import comparison, kept
 from tests.programs import LOWRUN
 
 #: Fails in each second run, on a file that is not there.
@@ -38,7 +38,7 @@ def compared(directory: Path, *options: str) -> subprocess.CompletedProcess[str]
     return lowrun(directory, "analyze", "diff", *options, "out")
 
 
-def kept(directory: Path) -> list[str]:
+def names_in(directory: Path) -> list[str]:
     """Names of the runs in out."""
     return sorted(path.name for path in (directory / "out").glob("run-*"))
 
@@ -75,7 +75,7 @@ def test_limit(tmp_path: Path) -> None:
 def test_a_passing_run_is_kept_as_the_reference(tmp_path: Path) -> None:
     """--keep failed+1: all that fail and the first that passes, which is kept at once; then they are compared."""
     done = repeated(tmp_path, "--keep", "failed+1", "-q", count=6)
-    assert kept(tmp_path) == ["run-0001", "run-0002", "run-0004", "run-0006"]
+    assert names_in(tmp_path) == ["run-0001", "run-0002", "run-0004", "run-0006"]
     assert TOLD in done.stderr and "lowrun analyze diff" in done.stderr
     assert TOLD in "".join(compared(tmp_path).stdout.splitlines()[:3])
 
@@ -83,7 +83,7 @@ def test_a_passing_run_is_kept_as_the_reference(tmp_path: Path) -> None:
 def test_a_reference_without_a_failure(tmp_path: Path) -> None:
     """The directory is there although no run has failed; nothing is said of differences."""
     done = lowrun(tmp_path, "-c", "3", "-ct", "--keep", "failed+1", "-o", "out", "--", "true")
-    assert kept(tmp_path) == ["run-0001"] and "part from" not in done.stderr
+    assert names_in(tmp_path) == ["run-0001"] and "part from" not in done.stderr
     assert "No failing run was kept" in compared(tmp_path).stdout
 
 
@@ -93,7 +93,7 @@ def test_one_reference_of_many_runs_at_a_time(tmp_path: Path) -> None:
         tmp_path, "-c", "8", "-j", "4", "--warmup", "2", "--prepare", "true", "-ct", "--keep", "failed+1", "-o", "out",
         "--", "true",
     )  # fmt: skip
-    assert done.returncode == 0 and len(kept(tmp_path)) == 1
+    assert done.returncode == 0 and len(names_in(tmp_path)) == 1
 
 
 def test_the_library_keeps_a_reference_too(tmp_path: Path) -> None:
@@ -103,8 +103,8 @@ def test_the_library_keeps_a_reference_too(tmp_path: Path) -> None:
     options = {"record": [lr.Calls()], "keep": "failed+1", "output": tmp_path / "out", "quiet": True}
     results = list(lr.repeat(command, count=5, **options))
     assert [bool(result.artifacts) for result in results] == [True, True, False, True, False]
-    runs = analysis.kept_runs(tmp_path / "out")
-    assert any(TOLD in line for line in analysis.first_lines(analysis.differences(runs.failing, runs.passing)))
+    runs = kept.kept_runs(tmp_path / "out")
+    assert any(TOLD in line for line in comparison.first_lines(comparison.differences(runs.failing, runs.passing)))
 
 
 @pytest.mark.parametrize("options", [("--keep", "failed"), ()])
@@ -211,8 +211,8 @@ def test_interrupting_the_comparison(tmp_path: Path) -> None:
     """^C while runs are compared ends that, with nothing behind it; the exit code is the runs'."""
     script = (
         "import signal, sys\n"
-        "from lowrun import analysis\n"
-        "analysis.differences = lambda *a, **k: signal.raise_signal(signal.SIGINT)\n"
+        "from lowrun import comparison, kept\n"
+        "comparison.differences = lambda *a, **k: signal.raise_signal(signal.SIGINT)\n"
         "from lowrun.cli.main import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lowrun import analysis
+from lowrun import comparison
 from tests.faults import Faults
 
 #: LOWRUN_FAULTS_SEED repeats a failure.
@@ -23,7 +23,7 @@ def test_the_injected_call_is_among_the_first(tmp_path: Path) -> None:
     """Of 30 faults that make their program fail at least 27 are named in the first three lines."""
     missed = []
     for fault, failing, passing in itertools.islice(Faults(SEED, tmp_path, good=5, bad=3), COUNT):
-        lines = analysis.first_lines(analysis.differences(failing, passing))
+        lines = comparison.first_lines(comparison.differences(failing, passing))
         wanted = re.compile(rf"{fault.call}\(.*\) = -1 {fault.error}\b")
         if not any(wanted.search(line) for line in lines):
             missed.append("\n".join((str(fault), *lines)))

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from lowrun.analysis.page import show_page
-from lowrun.analysis.stories import Story, follow
-from lowrun.analysis.tails import tail_of
+from lowrun.kept.tails import tail_of
+from lowrun.showing.page import show_page
+from lowrun.showing.stories import Story, follow
 from tests.browser import look
 from tests.readings import call, end, failed_open, fork, run_of, wait
 

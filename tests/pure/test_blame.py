@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lowrun.analysis.stories import Followed, follow
+from lowrun.showing.stories import Followed, follow
 from tests.readings import call, end, failed_open, fork, parsed, run_of, signal, unfinished, wait
 
 

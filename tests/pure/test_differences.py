@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowrun.analysis import Difference, difference_dict, difference_text, differences_of, first_lines
-from lowrun.analysis.align import align
-from lowrun.analysis.normal import Call, Normaliser, coarse
+from lowrun.comparison import Difference, difference_dict, difference_text, differences_of, first_lines
+from lowrun.comparison.align import align
+from lowrun.comparison.normal import Call, Normaliser, coarse
 from lowrun.runs.keeping import Keeping
 from lowrun.trace.parse import events
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lowrun.analysis.capturefile import peers_of
-from lowrun.analysis.dns import message
-from lowrun.analysis.hosts import Peers, unescaped
+from lowrun.kept.capturefile import peers_of
+from lowrun.kept.dns import message
+from lowrun.kept.hosts import Peers, unescaped
 from lowrun.packets.pcapng import interface_block, section_block
 from lowrun.trace.quoting import quoted
 from tests.readings import call, unfinished

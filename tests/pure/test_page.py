@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from lowrun.analysis.difference import Difference, Figure, Finding, Group
-from lowrun.analysis.hosts import Host, Lookup
-from lowrun.analysis.kept import KeptRuns
-from lowrun.analysis.markup import Html, embedded_json, tag
-from lowrun.analysis.page import diff_page, show_page
-from lowrun.analysis.stories import Story, follow
-from lowrun.analysis.tails import Tail
+from lowrun.comparison.difference import Difference, Figure, Finding, Group
+from lowrun.kept.directory import KeptRuns
+from lowrun.kept.hosts import Host, Lookup
+from lowrun.kept.tails import Tail
+from lowrun.showing.markup import Html, embedded_json, tag
+from lowrun.showing.page import diff_page, show_page
+from lowrun.showing.stories import Story, follow
 from tests.readings import call, end, failed_open, run_of
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&lt;<!--\u2028\u202e\x1b[2J\udcff"
@@ -162,5 +162,5 @@ def test_an_empty_story_has_a_page() -> None:
 @pytest.mark.parametrize("name", ["page.css", "page.js"])
 def test_what_is_inlined_cannot_end_its_element(name: str) -> None:
     """Neither style nor script has an end tag in it."""
-    text = (Path(__file__).parents[2] / "lowrun" / "analysis" / name).read_text()
+    text = (Path(__file__).parents[2] / "lowrun" / "showing" / name).read_text()
     assert "</" not in text and "innerHTML" not in text and "eval(" not in text

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from lowrun.analysis.calltext import call_text
-from lowrun.analysis.family import Family
-from lowrun.analysis.peaks import peaks_of
-from lowrun.analysis.tails import tail_of, visible
-from lowrun.analysis.timeline import LANES, PICTURE_MARKS, Timelines
-from lowrun.analysis.words import amount, ending
+from lowrun.kept.calltext import call_text
+from lowrun.kept.family import Family
+from lowrun.kept.peaks import peaks_of
+from lowrun.kept.tails import tail_of, visible
+from lowrun.kept.timeline import LANES, PICTURE_MARKS, Timelines
+from lowrun.showing.words import amount, ending
 from tests.readings import call, end, failed_open, fork, run_of, signal
 
 

@@ -12,8 +12,8 @@ from dataclasses import asdict
 from itertools import zip_longest
 from typing import Any
 
-from lowrun.analysis.difference import Difference, Figure, Finding
-from lowrun.analysis.tails import visible
+from lowrun.comparison.difference import Difference, Figure, Finding
+from lowrun.kept.tails import visible
 
 __all__ = ["difference_dict", "difference_text", "first_lines"]
 

@@ -11,18 +11,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lowrun.analysis.blame import Hang, culprits, hang_of, waited_for
-from lowrun.analysis.capturefile import peers_of
-from lowrun.analysis.difference import Difference
-from lowrun.analysis.family import Family, Member
-from lowrun.analysis.hosts import Host, Lookup, Peers
-from lowrun.analysis.kept import KeptRun, KeptRuns
-from lowrun.analysis.laststeps import Trails
-from lowrun.analysis.peaks import Peaks, peaks_of
-from lowrun.analysis.tails import Tail, tail_of
-from lowrun.analysis.timeline import Timeline, Timelines
-from lowrun.analysis.words import sentences, signal_name
+from lowrun.comparison.difference import Difference
 from lowrun.errors import LowrunError
+from lowrun.kept.capturefile import peers_of
+from lowrun.kept.directory import KeptRun, KeptRuns
+from lowrun.kept.family import Family, Member
+from lowrun.kept.hosts import Host, Lookup, Peers
+from lowrun.kept.peaks import Peaks, peaks_of
+from lowrun.kept.tails import Tail, tail_of
+from lowrun.kept.timeline import Timeline, Timelines
+from lowrun.showing.blame import Hang, culprits, hang_of, waited_for
+from lowrun.showing.laststeps import Trails
+from lowrun.showing.words import sentences, signal_name
 
 if TYPE_CHECKING:
     from lowrun.trace.event import Event
@@ -256,7 +256,7 @@ def _difference(run: KeptRun, runs: KeptRuns, notes: list[str], progress: Progre
         notes.append(
             f"compared: {len(sides[0])} failing and {len(sides[1])} passing runs; lowrun analyze diff takes all"
         )
-    from lowrun.analysis.sides import differences
+    from lowrun.comparison.sides import differences
 
     try:
         found = differences(sides[0], sides[1], progress)

@@ -7,12 +7,12 @@ import shlex
 import signal as signals
 from collections.abc import Sequence
 
-from lowrun.analysis.blame import Hang
-from lowrun.analysis.calltext import entry_text
-from lowrun.analysis.family import Member
-from lowrun.analysis.kept import KeptRun
-from lowrun.analysis.tails import visible
+from lowrun.kept.calltext import entry_text
+from lowrun.kept.directory import KeptRun
+from lowrun.kept.family import Member
+from lowrun.kept.tails import visible
 from lowrun.notation import duration
+from lowrun.showing.blame import Hang
 from lowrun.trace.event import Event
 from lowrun.values import CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, CODE_SIGNAL_BASE
 

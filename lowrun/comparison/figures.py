@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
-from lowrun.analysis.difference import Figure
-from lowrun.analysis.kept import KeptRun
+from lowrun.comparison.difference import Figure
+from lowrun.kept.directory import KeptRun
 
 __all__ = ["figures"]
 

@@ -8,8 +8,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from lowrun.analysis.frames import IPV4, IPV6, frames
-from lowrun.analysis.hosts import DNS_PORT, Host, Peers
+from lowrun.kept.frames import IPV4, IPV6, frames
+from lowrun.kept.hosts import DNS_PORT, Host, Peers
 
 __all__ = ["Packet", "packets", "peers_of"]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from lowrun.analysis.calltext import call_text
-from lowrun.analysis.family import Family, Member
-from lowrun.analysis.noise import is_noise
+from lowrun.kept.calltext import call_text
+from lowrun.kept.family import Family, Member
+from lowrun.kept.noise import is_noise
 from lowrun.trace.event import CALL, SIGNAL, UNFINISHED, Event
 
 __all__ = ["Lane", "Mark", "Timeline", "Timelines", "ending_of"]

@@ -15,8 +15,8 @@ import re
 from array import array
 from collections import Counter
 
-from lowrun.analysis.noise import is_noise
-from lowrun.analysis.normal import MARKS, Call, coarse, is_telling
+from lowrun.comparison.normal import MARKS, Call, coarse, is_telling
+from lowrun.kept.noise import is_noise
 from lowrun.trace.event import CALL, UNFINISHED, Event
 
 __all__ = ["Lexicon"]

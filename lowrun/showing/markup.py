@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 
-from lowrun.analysis.tails import visible
+from lowrun.kept.tails import visible
 
 __all__ = ["Html", "embedded_json", "joined", "tag"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
-from lowrun.analysis.family import EXECS, Member
-from lowrun.analysis.noise import SEARCHES, is_noise, sought
+from lowrun.kept.family import EXECS, Member
+from lowrun.kept.noise import SEARCHES, is_noise, sought
 from lowrun.trace.event import CALL, EXIT, KILLED, SIGNAL, UNFINISHED, Event
 
 __all__ = ["Failure", "Standing", "Trail", "Trails"]

@@ -6,11 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lowrun.analysis.calltext import call_text
-from lowrun.analysis.report import difference_dict
-from lowrun.analysis.screen import hint_of
-from lowrun.analysis.stories import Step, Story
-from lowrun.analysis.words import ending, state_of
+from lowrun.comparison.report import difference_dict
+from lowrun.kept.calltext import call_text
+from lowrun.showing.screen import hint_of
+from lowrun.showing.stories import Step, Story
+from lowrun.showing.words import ending, state_of
 from lowrun.trace.event import Event
 
 __all__ = ["story_dict"]

@@ -14,10 +14,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from lowrun.analysis.evidence import Evidence, evidence_of
-from lowrun.analysis.meaning import Meaning
-from lowrun.analysis.normal import WRITING
-from lowrun.analysis.trail import EXECUTING, Trail
+from lowrun.comparison.evidence import Evidence, evidence_of
+from lowrun.comparison.meaning import Meaning
+from lowrun.comparison.normal import WRITING
+from lowrun.comparison.trail import EXECUTING, Trail
 
 __all__ = ["Ranked", "Ranking", "rank"]
 

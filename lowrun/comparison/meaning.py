@@ -11,8 +11,8 @@ from array import array
 from collections import defaultdict
 from collections.abc import Sequence
 
-from lowrun.analysis.lexicon import Lexicon
-from lowrun.analysis.trail import Trail
+from lowrun.comparison.lexicon import Lexicon
+from lowrun.comparison.trail import Trail
 
 __all__ = ["Meaning"]
 

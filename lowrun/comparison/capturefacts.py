@@ -11,7 +11,7 @@ import struct
 from ipaddress import ip_address
 from pathlib import Path
 
-from lowrun.analysis.frames import IPV4, IPV6, frames
+from lowrun.kept.frames import IPV4, IPV6, frames
 
 __all__ = ["facts"]
 

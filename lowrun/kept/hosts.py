@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from lowrun.analysis.dns import RCODES, Message, message
+from lowrun.kept.dns import RCODES, Message, message
 from lowrun.trace.event import CALL, UNFINISHED, Event
 
 __all__ = ["Host", "Lookup", "Peers", "unescaped"]

@@ -11,8 +11,8 @@ from __future__ import annotations
 import signal as signals
 from dataclasses import dataclass
 
-from lowrun.analysis.family import WAITS, Member
-from lowrun.analysis.laststeps import Standing, Trails
+from lowrun.kept.family import WAITS, Member
+from lowrun.showing.laststeps import Standing, Trails
 from lowrun.trace.event import CALL, UNFINISHED, Event
 
 __all__ = ["Hang", "culprits", "hang_of", "signal_number", "waited_for"]

@@ -15,7 +15,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from lowrun.analysis.trail import Thread, Trail
+from lowrun.comparison.trail import Thread, Trail
 
 __all__ = ["align", "matched_threads"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from lowrun.analysis.tails import visible
+from lowrun.kept.tails import visible
 from lowrun.trace.event import UNFINISHED, Event
 
 __all__ = ["call_text", "clipped", "entry_text"]

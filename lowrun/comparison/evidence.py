@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lowrun.analysis.align import align, matched_threads
-from lowrun.analysis.meaning import Meaning
-from lowrun.analysis.trail import Trail
+from lowrun.comparison.align import align, matched_threads
+from lowrun.comparison.meaning import Meaning
+from lowrun.comparison.trail import Trail
 
 __all__ = ["Evidence", "evidence_of"]
 

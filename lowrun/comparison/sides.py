@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from lowrun import trace
-from lowrun.analysis.capturefacts import facts
-from lowrun.analysis.difference import Difference, Finding, Group
-from lowrun.analysis.explain import Explainer, one_sided
-from lowrun.analysis.figures import figures
-from lowrun.analysis.kept import KeptRun
-from lowrun.analysis.lexicon import Lexicon
-from lowrun.analysis.meaning import Meaning
-from lowrun.analysis.normal import is_error
-from lowrun.analysis.ranking import rank
-from lowrun.analysis.trail import CALLS, Trail
+from lowrun.comparison.capturefacts import facts
+from lowrun.comparison.difference import Difference, Finding, Group
+from lowrun.comparison.explain import Explainer, one_sided
+from lowrun.comparison.figures import figures
+from lowrun.comparison.lexicon import Lexicon
+from lowrun.comparison.meaning import Meaning
+from lowrun.comparison.normal import is_error
+from lowrun.comparison.ranking import rank
+from lowrun.comparison.trail import CALLS, Trail
 from lowrun.errors import ProtocolError, UsageError, explain
+from lowrun.kept.directory import KeptRun
 from lowrun.trace import Event
 
 __all__ = ["differences", "differences_of"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from os.path import basename
 
-from lowrun.analysis.difference import Finding, Group
-from lowrun.analysis.evidence import Evidence
-from lowrun.analysis.meaning import Meaning
-from lowrun.analysis.normal import coarse
-from lowrun.analysis.ranking import Ranked, Ranking
-from lowrun.analysis.trail import SLOW_NS, Thread, Trail
+from lowrun.comparison.difference import Finding, Group
+from lowrun.comparison.evidence import Evidence
+from lowrun.comparison.meaning import Meaning
+from lowrun.comparison.normal import coarse
+from lowrun.comparison.ranking import Ranked, Ranking
+from lowrun.comparison.trail import SLOW_NS, Thread, Trail
 
 __all__ = ["Explainer", "one_sided"]
 

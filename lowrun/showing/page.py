@@ -12,15 +12,15 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lowrun.analysis.calltext import call_text, clipped
-from lowrun.analysis.difference import Difference, Figure, Finding
-from lowrun.analysis.kept import KeptRuns
-from lowrun.analysis.markup import Html, embedded_json, joined, tag
-from lowrun.analysis.screen import hint_of, host_line, lookup_line, peaks_line, title_of, usage_of
-from lowrun.analysis.stories import Step, Story, story
-from lowrun.analysis.timeline import Lane, Timeline
-from lowrun.analysis.words import amount, command_line, state_of
+from lowrun.comparison.difference import Difference, Figure, Finding
+from lowrun.kept.calltext import call_text, clipped
+from lowrun.kept.directory import KeptRuns
+from lowrun.kept.timeline import Lane, Timeline
 from lowrun.notation import duration, ranges
+from lowrun.showing.markup import Html, embedded_json, joined, tag
+from lowrun.showing.screen import hint_of, host_line, lookup_line, peaks_line, title_of, usage_of
+from lowrun.showing.stories import Step, Story, story
+from lowrun.showing.words import amount, command_line, state_of
 
 __all__ = ["PAGE_LINES", "diff_page", "show_page"]
 

@@ -10,14 +10,14 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lowrun.analysis.calltext import DOTS, call_text
-from lowrun.analysis.hosts import Host, Lookup
-from lowrun.analysis.kept import KeptRun
-from lowrun.analysis.report import first_lines
-from lowrun.analysis.stories import Step, Story
-from lowrun.analysis.tails import Tail, visible
-from lowrun.analysis.words import amount, command_line, ending, state_of
+from lowrun.comparison.report import first_lines
+from lowrun.kept.calltext import DOTS, call_text
+from lowrun.kept.directory import KeptRun
+from lowrun.kept.hosts import Host, Lookup
+from lowrun.kept.tails import Tail, visible
 from lowrun.notation import duration, ranges
+from lowrun.showing.stories import Step, Story
+from lowrun.showing.words import amount, command_line, ending, state_of
 
 __all__ = ["Paint", "host_line", "hint_of", "lookup_line", "plain", "story_text"]
 

@@ -10,8 +10,8 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable
 
-from lowrun.analysis.lexicon import Lexicon
-from lowrun.analysis.normal import MAKING, Call, Normaliser, masked
+from lowrun.comparison.lexicon import Lexicon
+from lowrun.comparison.normal import MAKING, Call, Normaliser, masked
 from lowrun.trace.event import CALL, EXIT, KILLED, SUPERSEDED, Event
 
 __all__ = ["CALLS", "EXECUTING", "SLOW_NS", "Thread", "Trail"]

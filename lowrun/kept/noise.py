@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from lowrun.analysis.family import basename
+from lowrun.kept.family import basename
 from lowrun.trace.event import Event
 
 __all__ = ["SEARCHES", "is_noise", "sought"]
