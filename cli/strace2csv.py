@@ -37,6 +37,8 @@ def run(request: Strace2csvRequest) -> int:
                 return EXIT_NO_LOG
             out.keep()
     if request.verbose:
+        if scanner.led and not scanner.rows:
+            warn("no line is a call with its time (strace -T)" + ("" if request.fixed else "; --fixed needs none"))
         if scanner.unknown:
             warn(_unknown(scanner))
         if request.out != "-":

@@ -22,7 +22,7 @@ COLUMNS = {
     "rows": "kind line start_ns time tid executable name path result value error",
     "calls": "kind line time tid executable name arguments path result error duration_ns",
     "processes": "kind line time start_ns end_ns tid pid executable name arguments value error",
-    "files": "kind name path arguments result value error duration_ns",
+    "files": "kind name path paths arguments result value error duration_ns",
     "network": "kind line pid name target arguments result value error duration_ns",
 }
 #: Those of the filters.

@@ -177,14 +177,16 @@ SELECT lives.pid, parent, program, {_WORDS.replace("arguments", "execs.arguments
 FROM lives LEFT JOIN parents USING (pid) LEFT JOIN execs USING (pid) LEFT JOIN ends USING (pid)
 LEFT JOIN last_words USING (pid) LEFT JOIN told USING (pid) LEFT JOIN waited USING (pid)"""
 
-#: The paths of the two descriptors of a call that moves bytes: sendfile(out, in), others (in, offset, out, offset).
-_FROM = r"""CASE WHEN starts_with(name, 'sendfile') THEN regexp_extract(arguments, '^[^,]*, \d+<(/[^<>]*)', 1)
-     ELSE regexp_extract(arguments, '^\d+<(/[^<>]*)', 1) END"""
-_TO = r"""CASE WHEN starts_with(name, 'sendfile') THEN regexp_extract(arguments, '^\d+<(/[^<>]*)', 1)
-     ELSE regexp_extract(arguments, '^\d+<.*?>, (?:NULL|\[[^\]]*\]), \d+<(/[^<>]*)', 1) END"""
+#: The paths of the two descriptors of a call that moves bytes, if they are files: sendfile(out, in), others (in,
+#: offset, out, offset). They are what such a call's `paths` are, the first argument's first.
+_FIRST = r"CASE WHEN regexp_matches(arguments, '^\d+<[/\\]') THEN paths[1] END"
+_SECOND = r"""CASE WHEN regexp_matches(arguments, CASE WHEN starts_with(name, 'sendfile') THEN '^\d+<.*?>, \d+<[/\\]'
+     ELSE '^\d+<.*?>, (?:NULL|\[[^\]]*\]), \d+<[/\\]' END) THEN paths[-1] END"""
+_FROM = f"CASE WHEN starts_with(name, 'sendfile') THEN {_SECOND} ELSE {_FIRST} END"
+_TO = f"CASE WHEN starts_with(name, 'sendfile') THEN {_FIRST} ELSE {_SECOND} END"
 
-#: What a call has opened, whichever way its argument went there.
-_OPENED = r"nullif(regexp_extract(result, '^\d+ ?<(/[^<>]*)', 1), '')"
+#: What a call has opened, whichever way its argument went there: the file that it returned is the last of `paths`.
+_OPENED = r"CASE WHEN regexp_matches(result, '^\d+ ?<[/\\]') THEN paths[-1] END"
 
 FILES = rf"""
 WITH uses AS (

@@ -116,6 +116,23 @@ def test_hostile_paths_stay_what_they_are(tmp_path: Path) -> None:
     assert sum(row["opens"] == 1 and row["path"].startswith(f"{tmp_path}/") for row in found) == len(names)
 
 
+def test_a_file_has_one_row_whatever_its_name(tmp_path: Path) -> None:
+    """What is opened, and what bytes are moved between, is the file that is read: escapes are undone in all."""
+    (tmp_path / "log").write_text(
+        r"""7 10:00:00.1 openat(AT_FDCWD</>, "/\303\251", O_RDONLY) = 3</\303\251> <0.1>
+7 10:00:00.2 openat(AT_FDCWD</>, "/link", O_RDWR) = 4</q\"> <0.1>
+7 10:00:00.3 openat(AT_FDCWD</>, "/a>b", O_RDWR) = 5</a\76b> <0.1>
+7 10:00:00.4 sendfile(4</q\">, 3</\303\251>, NULL, 100) = 20 <0.1>
+7 10:00:00.5 copy_file_range(3</\303\251>, NULL, 5</a\76b>, NULL, 100, 0) = 30 <0.1>
+7 10:00:00.6 splice(6<pipe:[1]>, NULL, 5</a\76b>, [7], 100, 0) = 4 <0.1>
+7 10:00:00.7 copy_file_range(5</a\76b>, [0], 5</a\76b>, NULL, 100, 0) = 500 <0.1>
+"""
+    )
+    with analysis.Analysis(tmp_path / "log", queries=["files"]) as log:
+        found = [row[:6] for row in log.query("files")]
+    assert found == [("/a>b", 1, 1, 500, 3, 534), ("/é", 1, 2, 50, 0, 0), ('/q"', 1, 0, 0, 1, 20)]
+
+
 def test_control_characters_of_a_csv_do_not_reach_a_terminal(tmp_path: Path) -> None:
     """strace2csv writes none, but others may."""
     path = tmp_path / "csv"

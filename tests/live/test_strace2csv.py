@@ -152,6 +152,14 @@ def test_what_cannot_be_read_or_written_is_said_before(words: list[str], why: st
     assert os.listdir(tmp_path) == ["log"] and (tmp_path / "log").read_text() == "7 12:00:00 x\n"
 
 
+def test_a_table_without_rows_is_told(tmp_path: Path) -> None:
+    """stracepy's form has the calls alone whose time strace -T wrote."""
+    (tmp_path / "log").write_text("7 12:00:00 getpid() = 7\n")
+    why = "lowrun: warning: no line is a call with its time (strace -T); --fixed needs none\n"
+    assert why in strace2csv("log", where=tmp_path).stderr
+    assert "warning" not in strace2csv("log", "--fixed", where=tmp_path).stderr
+
+
 def test_standard_input_is_not_replaced_either(tmp_path: Path) -> None:
     """Nor by another name of it."""
     (tmp_path / "log").write_bytes(LOG.read_bytes())
