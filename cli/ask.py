@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 from lowrun import UsageError, analysis
 from lowrun.cli import console
 from lowrun.cli.analyze_options import AnalyzeRequest, ExportRequest
+from lowrun.cli.logreading import ReadingBar, not_understood
 from lowrun.cli.outfile import OutFile
 
 __all__ = ["answer", "export"]
-
-#: Seconds before a word of progress, and between two.
-QUIET_S = 1.0
-DRAWING_S = 0.2
-MIB = 1 << 20
 
 
 def answer(request: AnalyzeRequest) -> int:
@@ -51,7 +46,8 @@ def export(request: ExportRequest) -> int:
 
 
 def _open(request: AnalyzeRequest | ExportRequest) -> analysis.Analysis:
-    with _Progress() as progress:
+    bar = ReadingBar()
+    try:
         return analysis.Analysis(
             request.file,
             programs=request.programs,
@@ -60,8 +56,10 @@ def _open(request: AnalyzeRequest | ExportRequest) -> analysis.Analysis:
             until=request.until,
             failed=request.failed,
             queries=(request.query,) if isinstance(request, AnalyzeRequest) and not request.text else None,
-            progress=progress.show if progress.shown else None,
+            progress=bar.show,
         )
+    finally:
+        bar.erase()
 
 
 def _pieces(log: analysis.Analysis, request: AnalyzeRequest) -> Iterator[str]:
@@ -73,31 +71,6 @@ def _pieces(log: analysis.Analysis, request: AnalyzeRequest) -> Iterator[str]:
 
 def _tell(log: analysis.Analysis, query: str) -> None:
     if log.unknown:
-        numbers = ", ".join(map(str, log.unknown_lines))
-        more = ", ..." if log.unknown > len(log.unknown_lines) else ""
-        console.warn(f"{log.unknown} lines of the log are not understood: {numbers}{more}")
+        console.warn(not_understood(log.unknown, log.unknown_lines))
     if missing := log.missing(query):
         console.warn(missing)
-
-
-class _Progress:
-    """One line on a terminal that says how much of a log has been read."""
-
-    def __init__(self) -> None:
-        self.shown = console.is_terminal(console.STDERR)
-        self._next = time.monotonic() + QUIET_S
-        self._drawn = False
-
-    def show(self, done: int, size: int | None) -> None:
-        """Say how many bytes of how many have been read, if it is time to."""
-        now = time.monotonic()
-        if now >= self._next:
-            self._next, self._drawn = now + DRAWING_S, True
-            console.show(f"\r{done // MIB}{'' if size is None else f' of {size // MIB}'} MiB read")
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        if self._drawn:
-            console.show("\r\x1b[K")

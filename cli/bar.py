@@ -24,11 +24,15 @@ class Bar:
 
     def draw(self, part: float) -> None:
         """Say how far it is, 0 to 1."""
+        self.say(f"{100 * part:.0f} %")
+
+    def say(self, how_far: str) -> None:
+        """The same in other words."""
         now = time.monotonic()
         if self._shown and now >= self._next:
             self._next = now + DRAWING_S
             self._drawn = True
-            show(f"\r\x1b[Klowrun: {self._what}, {100 * part:.0f} %")
+            show(f"\r\x1b[Klowrun: {self._what}, {how_far}")
 
     def erase(self) -> None:
         """Take it away."""

@@ -159,7 +159,7 @@ def test_lines_that_are_not_understood_are_told(tmp_path: Path) -> None:
     done = lowrun(path, "count_errors")
     assert done.returncode == 0 and done.stdout == lowrun(LOG, "count_errors").stdout
     lines = len(LOG.read_text().splitlines())
-    assert done.stderr.startswith(f"lowrun: warning: 30 lines of the log are not understood: {lines + 1}, {lines + 2},")
+    assert done.stderr.startswith(f"lowrun: warning: 30 lines were not understood (lines {lines + 1}, {lines + 2},")
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
