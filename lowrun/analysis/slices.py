@@ -78,15 +78,20 @@ class _Thread:
 
 
 def pieces(events: Iterable[Event]) -> Iterator[Piece]:
-    """Give the pieces, those of one thread in the order of time. Raises UsageError when the log has no times."""
+    """Give the pieces, those of one thread in the order of time; strace's own words may have none and are left out.
+
+    Raises UsageError when nothing in the log has a time.
+    """
     family = Family()
     threads: dict[tuple[int, int], _Thread] = {}
     #: Process -> its program, and since when.
     programs: dict[int, tuple[Member, str, int]] = {}
     by_pid: dict[int, Member] = {}
+    timeless = False
     for event in events:
         if event.start_ns is None:
-            raise UsageError("the log has no times: strace -tt, -ttt or -r writes them")
+            timeless = True
+            continue
         member = family.add(event)
         at = event.start_ns
         if member.serial not in programs:
@@ -120,6 +125,8 @@ def pieces(events: Iterable[Event]) -> Iterator[Piece]:
                 at = max(at, programs.pop(member.serial)[2])
                 by_pid.pop(member.pid, None)
                 yield Ended(member, at, True)
+    if timeless and family.end_ns is None:
+        raise UsageError("the log has no times: strace -tt, -ttt or -r writes them")
     end = family.end_ns or 0
     for member, *_ in list(programs.values()):
         yield from _last(threads, member, end)

@@ -232,6 +232,15 @@ def test_without_times_there_is_no_timeline(kind: str) -> None:
         written(kind, parsed("1 brk(NULL) = 0x1000\n1 +++ exited with 0 +++\n"))
 
 
+def test_words_of_straces_own_have_no_time() -> None:
+    """A log of strace's standard error has them, and one of strace -k: they change nothing."""
+    words = list(parsed("strace: Process 5 attached\n > /lib/libc.so.6(read+0x10) [0xf0]\n"))
+    assert len(words) == 2
+    assert chrome([*words, *LOG, *words]) == chrome(LOG)
+    with pytest.raises(UsageError, match="no times"):
+        written("chrome", words)
+
+
 @given(st.integers(-(1 << 63), (1 << 64) - 1))
 def test_varints(value: int) -> None:
     """Seven bits a byte, the lowest first."""
