@@ -8,6 +8,7 @@
  *     log_walk.c      a call's arguments and its result
  *     log_threads.c   threads, processes, what they execute, the calls that they are in
  *     log_paths.c     the files that a call is about
+ *     log_syntax.c    what lines look like
  *     log_events.c    lines -> events
  *     log_rows.c      events -> rows of the forms `events` and `fixed`
  *     log_stracepy.c  lines -> rows as bmwcarit/stracepy's strace2csv makes them; log_pattern.c: its paths
@@ -19,7 +20,6 @@
 #include "lowrun.h"
 
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define LR_LOG_NONE INT64_MIN            /* a number that the log does not have */
@@ -48,12 +48,48 @@ static inline struct lr_span lr_between(const char *begin, const char *end)
     return (struct lr_span) {begin, (size_t) (end - begin)};
 }
 
-const char *lr_skip(const char *at, const char *end, int kind);
-const char *lr_skip_back(const char *begin, const char *at, int kind);
-struct lr_span lr_trimmed(struct lr_span text);
-bool lr_begins(struct lr_span text, const char *word);
-bool lr_ends(struct lr_span text, const char *word);
-bool lr_same(struct lr_span text, const char *word);
+/* These are called for every field of every line: inline they take a third less time in all. */
+static inline const char *lr_skip(const char *at, const char *end, int kind)
+{
+    while (at < end && lr_is(*at, kind))
+        at++;
+    return at;
+}
+
+/* Where the bytes of `kind` begin that end at `at`. */
+static inline const char *lr_skip_back(const char *begin, const char *at, int kind)
+{
+    while (at > begin && lr_is(at[-1], kind))
+        at--;
+    return at;
+}
+
+static inline struct lr_span lr_trimmed(struct lr_span text)
+{
+    const char *end = text.at + text.size, *begin = lr_skip(text.at, end, LR_BLANK);
+
+    return lr_between(begin, lr_skip_back(begin, end, LR_BLANK));
+}
+
+static inline bool lr_begins(struct lr_span text, const char *word)
+{
+    size_t size = strlen(word);
+
+    return text.size >= size && !memcmp(text.at, word, size);
+}
+
+static inline bool lr_ends(struct lr_span text, const char *word)
+{
+    size_t size = strlen(word);
+
+    return text.size >= size && !memcmp(text.at + text.size - size, word, size);
+}
+
+static inline bool lr_same(struct lr_span text, const char *word)
+{
+    return text.size == strlen(word) && !memcmp(text.at, word, text.size);
+}
+
 int64_t lr_decimal(struct lr_span digits);
 int64_t lr_number(struct lr_span text);
 int64_t lr_fraction_ns(const char *at, const char *end);
@@ -69,9 +105,38 @@ enum lr_escape {
     LR_ESCAPE_CSV,                       /* the same, and " is doubled */
     LR_ESCAPE_VERBATIM,                  /* " is doubled, what is no UTF-8 becomes \ooo */
 };
-char *lr_text_room(struct lr_text *text, size_t size);
-void lr_text_add(struct lr_text *text, const char *data, size_t size);
-void lr_text_byte(struct lr_text *text, char byte);
+char *lr_text_grow(struct lr_text *text, size_t size);
+
+/* Makes room for `size` more bytes and returns where they go; NULL: there is no memory, which `error` keeps. */
+static inline char *lr_text_room(struct lr_text *text, size_t size)
+{
+    return text->room - text->size >= size ? text->data + text->size : lr_text_grow(text, size);
+}
+
+static inline void lr_text_add(struct lr_text *text, const char *data, size_t size)
+{
+    char *at = lr_text_room(text, size);
+
+    if (!at || !size)
+        return;
+    memcpy(at, data, size);
+    text->size += size;
+}
+
+static inline void lr_text_byte(struct lr_text *text, char byte)
+{
+    char *at = lr_text_room(text, 1);
+
+    if (!at)
+        return;
+    *at = byte;
+    text->size++;
+}
+
+struct lr_digits {
+    char text[24];
+};
+struct lr_span lr_digits_of(int64_t number, struct lr_digits *digits);
 void lr_text_number(struct lr_text *text, int64_t number);
 void lr_text_escaped(struct lr_text *text, struct lr_span data, enum lr_escape escape);
 void lr_text_json(struct lr_text *text, struct lr_span data);
@@ -117,6 +182,22 @@ void lr_walk_within(const char *at, const char *end, struct lr_arguments *ret_ar
 const char *lr_last_equals(const char *begin, const char *end);
 const char *lr_note_end(const char *at, const char *end, struct lr_span *ret_text);
 void lr_result_read(struct lr_span text, struct lr_result *ret_result);
+
+/* ---- what lines look like: log_syntax.c ---- */
+bool lr_unfinished(struct lr_span rest, struct lr_span *ret_text);
+bool lr_pid_changes(struct lr_span rest, struct lr_span *ret_text);
+bool lr_resumed(struct lr_span rest, struct lr_span *ret_name, struct lr_span *ret_text);
+bool lr_ended(struct lr_span rest);
+int64_t lr_superseded(struct lr_span rest);
+bool lr_detached(struct lr_span rest, struct lr_span *ret_text);
+bool lr_framed(struct lr_span rest, const char *sign, struct lr_span *ret_text);
+bool lr_after_word(struct lr_span text, const char *word, struct lr_span *ret_text);
+bool lr_is_notice(const struct lr_line *line);
+const char *lr_call_begin(struct lr_span text);
+bool lr_take_call(struct lr_span text, struct lr_arguments *ret_arguments, struct lr_span *ret_text,
+                  struct lr_result *ret_result);
+struct lr_span lr_known_arguments(struct lr_span text);
+bool lr_understood(const struct lr_line *line, bool cut, struct lr_arguments *scratch);
 
 /* ---- threads: log_threads.c ---- */
 struct lr_log_process {
@@ -209,12 +290,6 @@ struct lr_log {
 };
 void lr_log_unknown(struct lr_log *log, uint64_t line);
 int64_t lr_log_time(struct lr_log *log, const struct lr_line *line);
-bool lr_unfinished(struct lr_span rest, struct lr_span *ret_text);
-bool lr_pid_changes(struct lr_span rest, struct lr_span *ret_text);
-bool lr_resumed(struct lr_span rest, struct lr_span *ret_name, struct lr_span *ret_text);
-bool lr_ended(struct lr_span rest);
-int64_t lr_superseded(struct lr_span rest);
-bool lr_understood(struct lr_log *log, const struct lr_line *line, bool cut);
 struct lr_log_thread *lr_log_thread_of(struct lr_log *log, int64_t tid);
 void lr_log_event_line(struct lr_log *log, const struct lr_line *line, bool cut);
 void lr_log_give_up(struct lr_log *log, struct lr_log_thread *thread);

@@ -4,148 +4,6 @@
  */
 #include "log.h"
 
-/* NAME( at the beginning; returns where its parenthesis is, else NULL. Of a call that it cannot tell strace says ????. */
-static const char *call_begin(struct lr_span text)
-{
-    const char *end = text.at + text.size, *at = lr_skip(text.at, end, LR_NAME);
-
-    return at > text.at && at < end && *at == '(' ? at : NULL;
-}
-
-/* ` <unfinished ...>` at the end; `ret_text` is what stands before it. */
-bool lr_unfinished(struct lr_span rest, struct lr_span *ret_text)
-{
-    static const char word[] = "<unfinished";
-    const char *at;
-
-    if (!lr_ends(rest, "...>"))
-        return false;
-    at = lr_skip_back(rest.at, rest.at + rest.size - 4, LR_BLANK);
-    if (at == rest.at + rest.size - 4 || at - rest.at <= (ptrdiff_t) sizeof(word) - 1)
-        return false;
-    at -= sizeof(word) - 1;
-    if (memcmp(at, word, sizeof(word) - 1) || !lr_is(at[-1], LR_BLANK))
-        return false;
-    *ret_text = lr_between(rest.at, at - 1);
-    return true;
-}
-
-/* ` <WORD ... ...>` at the end, of strace's when it lets go of a thread, or the thread's number changes. */
-static bool ends_with_word(struct lr_span rest, const char *word, struct lr_span *ret_text)
-{
-    const char *at;
-
-    if (!lr_ends(rest, " ...>") || !(at = memrchr(rest.at, '<', rest.size)) || at == rest.at || at[-1] != ' ' ||
-        !lr_begins(lr_between(at, rest.at + rest.size), word))
-        return false;
-    *ret_text = lr_between(rest.at, at - 1);
-    return true;
-}
-
-/* The same of a thread that is called by another number from now on: that of the process, whose program it executes. */
-bool lr_pid_changes(struct lr_span rest, struct lr_span *ret_text)
-{
-    return ends_with_word(rest, "<pid changed to ", ret_text);
-}
-
-/* <... NAME resumed> at the beginning; `ret_text` is what follows. */
-bool lr_resumed(struct lr_span rest, struct lr_span *ret_name, struct lr_span *ret_text)
-{
-    const char *end = rest.at + rest.size, *name, *behind, *word;
-
-    if (!lr_begins(rest, "<..."))
-        return false;
-    name = lr_skip(rest.at + 4, end, LR_BLANK);
-    behind = lr_skip(name, end, LR_NAME);
-    word = lr_skip(behind, end, LR_BLANK);
-    if (name == rest.at + 4 || behind == name || word == behind || !lr_begins(lr_between(word, end), "resumed>"))
-        return false;
-    *ret_name = lr_between(name, behind);
-    *ret_text = lr_between(word + strlen("resumed>"), end);
-    return true;
-}
-
-/* What stands between `sign` at the beginning and at the end: +++ or ---. */
-static bool framed(struct lr_span rest, const char *sign, struct lr_span *ret_text)
-{
-    if (rest.size < 8 || !lr_begins(rest, sign) || !lr_ends(rest, sign) || rest.at[3] != ' ' ||
-        rest.at[rest.size - 4] != ' ')
-        return false;
-    *ret_text = lr_trimmed((struct lr_span) {rest.at + 4, rest.size - 8});
-    return true;
-}
-
-static bool after_word(struct lr_span text, const char *word, struct lr_span *ret_text)
-{
-    if (!lr_begins(text, word))
-        return false;
-    *ret_text = lr_between(text.at + strlen(word), text.at + text.size);
-    return true;
-}
-
-/* Whether a thread ends with `rest`. */
-bool lr_ended(struct lr_span rest)
-{
-    struct lr_span text;
-
-    return framed(rest, "+++", &text) && (lr_begins(text, "exited with ") || lr_begins(text, "killed by "));
-}
-
-/* The thread whose execve made it this line's; LR_LOG_NONE: the line says nothing of that. */
-int64_t lr_superseded(struct lr_span rest)
-{
-    struct lr_span text, number;
-
-    if (!framed(rest, "+++", &text) || !after_word(text, "superseded by execve in pid ", &number))
-        return LR_LOG_NONE;
-    number = lr_between(number.at, lr_skip(number.at, number.at + number.size, LR_DIGIT));
-    return number.size ? lr_decimal(number) : LR_LOG_NONE;
-}
-
-/* Words of strace's own, and of -k a frame of the stack. */
-static bool is_notice(const struct lr_line *line)
-{
-    struct lr_span text = line->rest, number;
-
-    return lr_begins(text, "strace: ") || lr_begins(text, "[ Process PID=") || lr_begins(line->all, " > ") ||
-           (after_word(text, "Process ", &number) && number.size && lr_is(number.at[0], LR_DIGIT));
-}
-
-/* Takes the call `text`, NAME(ARGUMENTS) = RESULT, apart; false: it is none. */
-static bool take_call(struct lr_span text, struct lr_arguments *arguments, struct lr_span *ret_arguments,
-                      struct lr_result *ret_result)
-{
-    const char *end = text.at + text.size, *open = call_begin(text), *close, *equals;
-
-    if (!open)
-        return false;
-    close = lr_walk(open + 1, end, arguments);
-    if (!close) {
-        close = lr_last_equals(open + 1, end);
-        if (!close)
-            return false;
-        lr_walk_within(open + 1, close, arguments);
-    }
-    equals = lr_skip(close + 1, end, LR_BLANK);
-    *ret_arguments = lr_trimmed(lr_between(open + 1, close));
-    lr_result_read(lr_between(equals + 1, end), ret_result);
-    return true;
-}
-
-/* Without what strace says of arguments that it never learnt. */
-static struct lr_span known_arguments(struct lr_span text)
-{
-    static const char *const words[] = {"<unfinished ...>", "<unavailable>"};
-
-    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
-        if (lr_ends(text, words[i])) {
-            text = lr_trimmed(lr_between(text.at, text.at + text.size - strlen(words[i])));
-            if (lr_ends(text, ","))
-                text.size--;
-        }
-    return text;
-}
-
 static struct lr_log_thread *maker_of(const struct lr_threads *threads, const struct lr_pending **ret_call)
 {
     struct lr_pending *pending = threads->newest;
@@ -220,7 +78,7 @@ static void give_up_one(struct lr_log *log, struct lr_pending *pending)
 
     if (log->form == LR_LOG_EVENTS) {
         of_thread(&event, pending->thread);
-        event.arguments = known_arguments(lr_trimmed(lr_between(begin, end)));
+        event.arguments = lr_known_arguments(lr_trimmed(lr_between(begin, end)));
         if (lr_ends(event.arguments, ","))
             event.arguments.size--;
         lr_walk_within(begin, end, &log->arguments);
@@ -253,7 +111,7 @@ static int64_t child_of(const struct lr_result *result)
     const char *end = result->rest.at + result->rest.size, *behind;
     struct lr_span text;
 
-    if (after_word(result->rest, "/* ", &text) && has(text, "in strace's PID NS")) {
+    if (lr_after_word(result->rest, "/* ", &text) && has(text, "in strace's PID NS")) {
         behind = lr_skip(text.at, end, LR_DIGIT);
         return lr_decimal(lr_between(text.at, behind));
     }
@@ -279,11 +137,11 @@ static void take_effect(struct lr_log *log, const struct lr_log_event *event, st
 static bool finish_call(struct lr_log *log, struct lr_log_event *event, struct lr_log_thread *thread,
                         struct lr_span text, uint64_t since)
 {
-    if (!take_call(text, &log->arguments, &event->arguments, &event->result))
+    if (!lr_take_call(text, &log->arguments, &event->arguments, &event->result))
         return false;
     event->kind = "call";
-    event->arguments = known_arguments(event->arguments);
-    event->name = lr_between(text.at, call_begin(text));
+    event->arguments = lr_known_arguments(event->arguments);
+    event->name = lr_between(text.at, lr_call_begin(text));
     if (event->result.duration_ns != LR_LOG_NONE && event->start_ns != LR_LOG_NONE)
         event->end_ns = event->start_ns + event->result.duration_ns;
     find_files(log, event);
@@ -296,7 +154,7 @@ static bool finish_call(struct lr_log *log, struct lr_log_event *event, struct l
 static void begin_call(struct lr_log *log, const struct lr_log_event *event, struct lr_log_thread *thread,
                        struct lr_span text)
 {
-    const char *open = call_begin(text);
+    const char *open = lr_call_begin(text);
     struct lr_pending *pending = lr_pending_add(&log->threads, thread, lr_between(text.at, open), text, event->time);
 
     if (!pending) {
@@ -359,7 +217,7 @@ static bool call_line(struct lr_log *log, struct lr_log_event *event, struct lr_
     struct lr_span name, text;
     bool resumed = lr_resumed(rest, &name, &text);
 
-    if (!resumed && !call_begin(rest))
+    if (!resumed && !lr_call_begin(rest))
         return false;
     thread = lr_log_thread_of(log, event->tid);
     if (!thread)
@@ -372,7 +230,7 @@ static bool call_line(struct lr_log *log, struct lr_log_event *event, struct lr_
         begin_call(log, event, thread, text);
         return true;
     }
-    if (ends_with_word(rest, "<detached ...>", &text)) {
+    if (lr_detached(rest, &text)) {
         begin_call(log, event, thread, text);
         lr_log_give_up(log, thread);
         return true;
@@ -384,20 +242,19 @@ static bool call_line(struct lr_log *log, struct lr_log_event *event, struct lr_
     return cut;
 }
 
-/* With -z strace leaves out calls that failed, and the leader of the line that ends one in two: `) = 0`. It is of the
- * line before. */
+/* With -z strace leaves out calls that failed, and at times the beginning of a line that ends one in two. What is left
+ * of it, `~[KILL STOP], 8) = 0`, goes on with the line before. */
 static bool torn_line(struct lr_log *log, struct lr_log_event *event, const struct lr_line *line)
 {
     struct lr_pending *pending = log->threads.newest;
-    const char *end = line->rest.at + line->rest.size;
+    struct lr_span name;
 
-    if (line->named || !pending || pending->line + 1 != line->number || !line->rest.size || *line->rest.at != ')' ||
-        lr_last_equals(line->rest.at, end) != line->rest.at)
+    if (line->named || line->clock != LR_CLOCK_NONE || !pending || pending->line + 1 != line->number)
         return false;
+    name = (struct lr_span) {pending->text + pending->time_size, pending->name_size};
     event->time = (struct lr_span) {pending->text, pending->time_size};
     event->end_ns = pending->start_ns;
-    return resume(log, event, pending->thread, (struct lr_span) {pending->text + pending->time_size,
-                  pending->name_size}, line->rest, false);
+    return resume(log, event, pending->thread, name, line->rest, false);
 }
 
 static bool signal_line(struct lr_log *log, struct lr_log_event *event, struct lr_span rest)
@@ -406,9 +263,9 @@ static bool signal_line(struct lr_log *log, struct lr_log_event *event, struct l
     struct lr_span text;
     const char *end, *behind;
 
-    if (!framed(rest, "---", &text) || !(thread = lr_log_thread_of(log, event->tid)))
+    if (!lr_framed(rest, "---", &text) || !(thread = lr_log_thread_of(log, event->tid)))
         return false;
-    event->kind = after_word(text, "stopped by ", &text) ? "stopped" : "signal";
+    event->kind = lr_after_word(text, "stopped by ", &text) ? "stopped" : "signal";
     end = text.at + text.size;
     for (behind = text.at; behind < end && !lr_is(*behind, LR_BLANK); behind++)
         ;
@@ -438,15 +295,15 @@ static bool end_line(struct lr_log *log, struct lr_log_event *event, struct lr_s
     bool ended = lr_ended(rest);
     int64_t former = lr_superseded(rest);
 
-    if (!framed(rest, "+++", &text) || !(thread = lr_log_thread_of(log, event->tid)))
+    if (!lr_framed(rest, "+++", &text) || !(thread = lr_log_thread_of(log, event->tid)))
         return false;
     if (ended)
         lr_log_give_up(log, thread);
     of_thread(event, thread);
-    if (after_word(text, "exited with ", &tail)) {
+    if (lr_after_word(text, "exited with ", &tail)) {
         event->kind = "exit";
         event->result.value = lr_number(tail);
-    } else if (after_word(text, "killed by ", &tail)) {
+    } else if (lr_after_word(text, "killed by ", &tail)) {
         const char *end = tail.at + tail.size, *behind = memchr(tail.at, ' ', tail.size);
 
         event->kind = "killed";
@@ -466,21 +323,6 @@ static bool end_line(struct lr_log *log, struct lr_log_event *event, struct lr_s
     return true;
 }
 
-/* Whether any rule knows the line, when there is nothing to be done about it. */
-bool lr_understood(struct lr_log *log, const struct lr_line *line, bool cut)
-{
-    struct lr_result result;
-    struct lr_span name, text, arguments;
-
-    if (is_notice(line) || framed(line->rest, "---", &text) || framed(line->rest, "+++", &text) ||
-        lr_unfinished(line->rest, &text) || ends_with_word(line->rest, "<detached ...>", &text) ||
-        lr_pid_changes(line->rest, &text))
-        return true;
-    if (lr_resumed(line->rest, &name, &text))
-        return cut || lr_last_equals(text.at, text.at + text.size);
-    return cut || take_call(line->rest, &log->arguments, &arguments, &result);
-}
-
 /* Reads a line; `cut` says that it is the last one and has no end. */
 void lr_log_event_line(struct lr_log *log, const struct lr_line *line, bool cut)
 {
@@ -492,7 +334,7 @@ void lr_log_event_line(struct lr_log *log, const struct lr_line *line, bool cut)
 
     log->paths.count = 0;
     log->counts.led += line->named && line->clock != LR_CLOCK_NONE;
-    if (is_notice(line) || (cut && !call_begin(line->rest) && (line->named || line->time.size))) {
+    if (lr_is_notice(line) || (cut && !lr_call_begin(line->rest) && (line->named || line->time.size))) {
         event.result.text = line->rest;
         if (cut && (call_line(log, &event, line->rest, cut) || signal_line(log, &event, line->rest) ||
                     end_line(log, &event, line->rest)))

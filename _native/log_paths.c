@@ -41,7 +41,7 @@ static const struct lr_path_row *row_of(const struct lr_path_table *table, struc
     for (size_t slot = slot_of(name); table->slots[slot]; slot = (slot + 1) % LR_LOG_SLOTS) {
         const struct lr_path_row *row = &table->rows[table->slots[slot] - 1];
 
-        if (lr_same(name, row->name))
+        if (name.size < sizeof(row->name) && !row->name[name.size] && !memcmp(row->name, name.at, name.size))
             return row;
     }
     return NULL;

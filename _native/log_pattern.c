@@ -50,16 +50,28 @@ static bool is_path(const char *run, int size)
     return last >= 0 && size - (last + 1) <= SEGMENT;
 }
 
+static bool is_ascii(const char *at, size_t size)
+{
+    uint64_t word, all = 0;
+    size_t i = 0;
+
+    for (; i + sizeof(word) <= size; i += sizeof(word)) {
+        memcpy(&word, at + i, sizeof(word));
+        all |= word;
+    }
+    for (; i < size; i++)
+        all |= (uint64_t) (uint8_t) at[i] << 56 | (uint8_t) at[i];
+    return !(all & 0x8080808080808080u);
+}
+
 /* How many bytes the first SEARCHED characters of `text` have; what is no UTF-8 counts by bytes. */
 static size_t searched(struct lr_span text, bool *ret_ascii)
 {
     size_t size = text.size < SEARCHED ? text.size : SEARCHED;
     const char *at = text.at, *end = text.at + text.size;
-    bool ascii = true;
+    bool ascii = is_ascii(text.at, size);
     uint32_t code;
 
-    for (size_t i = 0; i < size; i++)
-        ascii &= !(text.at[i] & 0x80);
     *ret_ascii = ascii;
     for (int i = 0; !ascii && i < SEARCHED && at < end; i++) {
         int bytes = lr_utf8_size(at, end, &code);

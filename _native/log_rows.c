@@ -64,7 +64,7 @@ static void put_quoted(struct lr_text *out, struct lr_span text, enum lr_escape 
     lr_text_byte(out, '"');
 }
 
-/* Adds a row of CSV; what is between the quotes of a call that has no number for its thread is 0. */
+/* Adds a row of CSV. */
 void lr_log_csv_row(struct lr_log *log, const struct lr_csv_row *row, enum lr_escape escape)
 {
     struct lr_text *out = &log->out;
@@ -94,11 +94,11 @@ void lr_log_csv_row(struct lr_log *log, const struct lr_csv_row *row, enum lr_es
 /* Adds the row of a call in the form `fixed`. */
 void lr_log_call_row(struct lr_log *log, const struct lr_log_event *event)
 {
-    char digits[24];
-    int size = snprintf(digits, sizeof(digits), "%lld", (long long) event->tid);
+    struct lr_digits digits;
     const char *found_by = event->resumed ? "resumed" : "complete";
     const struct lr_csv_row row = {
-        .time = event->time, .pid = {digits, (size_t) size}, .executable = event->executable, .name = event->name,
+        .time = event->time, .pid = lr_digits_of(event->tid, &digits), .executable = event->executable,
+        .name = event->name,
         .number = event->result.number, .rest = event->result.rest, .duration = event->result.time,
         .arguments = event->arguments, .found_by = {found_by, strlen(found_by)}, .whole = event->whole,
     };

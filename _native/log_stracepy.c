@@ -122,11 +122,13 @@ static bool take_name(struct lr_span text, struct lr_span *ret_name, struct lr_s
 static struct lr_span executable_of(struct lr_log *log, struct lr_log_thread *thread, const struct parts *parts)
 {
     struct lr_span path = log->paths.count ? log->paths.path[0] : (struct lr_span) {"", 0};
-    int64_t value = lr_is(parts->number.at[0], LR_DIGIT) ? lr_decimal(parts->number) : -1;
+    const char *begin = parts->number.at, *end = begin + parts->number.size;
+    int64_t value;
     int error = 0;
 
-    if (memchr(parts->number.at, '?', parts->number.size))
+    if (memchr(begin, '?', parts->number.size))
         return (struct lr_span) {"", 0};
+    value = *begin == '-' ? -lr_decimal(lr_between(begin + 1, end)) : lr_decimal(parts->number);
     if (lr_begins(parts->name, "exec") && value >= 0)
         error = lr_thread_executes(thread, path, log->counts.lines);
     else if (lr_same(parts->name, "clone") && value >= 0)
@@ -186,7 +188,7 @@ static void other_line(struct lr_log *log, const struct lr_line *line, struct lr
     int64_t former = lr_superseded(line->rest);
     struct lr_log_thread *superseding;
 
-    if (!lr_understood(log, line, cut))
+    if (!lr_understood(line, cut, &log->arguments))
         lr_log_unknown(log, line->number);
     if (lr_ended(line->rest) || former != LR_LOG_NONE)
         while (thread->pending)

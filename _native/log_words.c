@@ -22,47 +22,6 @@ const uint8_t lr_byte_kinds[256] = {
     [0x80 ... 0xff] = LR_WORD,
 };
 
-const char *lr_skip(const char *at, const char *end, int kind)
-{
-    while (at < end && lr_is(*at, kind))
-        at++;
-    return at;
-}
-
-/* Where the bytes of `kind` begin that end at `at`. */
-const char *lr_skip_back(const char *begin, const char *at, int kind)
-{
-    while (at > begin && lr_is(at[-1], kind))
-        at--;
-    return at;
-}
-
-struct lr_span lr_trimmed(struct lr_span text)
-{
-    const char *end = text.at + text.size, *begin = lr_skip(text.at, end, LR_BLANK);
-
-    return lr_between(begin, lr_skip_back(begin, end, LR_BLANK));
-}
-
-bool lr_begins(struct lr_span text, const char *word)
-{
-    size_t size = strlen(word);
-
-    return text.size >= size && !memcmp(text.at, word, size);
-}
-
-bool lr_ends(struct lr_span text, const char *word)
-{
-    size_t size = strlen(word);
-
-    return text.size >= size && !memcmp(text.at + text.size - size, word, size);
-}
-
-bool lr_same(struct lr_span text, const char *word)
-{
-    return text.size == strlen(word) && lr_begins(text, word);
-}
-
 /* The value of `digits`, which are all that they are; too many of them: INT64_MAX. */
 int64_t lr_decimal(struct lr_span digits)
 {

@@ -57,12 +57,14 @@ def _keep_apart(request: Strace2csvRequest) -> None:
 def _write(log: trace.LogText, scanner: trace.LogScanner, out: OutFile, header: bytes) -> bool:
     """Write header and rows; nothing, and return False, if the log turns out to be none."""
     progress = _Progress(log)
-    for chunk in log:
-        if rows := scanner.feed(chunk):
-            out.write(header + rows)
-            header = b""
-        progress.show()
-    progress.erase()
+    try:
+        for chunk in log:
+            if rows := scanner.feed(chunk):
+                out.write(header + rows)
+                header = b""
+            progress.show()
+    finally:
+        progress.erase()
     rows = scanner.finish()
     if header and not rows and scanner.lines and not scanner.led and scanner.unknown:
         return False

@@ -53,7 +53,10 @@ except FileNotFoundError:
 
 child = subprocess.Popen(["sh", "-c", "/bin/true; exit 3"])
 child.wait()
-killed = subprocess.Popen(["sleep", "100"])
+killed = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+killed.stdin.write(b"\n")
+killed.stdin.flush()
+killed.stdout.read(1)
 killed.kill()
 killed.wait()
 print(

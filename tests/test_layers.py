@@ -35,8 +35,8 @@ HOUSE: list[tuple[str, str]] = [
         "constants rows rows_variants rows_ioctl rows_i386 table ioctl_names quoting records context signals netlink "
         "netlink_route netlink_diag netlink_more netlink_families sockets structs messages scalars layout reading "
         "sockopts memory_process memory ioctls special results pointers decode naming descriptors follow calls text "
-        "event pathrows logfile parse textfile terminal counts select ptracelib inject hooks pycapture pynames pyloop "
-        "pyengine denial tracer live",
+        "event pathrows logfile parse loglines textfile terminal counts select ptracelib inject hooks pycapture "
+        "pynames pyloop pyengine denial tracer live",
     ),
     ("samples", "records series chart tables machine files"),
     ("packets", "netfilter denial namespaces pasta pcapng interfaces capture"),
@@ -68,7 +68,7 @@ PURE = (
     "trace.records trace.context trace.signals trace.netlink_route trace.netlink_diag trace.netlink_more trace.sockets "
     "trace.structs trace.messages trace.scalars trace.layout trace.reading trace.sockopts trace.memory_process "
     "trace.memory trace.ioctls trace.special trace.results trace.pointers trace.decode trace.naming trace.descriptors "
-    "trace.text trace.event trace.inject trace.pycapture samples.records samples.series samples.chart "
+    "trace.text trace.event trace.loglines trace.inject trace.pycapture samples.records samples.series samples.chart "
     "supervise.settings supervise.policy supervise.meaning supervise.record supervise.truth supervise.succession "
     "runs.keeping supervise.listening supervise.order supervise.readyspec supervise.requests "
     "analysis.questions analysis.answer analysis.table analysis.schema analysis.peers analysis.views "

@@ -94,6 +94,7 @@ class Engine:
                     "python_enable_replacements": False,
                 }
             )
+            self._connection.execute("SET enable_progress_bar = false")  # it would go to standard output
         except self._error as error:
             self._spill.close()
             raise UnsupportedError(_first_line(error)) from None

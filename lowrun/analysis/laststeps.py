@@ -17,7 +17,11 @@ __all__ = ["Failure", "Standing", "Trail", "Trails"]
 #: Signals that ask a process to end, or end it.
 ENDING = frozenset("SIGTERM SIGINT SIGHUP SIGQUIT SIGALRM SIGXCPU SIGUSR1 SIGUSR2 SIGPIPE".split())
 #: Calls that are remembered beside the failing ones.
-LAST_CALLS = 5
+LAST_CALLS = 8
+#: Housekeeping, which says little of what a program was doing: memory, signals' masks and handlers.
+HOUSEKEEPING = frozenset(
+    "brk madvise mmap mprotect munmap rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack set_robust_list rseq".split()
+)
 #: Failed processes, and threads of one, that are remembered.
 PROCESSES, THREADS = 1000, 64
 #: They never fail, and nobody hangs in them.
@@ -47,7 +51,7 @@ class Trail:
     """The end of what a process did."""
 
     failures: deque[Failure]
-    #: The last calls, the failing ones among them.
+    #: The last calls, the failing ones among them, housekeeping not.
     calls: deque[Event] = field(default_factory=lambda: deque(maxlen=LAST_CALLS))
     #: Thread -> its last call.
     last: dict[int, Event] = field(default_factory=dict)
@@ -109,7 +113,8 @@ class Trails:
             trail.sought.clear()
         if len(trail.last) < THREADS or event.tid in trail.last:
             trail.last[event.tid] = event
-        trail.calls.append(event)
+        if event.name not in HOUSEKEEPING:
+            trail.calls.append(event)
         if not event.error and not trail.sought:
             return
         name = sought(event)

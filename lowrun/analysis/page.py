@@ -329,7 +329,7 @@ def _calls(told: Story) -> Html:
         tag("h3", failing) if followed.failing else Html(""),
         _steps(followed.failing, "failing calls"),
         tag("p", left, class_="soft") if left else Html(""),
-        tag("h3", "Its last calls") if followed.calls else Html(""),
+        tag("h3", "Its last calls, without those about memory and signals") if followed.calls else Html(""),
         _steps(followed.calls, "last calls"),
     )
 

@@ -54,10 +54,11 @@ class Part:
     indented: tuple[str, str] | None = None
 
 
-#: What both tables of `summary` need. Of CSV, whose reading is what takes time, it is a table, and made once.
-MARKED = """SELECT executable, syscall, ret_str, failed, CASE WHEN executes THEN timestamp END AS timestamp,
-       CASE WHEN executes THEN filepath END AS filepath, CASE WHEN executes THEN ret_int END AS ret_int
-FROM (SELECT *, starts_with(syscall, 'exec') AS executes FROM rows) WHERE executes OR failed"""
+#: Few rows, of which more is asked than one look at each; numbering them while they are read would take one processor.
+MARKED = """SELECT executable, syscall, outcome, failed, CASE WHEN executes THEN timestamp END AS timestamp,
+       CASE WHEN executes THEN filepath END AS filepath, CASE WHEN executes THEN ret_int END AS ret_int,
+       CASE WHEN executes THEN ret_str END AS ret_str
+FROM (SELECT *, starts_with(syscall, 'exec') AS executes FROM rows) WHERE executes"""
 DEVICE = (
     "(starts_with(filepath, '/dev/') OR starts_with(filepath, '/sys/devices/')"
     " OR regexp_matches(filepath, '^/sys/.*/gpio'))"
@@ -80,8 +81,14 @@ SELECT {ACCESS_COLUMNS} FROM dated ORDER BY day, timestamp, n"""
 
 
 def _errors(rows: str) -> Part:
-    sql = f"""SELECT count(*) AS count, executable, syscall, ret_str FROM {rows} WHERE failed
-GROUP BY executable, syscall, ret_str ORDER BY count DESC, executable, syscall, ret_str"""
+    # There are few outcomes, so they are counted before their texts are made.
+    sql = f"""
+WITH counted AS (SELECT count(*) AS n, executable, syscall, outcome FROM {rows} WHERE failed
+                 GROUP BY executable, syscall, outcome)
+SELECT sum(n)::BIGINT AS count, executable, syscall,
+       CASE WHEN outcome = '-1' THEN '' WHEN starts_with(outcome, '-1 ') THEN trim(substr(outcome, 4)) ELSE outcome END
+       AS ret_str
+FROM counted GROUP BY executable, syscall, ret_str ORDER BY count DESC, executable, syscall, ret_str"""
     return Part("count_errors", "Count of failed syscalls", sql)
 
 
@@ -149,8 +156,8 @@ FROM network ORDER BY bytes_sent + bytes_received DESC, connects DESC, calls DES
 
 _FILE, _BAD = "filepath <> ''", "filepath <> '' AND failed"
 _PARTS = {
-    "summary": (_programs("marked"), _errors("marked")),
-    "programs_executed": (_programs("rows"),),
+    "summary": (_programs("marked"), _errors("rows")),
+    "programs_executed": (_programs("marked"),),
     "count_errors": (_errors("rows"),),
     "count_files": (_count("count_files", _FILE),),
     "count_device_files": (_count("count_device_files", DEVICE),),
@@ -165,16 +172,19 @@ _PARTS = {
 }
 
 
-def parts_of(name: str) -> tuple[Part, ...]:
-    """Return the tables that answer the query `name`. Raises KeyError."""
+def parts_of(name: str, slow: bool) -> tuple[Part, ...]:
+    """Return the tables that answer the query `name`; `slow`: it takes time to read the rows. Raises KeyError."""
+    if name == "summary" and slow:
+        return _programs("marked"), _errors("marked")
     return _PARTS[name]
 
 
 def preparation(name: str, slow: bool) -> str | None:
-    """Return the statement that goes before those of the query `name`'s tables; `slow`: the rows take time to read."""
-    if name != "summary":
+    """Return the statement that goes before those of these tables. Where rows are slow, summary reads them once."""
+    if name not in ("summary", "programs_executed"):
         return None
-    return f"CREATE OR REPLACE TEMP {'TABLE' if slow else 'VIEW'} marked AS {MARKED}"
+    failed = " OR failed" if name == "summary" and slow else ""
+    return f"CREATE OR REPLACE TEMP TABLE marked AS {MARKED}{failed}"
 
 
 def columns_of(names: Collection[str]) -> frozenset[str]:

@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 #: Between the fields of the scanner's form `events`.
-SEPARATOR = "\x1f"
+SEPARATOR = b"\x1f"
 #: Column -> its type in tables and in Parquet.
 EVENT_COLUMNS = dict.fromkeys(FIELDS, "VARCHAR")
 for _name in ("line", "start_ns", "end_ns", "tid", "pid", "value", "duration_ns"):

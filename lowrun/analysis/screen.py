@@ -30,6 +30,8 @@ LEAST = 2
 LONGEST_RANGES = 40
 #: Failing calls that are shown if there is room, and such as healthy programs make.
 CALLS, COMMON = 8, 3
+#: Last calls.
+LAST = 6
 COLORS = {"ok": "green", "failed": "red", "killed": "red", "timed out": "red", "interrupted": "yellow"}
 
 
@@ -184,9 +186,11 @@ def _sections(story: Story, width: int | None) -> list[_Section]:
                 min(COMMON if followed.only_noise else CALLS, len(failing)),
             )
         )
-    if followed.hang is not None or (followed.chain and followed.chain[-1].signal):
+    tells = followed.failing and not followed.only_noise
+    if not story.run.ok and (followed.hang is not None or not tells or followed.chain[-1].signal):
         calls = [_step(step, inner) for step in followed.calls]
-        sections.append(_Section(f"last calls of {who}", calls, len(calls)))
+        title = f"last calls of {who}, without those about memory and signals"
+        sections.append(_Section(title, calls, min(LAST, len(calls))))
     sections += [_tail(tail, width) for tail in story.tails if tail.lines]
     title = "hosts in the packets, of all programs" if story.hosts_from == "packets" else "hosts talked to"
     hosts = [f"  {fitted(lookup_line(lookup), inner)}" for lookup in story.lookups if not lookup.addresses]
@@ -266,7 +270,7 @@ def peaks_line(story: Story) -> str:
 def hint_of(story: Story) -> str | None:
     """Return what to do to be told more, None when there is nothing."""
     run, runs = story.run, story.runs
-    if run.ok or story.difference is not None:
+    if run.ok or run.pid is None or story.difference is not None:
         return None
     if "calls" not in run.artifacts:
         return "lowrun -ct keeps the system calls, -lt the output" if not story.tails else "-ct keeps the system calls"

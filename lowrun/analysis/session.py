@@ -170,7 +170,7 @@ class Analysis:
         before = preparation(name, self._source.slow)
         if before is not None:
             self._engine.run(before)
-        return parts_of(name)
+        return parts_of(name, self._source.slow)
 
     def _answer(self, title: str, result: Any, limit: int | None = None) -> Answer:
         columns = tuple(Column(name, str(kind)) for name, kind, *_ in result.description)

@@ -23,6 +23,7 @@ from lowrun.analysis.schema import (
     EVENT_COLUMNS,
     LONGEST_ROW,
     NINE,
+    SEPARATOR,
     csv_events,
     nine_as_events,
     nine_csv,
@@ -44,7 +45,7 @@ KEPT = ("calls.strace", "calls.records")
 HEAD = 4096
 PIPE_SIZE = 1 << 20
 #: A row that is longer than a reader of CSV takes is cut: its arguments, or its result.
-LONGEST_FIELD = LONGEST_ROW // 4
+LONGEST_FIELD = LONGEST_ROW // 8
 
 
 class Source:
@@ -206,12 +207,12 @@ def _cut(rows: bytes) -> bytes:
 
 
 def _shorter(row: bytes) -> bytes:
-    fields = row.split(b"\x1f")
+    fields = row.split(SEPARATOR)
     for place, field in enumerate(fields):
         if len(field) > LONGEST_FIELD:
             keep = field[:LONGEST_FIELD].decode("utf-8", "ignore").encode() + b"..."
             fields[place] = b"[]" if FIELDS[place] == "paths" else keep
-    return b"\x1f".join(fields)
+    return SEPARATOR.join(fields)
 
 
 def _log_in(directory: Path) -> str:

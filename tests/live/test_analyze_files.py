@@ -179,6 +179,12 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     assert exported.returncode == 125 and "No space left" in exported.stderr
 
 
+def test_standard_output_is_for_answers() -> None:
+    """DuckDB would draw its progress there when a question takes more than two seconds."""
+    with analysis.Analysis(CSV) as log:
+        assert list(log.sql("SELECT value FROM duckdb_settings() WHERE name = 'enable_progress_bar'")) == [("false",)]
+
+
 @pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
 def test_an_export_is_whole_or_not_there(kind: str, tmp_path: Path) -> None:
     """A file that is there is replaced, and kept when the log turns out to be none."""

@@ -369,7 +369,7 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
             log.write(line * 50)
     for form in ([], ["--fixed"]):
         command = [LOWRUN, "strace2csv", "--verbose", "0", "log", "--out", "/dev/null", *form]
-        done = subprocess.run([LOWRUN, "--json", "-", *command], cwd=tmp_path, stdout=subprocess.PIPE, check=True)
+        done = subprocess.run([LOWRUN, "--json", "-", *command], cwd=tmp_path, capture_output=True, check=True)
         assert json.loads(done.stdout)["runs"][0]["max_rss_kib"] < 40 << 10
 
 

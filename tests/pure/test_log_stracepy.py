@@ -99,6 +99,7 @@ def some_line(draw: st.DrawFn) -> str:
 @given(st.lists(some_line(), max_size=7).map("\n".join))
 @example('7 1 execve("/a/b", [], 0) = 0 <0.1>\n7 2 clone() = 8 <0.1>\n8 3 read(0) = 1 <0.1>')
 @example("7 1 read(0, <unfinished ...>\n7 2 read(1, <unfinished ...>\n7 3 <... read resumed>) = ?")
+@example('7 1 execve("/a/b", [], 0) = -0 <0.1>\n7 2 clone() = -0 <0.1>')
 @settings(max_examples=600, deadline=None)
 def test_rows_are_those_of_the_rules(log: str) -> None:
     """All fields of all rows, of lines that keep the rules and of lines that nearly do."""
