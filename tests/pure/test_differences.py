@@ -70,6 +70,10 @@ def normal(line: str) -> Call:
         ('openat(AT_FDCWD, "/proc/4711/stat", O_RDONLY) = 3', 'openat(AT_FDCWD, "/proc/9/stat", O_RDONLY) = 3'),
         ("geteuid() = 0 (INJECTED)", "geteuid() = 0"),
         (
+            "clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, {tv_sec=501, tv_nsec=469466438}, NULL) = 0",
+            "clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, {tv_sec=77, tv_nsec=1}, NULL) = 0",
+        ),
+        (
             "close(3</x>) = -1 EIO (Input/output error) (INJECTED) (DELAYED)",
             "close(9</x>) = -1 EIO (Input/output error)",
         ),
