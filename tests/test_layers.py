@@ -23,7 +23,7 @@ CLI = ROOT / "cli"
 
 #: The one table: floor -> (wing, its modules, bottom first). The wing "" is lowrun/ itself.
 HOUSE: list[tuple[str, str]] = [
-    ("", "version errors steps values notation"),
+    ("", "version later errors steps values notation"),
     (
         "core",
         "kernel fd tape pump timers loop inotify procfs lineage cgroup_v1 cgroup launch door events keeper keepers "
