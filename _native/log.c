@@ -42,6 +42,12 @@ void lr_log_unknown(struct lr_log *log, uint64_t line)
     log->counts.unknown++;
 }
 
+/* `time` and so much more; what a damaged log adds up to stays far enough from overflow for a duration to be added. */
+static int64_t later(int64_t time, int64_t more_ns)
+{
+    return time > INT64_MAX / 2 - more_ns ? INT64_MAX / 2 : time + more_ns;
+}
+
 /* The time of `line`, in nanoseconds since 1970, or the first day's midnight, or the log's beginning: strace tells the
  * time of day, or what passed since the line before. A clock that falls by more than half a day has passed midnight;
  * one that rises so is of a line from before it. */
@@ -53,14 +59,14 @@ int64_t lr_log_time(struct lr_log *log, const struct lr_line *line)
     if (line->clock == LR_CLOCK_NONE)
         return LR_LOG_NONE;
     if (line->clock == LR_CLOCK_DELTA)
-        return log->clock_ns = time + (log->clock_ns == LR_LOG_NONE ? 0 : log->clock_ns);
+        return log->clock_ns = later(log->clock_ns == LR_LOG_NONE ? 0 : log->clock_ns, time);
     if (line->clock == LR_CLOCK_EPOCH)
         return time;
     time += log->day_ns;
     if (log->clock_ns != LR_LOG_NONE && time > log->clock_ns + day / 2 && log->day_ns > 0)
         return time - day;
     if (log->clock_ns != LR_LOG_NONE && time < log->clock_ns - day / 2) {
-        log->day_ns += day;
+        log->day_ns = later(log->day_ns, day);
         time += day;
     }
     return log->clock_ns = time;
@@ -87,7 +93,7 @@ static bool take_notice(struct lr_log *log, struct lr_span text)
     static const char word[] = "strace: Process ";
     const char *end = text.at + text.size, *at;
 
-    if (!lr_ends(text, " attached"))
+    if (!lr_ends(text, " attached") || log->carried.size > LR_LOG_LINE_MAX)
         return false;
     at = lr_skip_back(text.at, end - strlen(" attached"), LR_DIGIT) - strlen(word);
     if (at < text.at || memcmp(at, word, strlen(word)))

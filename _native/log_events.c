@@ -84,6 +84,7 @@ static void give_up_one(struct lr_log *log, struct lr_pending *pending)
         lr_walk_within(begin, end, &log->arguments);
         find_files(log, &event);
         emit(log, &event);
+        log->paths.count = 0;            /* they are not of what ends it */
     }
     lr_pending_free(&log->threads, pending);
 }

@@ -196,7 +196,7 @@ int lr_paths_of_call(const struct lr_path_table *table, struct lr_span name, con
         int index = row->path[i];
         struct lr_span text;
 
-        if (index >= arguments->count || arguments->argument[index].at[0] != '"')
+        if (index >= arguments->count || !lr_begins(arguments->argument[index], "\""))
             continue;
         text = arguments->argument[index];
         if (row->directory[i] >= 0)

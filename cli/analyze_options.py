@@ -151,6 +151,8 @@ def _read_export(file: str, rest: Sequence[str], values: dict[str, object]) -> E
         raise UsageError(f"export needs --to: {', '.join(analysis.EXPORTS)}")
     if len(rest) != 1:
         raise UsageError("export needs one OUT, the file to write")
+    if kind == "parquet" and rest[0] == "-":
+        raise UsageError("Parquet needs a file to be written to, not standard output")
     return ExportRequest(file, rest[0], str(kind), **values)  # type: ignore[arg-type]
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from lowrun import analysis
+from lowrun import UsageError, analysis
 from lowrun.cli import console
 from lowrun.cli.analyze_options import AnalyzeRequest, ExportRequest
+from lowrun.cli.outfile import OutFile
 
 __all__ = ["answer", "export"]
 
@@ -35,9 +36,17 @@ def answer(request: AnalyzeRequest) -> int:
 
 def export(request: ExportRequest) -> int:
     """Write FILE in another form. Raises LowrunError, OSError."""
-    with _open(request) as log:
+    with OutFile(request.output, request.output) as out, _open(request) as log:
+        if log.is_file(request.output):
+            raise UsageError(f"{request.output}: is FILE itself")
         _tell(log, "export")
-        log.export(request.kind, request.output, request.limit)
+        try:
+            log.export(request.kind, out.fileno(), request.limit)
+        except BrokenPipeError:
+            return 0
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, error.filename or request.output) from None
+        out.keep()
     return 0
 
 

@@ -26,13 +26,13 @@ class OutFile:
         self._path = Path(os.path.realpath(name))
         self._file: UnnamedFile | None = None
         self._opened = -1
-        fd = STDOUT
+        self._fd = STDOUT
         if name != "-":
             try:
-                fd = self._open()
+                self._fd = self._open()
             except OSError as error:
                 raise UsageError(f"{label}: {error.strerror}") from None
-        self._stream = Stream(fd)
+        self._stream = Stream(self._fd)
 
     def _open(self) -> int:
         kind = stat.S_IFMT(os.stat(self._path).st_mode) if os.path.exists(self._path) else stat.S_IFREG
@@ -43,6 +43,10 @@ class OutFile:
             os.close(os.open(self._path, os.O_WRONLY | os.O_CLOEXEC))
         self._file = UnnamedFile(_writable(self._path.parent))
         return self._file.fileno()
+
+    def fileno(self) -> int:
+        """Return the descriptor that it is written to."""
+        return self._fd
 
     def write(self, data: bytes) -> None:
         """Write all of `data`. Raises OSError (ENOSPC...) that names the file, BrokenPipeError."""
@@ -57,14 +61,8 @@ class OutFile:
         """Give the file its name, all being written. Raises OSError that names the file."""
         if self._file is None:
             return
-        beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
-            self._file.link(beside)
-            try:
-                os.rename(beside, self._path)
-            except OSError:
-                os.unlink(beside)
-                raise
+            self._file.replace(self._path)
         except OSError as error:
             raise OSError(error.errno, error.strerror, self._label) from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from lowrun import UsageError, trace
@@ -22,7 +21,8 @@ def run(request: Strace2csvRequest) -> int:
     """Write the table, return the exit code. Raises UsageError, OSError, ProtocolError where the log is damaged."""
     extra = max(request.verbose - 1, 0)
     with trace.open_log(request.log) as log:
-        _keep_apart(request)
+        if log.is_file(request.out):
+            raise UsageError(f"--out {request.out}: is the LOG itself")
         with OutFile(request.out, f"--out {request.out}") as out:
             if request.verbose:
                 complain(f"Parsing strace log: {log.name}")
@@ -42,16 +42,6 @@ def run(request: Strace2csvRequest) -> int:
         if request.out != "-":
             complain(f"Wrote: {request.out}")
     return 0
-
-
-def _keep_apart(request: Strace2csvRequest) -> None:
-    """Raise UsageError if the table would replace the log."""
-    try:
-        same = os.path.samefile(request.log, request.out)
-    except OSError:
-        return
-    if same and os.path.isfile(request.log):
-        raise UsageError(f"--out {request.out}: is the LOG itself")
 
 
 def _write(log: trace.LogText, scanner: trace.LogScanner, out: OutFile, header: bytes) -> bool:

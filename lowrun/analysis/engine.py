@@ -144,7 +144,9 @@ class Engine:
 
     def _told(self, error: Exception) -> Exception:
         text = _first_line(error)
-        if os.strerror(errno.ENOSPC) in str(error) or "max_temp_directory_size" in str(error):
+        if os.strerror(errno.ENOSPC) in text and "/proc/self/fd/" in text:  # its caller knows what that is
+            return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if os.strerror(errno.ENOSPC) in text or "max_temp_directory_size" in str(error):
             return OSError(errno.ENOSPC, "no space left for what is too large for memory; set TMPDIR to a larger disk",
                            str(self._spill.path.parent))  # fmt: skip
         return ProtocolError(text)

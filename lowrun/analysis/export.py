@@ -1,28 +1,24 @@
 """A log in another form: Parquet, CSV, JSON lines, and timelines for a browser.
 
-    parquet   typed columns, NULL for what is unknown, zstd, in groups of rows that engines read at the same time
-    csv       the same columns as text, every field quoted, after a header
-    jsonl     an object a line
-    perfetto  } a timeline of processes, threads and calls
-    chrome    }
-
-The file appears whole or not at all; one that is there is replaced whole.
+parquet   typed columns, NULL for what is unknown, zstd, in groups of rows that engines read at the same time
+csv       the same columns as text, every field quoted, after a header
+jsonl     an object a line
+perfetto  } a timeline of processes, threads and calls
+chrome    }
 """
 
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from itertools import islice
-from pathlib import Path
 from typing import BinaryIO
 
 from lowrun.analysis.answer import Answer, Column
 from lowrun.analysis.engine import Engine
 from lowrun.analysis.questions import EXPORTS
-from lowrun.core.fd import OwnedFd, UnnamedFile, write_all
+from lowrun.core.fd import write_all
 from lowrun.errors import UsageError
 from lowrun.trace.event import FIELDS, Event
 
@@ -36,29 +32,10 @@ YEAR_NS = 365 * 86_400 * 1_000_000_000
 TIMELINES = {"perfetto": "lowrun.analysis.perfetto", "chrome": "lowrun.analysis.chrome"}
 
 
-def export(engine: Engine, kind: str, target: str, limit: int | None, events: Callable[[], Iterator[Event]]) -> None:
-    """Write the view `events`, or what `events()` yields, to the file `target`; "-" is standard output.
-
-    Raises UsageError, OSError.
-    """
+def export(engine: Engine, kind: str, fd: int, limit: int | None, events: Callable[[], Iterator[Event]]) -> None:
+    """Write the view `events`, or what `events()` yields, to the descriptor `fd`. Raises UsageError, OSError."""
     if kind not in EXPORTS:
         raise UsageError(f"unknown kind {kind!r}; there are {', '.join(EXPORTS)}")
-    if target == "-":
-        if kind == "parquet":
-            raise UsageError("Parquet needs a file to be written to, not standard output")
-        _write(engine, kind, 1, limit, events)
-        return
-    path = Path(os.path.realpath(target))
-    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-        with OwnedFd(os.open(path, os.O_WRONLY | os.O_CLOEXEC)) as device:
-            _write(engine, kind, device.fileno(), limit, events)
-        return
-    with UnnamedFile(path.parent) as file:
-        _write(engine, kind, file.fileno(), limit, events)
-        file.replace(path)
-
-
-def _write(engine: Engine, kind: str, fd: int, limit: int | None, events: Callable[[], Iterator[Event]]) -> None:
     if kind == "parquet":
         _write_parquet(engine, fd, limit)
     elif kind in TIMELINES:

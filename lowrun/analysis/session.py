@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from lowrun.analysis.answer import Answer, Column
@@ -20,6 +21,7 @@ from lowrun.analysis.render import table_text, values_text
 from lowrun.analysis.schema import EVENT_COLUMNS, literal
 from lowrun.analysis.source import Source
 from lowrun.analysis.views import Filters, views
+from lowrun.core.fd import UnnamedFile
 from lowrun.errors import UsageError
 from lowrun.trace.event import FIELDS, Event
 
@@ -153,13 +155,26 @@ class Analysis:
         for batch in self._engine.batches(result):
             yield from map(_event, batch)
 
-    def export(self, kind: str, target: str | os.PathLike[str], limit: int | None = None) -> None:
-        """Write the events that the filters leave to the file `target` ("-": standard output), as one of EXPORTS.
+    def export(self, kind: str, target: str | os.PathLike[str] | int, limit: int | None = None) -> None:
+        """Write the events that the filters leave to the file `target`, as one of EXPORTS.
 
-        The file appears whole or not at all, and replaces one that is there.
+        A path's file appears whole or not at all, and replaces one that is there; a number is a descriptor. Raises
+        UsageError when that is the log itself, OSError (ENOSPC... without a name: of `target`).
         """
         self._need_all()
-        export(self._engine, kind, os.fspath(target), limit, self.events)
+        if isinstance(target, int):
+            export(self._engine, kind, target, limit, self.events)
+            return
+        if self.is_file(target):
+            raise UsageError(f"{os.fspath(target)}: is the log itself")
+        path = Path(os.path.realpath(target))
+        with UnnamedFile(path.parent) as file:
+            export(self._engine, kind, file.fileno(), limit, self.events)
+            file.replace(path)
+
+    def is_file(self, path: str | os.PathLike[str]) -> bool:
+        """Tell whether the log is kept in the file `path`."""
+        return self._source.is_file(path)
 
     def _parts(self, name: str) -> tuple[Part, ...]:
         if name not in QUERIES:

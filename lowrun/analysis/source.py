@@ -84,6 +84,8 @@ class Source:
     def _open(self, name: str) -> None:
         path = _log_in(Path(name)) if os.path.isdir(name) else name
         with open_log(path) as log:
+            #: What tells whether a path is its file.
+            self.is_file = log.is_file
             if log.size is not None and _is_table(head := _head(path)):
                 self._read_tables(self._stack.enter_context(OwnedFd(_opened(path))), head, log.name)
                 return
@@ -102,7 +104,8 @@ class Source:
         file = _scratch()
         try:
             for chunk in chunks:
-                write_all(file.fileno(), chunk)
+                with _in_scratch():
+                    write_all(file.fileno(), chunk)
         except BaseException:
             file.close()
             raise
@@ -151,7 +154,8 @@ class Source:
             try:
                 select = scanned_events(_place(rows), self._columns)
                 options = "FORMAT parquet, COMPRESSION lz4, USE_TMP_FILE false"
-                self._engine.run(f"COPY ({select}) TO '{_place(file)}' ({options})")
+                with _in_scratch():
+                    self._engine.run(f"COPY ({select}) TO '{_place(file)}' ({options})")
             finally:
                 rows.close()  # so that a feeder whose rows nobody reads ends
                 feeder.join()
@@ -223,12 +227,20 @@ def _log_in(directory: Path) -> str:
 
 
 def _scratch() -> UnnamedFile:
-    """A file in TMPDIR that is gone with its descriptor. Raises OSError that says how to have it elsewhere."""
-    directory = tempfile.gettempdir()
+    """A file in TMPDIR that is gone with its descriptor."""
+    with _in_scratch():
+        return UnnamedFile(Path(tempfile.gettempdir()))
+
+
+@contextlib.contextmanager
+def _in_scratch() -> Iterator[None]:
+    """What cannot be made or written in TMPDIR may be elsewhere: the OSError says so."""
     try:
-        return UnnamedFile(Path(directory))
+        yield
     except OSError as error:
-        raise OSError(error.errno, f"{error.strerror}; set TMPDIR to another directory", directory) from None
+        raise OSError(
+            error.errno, f"{error.strerror}; set TMPDIR to another directory", tempfile.gettempdir()
+        ) from None
 
 
 def _place(file: OwnedFd) -> str:

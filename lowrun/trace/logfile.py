@@ -136,9 +136,9 @@ class LogText:
     def __init__(self, fd: OwnedFd, name: str) -> None:
         self._fd = fd
         self.name = name
-        status = os.fstat(fd.fileno())
+        self._status = os.fstat(fd.fileno())
         #: Bytes of the file; None where that is not known (a pipe).
-        self.size = status.st_size if stat.S_ISREG(status.st_mode) else None
+        self.size = self._status.st_size if stat.S_ISREG(self._status.st_mode) else None
         self._input = _Input(fd)
         self._chunks = self._read()
 
@@ -146,6 +146,13 @@ class LogText:
     def position(self) -> int:
         """How many of these bytes have been read."""
         return self._input.position
+
+    def is_file(self, path: str | os.PathLike[str]) -> bool:
+        """Tell whether it is the file `path`, by whatever name it was opened; a pipe is none."""
+        try:
+            return self.size is not None and os.path.samestat(self._status, os.stat(path))
+        except OSError:
+            return False
 
     def _read(self) -> Iterator[bytes]:
         try:

@@ -152,6 +152,16 @@ def test_what_cannot_be_read_or_written_is_said_before(words: list[str], why: st
     assert os.listdir(tmp_path) == ["log"] and (tmp_path / "log").read_text() == "7 12:00:00 x\n"
 
 
+def test_standard_input_is_not_replaced_either(tmp_path: Path) -> None:
+    """Nor by another name of it."""
+    (tmp_path / "log").write_bytes(LOG.read_bytes())
+    os.link(tmp_path / "log", tmp_path / "other")
+    with (tmp_path / "log").open("rb") as log:
+        done = subprocess.run([LOWRUN, "strace2csv", "-", "--out", tmp_path / "other"], stdin=log, capture_output=True)
+    assert (done.returncode, done.stderr.count(b"is the LOG itself")) == (2, 1)
+    assert (tmp_path / "other").read_bytes() == LOG.read_bytes()
+
+
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     """A device is written as it is."""
     done = strace2csv(LOG, "--out", "/dev/full", "--verbose", "0", where=tmp_path)

@@ -27,6 +27,7 @@ from tests.logcases import Case, cases, rows, understood
 DATA = Path(__file__).parent.parent / "data" / "stracepy"
 CASES = list(cases())
 FORMS = ("events", "fixed", "stracepy")
+YEAR_NS = 365 * 86_400 * 1_000_000_000
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.title for case in CASES])
@@ -161,6 +162,24 @@ def test_a_line_that_is_too_long_is_not_understood_and_the_next_one_is() -> None
         made, counts = fed("fixed", chunks)
         assert counts.unknown_lines == [2] and made.count(b"\n") == 2
     assert fed("fixed", [fits])[1].unknown == 0
+
+
+def test_a_line_that_notices_tear_is_no_longer_than_another() -> None:
+    """What is kept of it for the next line is bounded, however often it is torn."""
+    torn = b'write(1, "' + b"x" * (1 << 20) + b"strace: Process 50 attached\n"
+    _, counts = fed("events", [torn] * 40)
+    assert counts.unknown >= 1
+
+
+@pytest.mark.parametrize("times", [["99999999.9"], ["00:00:00", "08:00:00", "16:00:00"]], ids=["since", "of a day"])
+def test_times_of_a_damaged_log_do_not_overflow(times: list[str]) -> None:
+    """They grow up to a century and a half, and no further: centuries have passed here."""
+    lines = "".join(f"1 {time} getpid() = 1 <2147483647.9>\n" for time in times)
+    made = fed("events", [lines.encode() * (180_000 // len(times))])[0]
+    found = [row.split(b"\x1f", 5)[3:5] for row in made.split(b"\n")[:-1]]
+    starts, ends = [int(start) for start, _ in found], [int(end) for _, end in found]
+    assert starts[: len(starts) // 10] == sorted(starts[: len(starts) // 10])
+    assert 100 * YEAR_NS < starts[-1] <= max(starts) < 150 * YEAR_NS and min(ends) > 0
 
 
 HOSTILE = ["<", "a<", "1<", "3</", "3</a<", "(", '"', '\\"', ")", ") =", ",", "1<a:[", "<0.1", "["]
