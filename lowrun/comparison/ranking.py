@@ -101,7 +101,7 @@ def rank(
     total = sum(len(trail.entries) for trail in (*failing, *passing))
     count = max(1, NEAR if total <= MANY else 2 if total <= 10 * MANY else 1)
     chance_of = passing[:CHANCE] if total <= MANY else passing[: 2 * count]
-    witnesses = failing[:CHANCE] if len(passing) < FEW and 1 < len(failing) else []
+    witnesses = failing[:CHANCE] if len(passing) < FEW and len(failing) > 1 else []
     steps = len(failing) + len(witnesses) + (len(chance_of) if len(passing) > 1 else 0)
     done = 0
     found = []

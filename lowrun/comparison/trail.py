@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
 from lowrun.comparison.lexicon import Lexicon
 from lowrun.comparison.normal import MAKING, Call, Normaliser, masked
@@ -85,7 +86,7 @@ class Trail:
             thread = self._living[event.tid] = self._new_thread(event.executable)
         thread.pid = thread.pid or event.pid or event.tid
         if event.path and event.kind == CALL and not event.error and len(self.files) < FILES:
-            self.files.add(masked(event.path))
+            self.files.add(_masked_path(event.path))
         call = self._normaliser.call(event)
         if call is not None:
             self._record(event, call, thread)
@@ -131,6 +132,12 @@ class Trail:
         if child.parent is None and not _is_above(child, parent):
             child.parent = parent
             parent.children.append(child)
+
+
+@lru_cache(maxsize=16384)
+def _masked_path(path: str) -> str:
+    """Return `path` masked; most calls are about few paths."""
+    return masked(path)
 
 
 def _is_above(thread: Thread, other: Thread | None) -> bool:
