@@ -389,3 +389,11 @@ def test_which_runs_are_kept(which: str, kept: list[int]) -> None:
     for _ in range(2):
         wanted = [index for index, ok, cut in runs if keeping.wants(index, ok=ok, interrupted=cut)]
         assert wanted == kept
+
+
+def test_a_long_string_is_shortened_once() -> None:
+    """What strace has cut already, and the log's reader after it, ends in three dots."""
+    data = "7" * 900
+    bad = log(START, f'write(1</x>, "{data}"..., 4096) = -1 EPIPE (Broken pipe)', "exit_group(1) = ?")
+    (line, *_) = first_lines(compared([bad], [log(*GOOD)]))
+    assert '777"..., 4096)' in line and "...." not in line
