@@ -19,7 +19,19 @@ from zlib import crc32
 
 from lowrun.trace.event import CALL, EXIT, KILLED, SIGNAL, UNFINISHED, Event
 
-__all__ = ["MAKING", "MARKS", "WRITING", "Call", "Normaliser", "coarse", "is_error", "is_telling", "masked"]
+__all__ = [
+    "CHILDREN",
+    "MAKING",
+    "MARKS",
+    "WAITING",
+    "WRITING",
+    "Call",
+    "Normaliser",
+    "coarse",
+    "is_error",
+    "is_telling",
+    "masked",
+]
 
 #: Longer arguments are cut, and told apart by a checksum of the rest.
 LONGEST = 400
