@@ -114,6 +114,10 @@ HEAD = """\
 usage: lowrun [OPTIONS] [--] COMMAND [ARG...]
        lowrun run [OPTIONS] [--] COMMAND [ARG...]
        lowrun trace ...                            see the system calls of a command
+       lowrun show DIR [RUN]                       why a run failed that was kept in DIR
+       lowrun analyze diff DIR                     what failing runs did that passing ones did not
+       lowrun analyze FILE QUERY                   questions to a log of calls
+       lowrun strace2csv LOG                       a log of calls as CSV
        lowrun start ...                            keep a program running
        lowrun stop | status | restart | reload | log | wait ...
                                                    (each has its own --help)
@@ -126,6 +130,7 @@ options:
 TAIL = """
 examples:
   lowrun -c 100 -fc 1 -ct -lt ./test      until it fails; its system calls and output
+  lowrun -c 30 -ct --keep failed+1 ./test what failing runs did that a passing one did not
   lowrun -c 20 -j 4 -q make check         20 runs, 4 at a time
   lowrun -t 5 -e 0,3 -- ./server --once   at most 5 s; 0 and 3 are good
   lowrun -c 10 --json - ./job | jq .codes

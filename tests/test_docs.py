@@ -32,9 +32,17 @@ def blocks(language: str) -> list[str]:
     return [text for kind, text in BLOCK.findall(README) if kind == language]
 
 
+def lines_of(block: str) -> list[str]:
+    return [re.sub(r"\s+# .*$", "", line) for line in block.splitlines() if line]
+
+
 def commands() -> list[str]:
-    lines = "".join(blocks("sh")).splitlines()
-    return [re.sub(r"\s+# .*$", "", line) for line in lines if line]
+    """The commands that stand by themselves."""
+    return [line for block in blocks("sh") if block not in SESSIONS for line in lines_of(block)]
+
+
+#: Blocks whose commands stand on the first: it keeps what the others read.
+SESSIONS = [block for block in blocks("sh") if "lowrun show out " in block]
 
 
 def run(argv: list[str], directory: Path) -> subprocess.CompletedProcess[str]:
@@ -51,6 +59,20 @@ def test_a_command_of_the_readme_does_what_it_says(line: str, tmp_path: Path) ->
     assert "Traceback" not in done.stderr
     keeps = done.returncode != 0 and not {"-lt", "-ct", "-st", "-nt"}.isdisjoint(words)
     assert any(tmp_path.iterdir()) == (keeps or "-o" in words)
+
+
+@pytest.mark.parametrize("block", SESSIONS)
+def test_what_was_kept_is_read_as_the_readme_says(block: str, tmp_path: Path) -> None:
+    """The commands run one after the other: the first fails in most of its runs, the others answer."""
+    first, *others = lines_of(block)
+    program = str(Path(sys.executable).with_name("lowrun"))
+    done = run([program, *shlex.split(first)[1:]], tmp_path)
+    assert done.returncode == 1 and 'mkdir("lock", 0777) = -1 EEXIST' in done.stderr
+    for line in others:
+        done = run([program, *shlex.split(line)[1:]], tmp_path)
+        assert done.returncode == 0, (line, done.stderr)
+        assert done.stdout or "export" in line or "strace2csv" in line
+    assert {"calls.parquet", "calls.csv"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_every_promise_is_about_a_command_of_the_readme() -> None:

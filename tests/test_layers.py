@@ -23,7 +23,7 @@ CLI = ROOT / "cli"
 
 #: The one table: floor -> (wing, its modules, bottom first). The wing "" is lowrun/ itself.
 HOUSE: list[tuple[str, str]] = [
-    ("", "version errors steps values notation"),
+    ("", "version later errors steps values notation"),
     (
         "core",
         "kernel fd tape pump timers loop inotify procfs lineage cgroup_v1 cgroup launch door events keeper keepers "
@@ -42,7 +42,7 @@ HOUSE: list[tuple[str, str]] = [
     ("packets", "netfilter denial namespaces pasta pcapng interfaces capture"),
     ("runs", "recorder observers slices report directory keeping usage exits accounting network run repeater repeat"),
     ("recorders", "output calls samples packets"),
-    ("kept", "directory tails calltext family noise timeline frames dns hosts capturefile peaks"),
+    ("kept", "directory tails calltext family noise timeline frames dns hosts capturefile sampletable peaks"),
     (
         "analysis",
         "questions answer table schema peers views engine source queries render slices chrome protobuf perfetto "

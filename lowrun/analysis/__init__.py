@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lowrun.later import importer
+
 if TYPE_CHECKING:
     from lowrun.analysis.answer import Answer
     from lowrun.analysis.export import export_timeline
@@ -25,20 +27,15 @@ __all__ = [
 ]
 
 #: Name -> module.
-_HOME = {
-    "Analysis": "session",
-    "Answer": "answer",
-    "EXPORTS": "questions",
-    "Layout": "table",
-    "Moment": "questions",
-    "QUERIES": "questions",
-    "export_timeline": "export",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = importer(
+    __name__,
+    {
+        "Analysis": "session",
+        "Answer": "answer",
+        "EXPORTS": "questions",
+        "Layout": "table",
+        "Moment": "questions",
+        "QUERIES": "questions",
+        "export_timeline": "export",
+    },
+)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lowrun.later import importer
+
 if TYPE_CHECKING:
     from lowrun.comparison.difference import Difference, Figure, Finding, Group
     from lowrun.comparison.report import difference_dict, difference_text, first_lines
@@ -25,22 +27,17 @@ __all__ = [
 ]
 
 #: Name -> module.
-_HOME = {
-    "Difference": "difference",
-    "Figure": "difference",
-    "Finding": "difference",
-    "Group": "difference",
-    "difference_dict": "report",
-    "difference_text": "report",
-    "differences": "sides",
-    "differences_of": "sides",
-    "first_lines": "report",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = importer(
+    __name__,
+    {
+        "Difference": "difference",
+        "Figure": "difference",
+        "Finding": "difference",
+        "Group": "difference",
+        "difference_dict": "report",
+        "difference_text": "report",
+        "differences": "sides",
+        "differences_of": "sides",
+        "first_lines": "report",
+    },
+)

@@ -19,7 +19,7 @@ class Finding:
     text: str
     #: What the passing runs have there: `3</tmp/lock>`, a whole call, or "".
     instead: str
-    #: The numbers of the runs that have it, of each side; "missing": that lack it, of the failing side.
+    #: The numbers of the runs of each side of which it is true: that have it; of "missing" and "end", that lack it.
     failing: tuple[int, ...]
     passing: tuple[int, ...]
     #: How often in such a run, at least; 1 where it is not about how often.

@@ -4,7 +4,8 @@
     more      it is there more often than in any of the others
     answer    its outcome is known, but what it returned is in none of the others, or less often
     order     it is known, but not at this place of its thread: in the alignments it has no partner
-    missing   all others have it at this place of the thread, and it went on without
+    missing   all others have it at this place of the thread, and it went on without; or it is a program that all
+              others start
     end       all others go on there, and this thread ends
     slow      it took a multiple of what it took in any of the others
 
@@ -18,14 +19,12 @@ from typing import NamedTuple
 
 from lowrun.comparison.align import align, matched_threads
 from lowrun.comparison.meaning import Meaning
-from lowrun.comparison.trail import Trail
+from lowrun.comparison.trail import EXECUTING, NOTED_NS, SLOW_FACTOR, SLOW_NS, Trail
 
 __all__ = ["Evidence", "evidence_of"]
 
 #: Of a thread at most so many calls are aligned.
 ALIGNED = 100_000
-#: Slow is what takes so many times as long as elsewhere.
-SLOW_FACTOR = 8
 
 
 class Evidence(NamedTuple):
@@ -70,7 +69,7 @@ def evidence_of(trail: Trail, others: Sequence[Trail], near: Sequence[Trail], me
                 found["answer", answer] = Evidence("answer", answer, at, entry, times, aligned.instead(at))
             if aligned.is_strange(at) and ("order", key) not in found:
                 found["order", key] = Evidence("order", key, at, entry, 1, aligned.instead(at))
-    for one in (*aligned.missing(), *_slow(trail, others, meaning)):
+    for one in (*aligned.missing(), *aligned.not_started(), *_slow(trail, others, meaning)):
         found.setdefault((one.kind, one.what), one)
     return sorted(found.values(), key=lambda one: one.at)
 
@@ -98,7 +97,7 @@ def _slow(trail: Trail, others: Sequence[Trail], meaning: Meaning) -> list[Evide
     found = []
     for entry, (duration, line) in trail.slow.items():
         key = meaning.key[entry]
-        if key in known and duration > SLOW_FACTOR * longest.get(key, duration / (SLOW_FACTOR + 1)):
+        if key in known and duration >= SLOW_NS and duration > SLOW_FACTOR * longest.get(key, NOTED_NS):
             at = next((at for at, one in enumerate(trail.lines) if one == line), -1)
             if at >= 0:
                 found.append(Evidence("slow", key, at, entry))
@@ -118,6 +117,8 @@ class _Alignment:
         self._missing: list[tuple[list[int], dict[int, int]]] = []
         gaps: list[dict[int, tuple[int, int]] | None] = [None] * len(places)
         self._instead: dict[int, int] = {}
+        #: Index into the first of the near runs -> index into the trail.
+        self._partners: dict[int, int] = {}
         for other in near[:100]:
             pairs = matched_threads(trail, other, lambda entry: meaning.key[entry])
             other_places = _places(other)
@@ -128,6 +129,8 @@ class _Alignment:
                 for place, found in enumerate(partners):
                     if found < 0:
                         strange[mine[place]] += 1
+                    elif other is near[0]:
+                        self._partners[theirs[found]] = mine[place]
                 self._note_gaps(mine, partners, other, theirs, gaps, number)
         self._strange, self._asked, self._gaps, self._places = strange, asked, gaps, places
 
@@ -187,6 +190,30 @@ class _Alignment:
                 continue
             found.append(Evidence("end" if ended else "missing", key, at, entry))
         return found
+
+    def not_started(self) -> list[Evidence]:
+        """Return the programs that all others start and this one does not, beside the last call of who starts them."""
+        if not self._partners:
+            return []
+        meaning, lexicon = self._meaning, self._meaning.lexicon
+        mine = {meaning.key[entry] for entry in self._trail.counts}
+        others = [{meaning.key[entry] for entry in other.counts} for other in self._near]
+        found: dict[int, Evidence] = {}
+        other, begin = self._near[0], min(self._partners.values())
+        #: Thread of the other run -> the index into the trail that its last call is partner of.
+        beside: dict[int, int] = {}
+        for there, (entry, owner) in enumerate(zip(other.entries, other.owners, strict=True)):
+            if there in self._partners:
+                beside[owner] = self._partners[there]
+            key = meaning.key[entry]
+            call = lexicon.key_of[entry]
+            if key in mine or key in found or lexicon.calls[call].outcome != "ok":
+                continue
+            if lexicon.names[lexicon.class_of[call]] in EXECUTING and all(key in keys for keys in others):
+                parent = other.threads[owner].parent
+                starter = owner if owner in beside or parent is None else parent.number
+                found[key] = Evidence("missing", key, beside.get(starter, begin), entry)
+        return list(found.values())
 
     def _asks_the_same(self, entry: int, other: int) -> bool:
         """Whether two calls differ in what came of them only."""

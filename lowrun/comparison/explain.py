@@ -10,7 +10,7 @@ from lowrun.comparison.evidence import Evidence
 from lowrun.comparison.meaning import Meaning
 from lowrun.comparison.normal import coarse
 from lowrun.comparison.ranking import Ranked, Ranking
-from lowrun.comparison.trail import SLOW_NS, Thread, Trail
+from lowrun.comparison.trail import NOTED_NS, Thread, Trail
 
 __all__ = ["Explainer", "one_sided"]
 
@@ -97,6 +97,8 @@ class Explainer:
         """Return what passing runs have: another result of the same question, else the call beside it."""
         if one.kind in ("missing", "end", "slow"):
             return ""
+        if one.times > 1:
+            return "once at most" if one.times == 2 else f"{one.times - 1} times at most"
         lexicon = self._lexicon
         call = lexicon.calls[lexicon.key_of[one.entry]]
         usual = self._usual.get(call.question)
@@ -108,14 +110,14 @@ class Explainer:
     def _usual_time(self, one: Evidence) -> str:
         key = self._meaning.key
         times = [slow for trail in self._passing for entry, (slow, _) in trail.slow.items() if key[entry] == one.what]
-        return f"at most {(max(times) if times else SLOW_NS) / 1e9:.3g} s"
+        return f"at most {(max(times) if times else NOTED_NS) / 1e9:.3g} s"
 
     def _having(self, one: Evidence) -> tuple[int, ...]:
         """Return the passing runs that have it as well."""
         if one.kind in ("order", "slow"):
             return ()
         if one.kind in ("missing", "end"):
-            return tuple(sorted(self._key_runs.get(one.what, {})))
+            return tuple(trail.index for trail in self._passing if trail.index not in self._key_runs.get(one.what, {}))
         runs = self._answer_runs if one.kind == "answer" else self._key_runs
         return tuple(sorted(run for run, times in runs.get(one.what, {}).items() if times >= one.times))
 

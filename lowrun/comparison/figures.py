@@ -8,6 +8,7 @@ from statistics import median
 
 from lowrun.comparison.difference import Figure
 from lowrun.kept.directory import KeptRun
+from lowrun.kept.sampletable import number, tree_rows
 
 __all__ = ["figures"]
 
@@ -19,13 +20,13 @@ OF_RUN = (
     ("peak memory", "KiB", "max_rss_kib"),
     ("processes", "", "processes"),
 )
-#: Name, unit, table, its row's kind (None: it has none), column: the largest value counts.
+#: Name, unit, table, column: the largest value counts.
 OF_TABLES = (
-    ("resident memory of all processes", "KiB", "memory", None, "rss_kib"),
-    ("swapped out", "KiB", "memory", None, "swap_kib"),
-    ("threads at a time", "", "processes", "tree", "threads"),
-    ("bytes read", "bytes", "disk", "tree", "call_read_bytes"),
-    ("bytes written", "bytes", "disk", "tree", "call_written_bytes"),
+    ("resident memory of all processes", "KiB", "memory", "rss_kib"),
+    ("swapped out", "KiB", "memory", "swap_kib"),
+    ("threads at a time", "", "processes", "threads"),
+    ("bytes read", "bytes", "disk", "call_read_bytes"),
+    ("bytes written", "bytes", "disk", "call_written_bytes"),
 )
 
 
@@ -57,14 +58,11 @@ def _of_run(run: KeptRun) -> Iterator[tuple[str, float]]:
             yield from _of_table(path, [row for row in OF_TABLES if row[2] == table])
 
 
-def _of_table(path: Path, rows: Sequence[tuple[str, str, str, str | None, str]]) -> Iterator[tuple[str, float]]:
-    import csv
-
+def _of_table(path: Path, rows: Sequence[tuple[str, str, str, str]]) -> Iterator[tuple[str, float]]:
     most: dict[str, float] = {}
-    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-        for line in csv.DictReader(file):
-            for name, _, _, kind, column in rows:
-                text = line.get(column) or ""
-                if (kind is None or line.get("row") == kind) and text.replace(".", "", 1).isdigit():
-                    most[name] = max(most.get(name, 0.0), float(text))
+    for line in tree_rows(path):
+        for name, _, _, column in rows:
+            value = number(line.get(column))
+            if value is not None:
+                most[name] = max(most.get(name, 0.0), value)
     yield from most.items()

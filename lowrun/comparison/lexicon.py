@@ -26,7 +26,7 @@ OF_KEY = 100
 TEXTS = 150_000
 #: An example's text is cut here.
 EXAMPLE = 600
-LONG_STRING = re.compile(r'"((?:[^"\\]|\\.){160})(?:[^"\\]|\\.)*"')
+LONG_STRING = re.compile(r'"((?:[^"\\]|\\.){160})(?:[^"\\]|\\.)*"(?:\.\.\.)?')
 #: Where paths begin at: everybody knows.
 WORKING_DIRECTORY = re.compile(r"^AT_FDCWD(?:<(?:->|[^<>])*>)?, ")
 #: In the place of a question, or an answer, that is not told apart from others.

@@ -19,7 +19,19 @@ from zlib import crc32
 
 from lowrun.trace.event import CALL, EXIT, KILLED, SIGNAL, UNFINISHED, Event
 
-__all__ = ["MAKING", "MARKS", "WRITING", "Call", "Normaliser", "coarse", "is_error", "is_telling", "masked"]
+__all__ = [
+    "CHILDREN",
+    "MAKING",
+    "MARKS",
+    "WAITING",
+    "WRITING",
+    "Call",
+    "Normaliser",
+    "coarse",
+    "is_error",
+    "is_telling",
+    "masked",
+]
 
 #: Longer arguments are cut, and told apart by a checksum of the rest.
 LONGEST = 400
@@ -108,6 +120,8 @@ _RESULT_FD = re.compile(r"^\d+(?=<)")
 _COARSE = re.compile(
     r'(?<=/tmp/)[^/"<>]+|(?<=/dev/shm/)[^/"<>]+|"(?:[^"\\]|\\.)*\\[0-7x](?:[^"\\]|\\.)*(?:"|$)|\w*\d\w*|TMPNAME|TIME|[A-Za-z0-9+/=]{20,}'
 )
+#: Of a moment, not of a duration: the clock may run since the machine was started.
+_SECONDS = re.compile(r"tv_sec=\d+")
 _SI_CODE = re.compile(r"si_code=(\w+)")
 
 
@@ -236,6 +250,8 @@ class Normaliser:
         for place in _PIDS.get(name, ()):
             if place < len(parts) and _NUMBER_OF_PROCESS.fullmatch(parts[place]) and self._is_pid(name, parts[place]):
                 parts[place] = "PID"
+        if "_ABSTIME" in event.arguments or "FUTEX_WAIT_BITSET" in event.arguments:
+            parts = [_SECONDS.sub("tv_sec=TIME", part) for part in parts]
         given, written = list(parts), []
         always, at_times = _written().get(name, (frozenset(), frozenset()))
         for place in always | at_times:

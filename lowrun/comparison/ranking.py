@@ -5,6 +5,10 @@ how often the same happens among the passing runs alone: each of them is compare
 calls of a class that differ there differ by chance. A cause comes before its consequences: of what weighs at least
 half as much as the heaviest, the earliest is named first. Runs that do not have it have another cause: they are
 ranked anew, among themselves.
+
+One or two passing runs tell little of chance. Then the failing runs are witnesses of it as well: each is compared with
+as many other failing ones, and what differs there, but for what is a reason to look by itself, comes of no cause that
+they share.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from typing import NamedTuple
 
 from lowrun.comparison.evidence import Evidence, evidence_of
 from lowrun.comparison.meaning import Meaning
-from lowrun.comparison.normal import WRITING
+from lowrun.comparison.normal import CHILDREN, WAITING, WRITING, is_error
 from lowrun.comparison.trail import EXECUTING, Trail
 
 __all__ = ["Ranked", "Ranking", "rank"]
@@ -33,6 +37,21 @@ OTHER_DATA = 0.5
 USUAL = 0.4
 #: And what a process does that passing runs do not start at all, when nothing is wrong with it.
 STRANGER = 0.5
+#: How often, and in which order, such calls are made is up to the scheduler, and so is what these come to.
+SCHEDULED = (
+    CHILDREN
+    | WAITING
+    | frozenset("futex rt_sigreturn restart_syscall nanosleep clock_nanosleep sched_yield rt_sigtimedwait".split())
+)
+SCHEDULED_KINDS = frozenset(("more", "order", "missing"))
+SCHEDULED_OUTCOMES = frozenset(("EAGAIN", "EINTR"))
+BY_TIMING = 0.5
+#: The end of a process that fails is never its cause: it only counts where there is nothing else.
+ENDS, ENDING = frozenset(("exit", "exit_group")), 0.8
+#: So does who is asked to end, by a timeout or a user.
+ENDINGS = frozenset(("killed", "SIGTERM", "SIGINT", "SIGHUP"))
+#: With fewer passing runs than this the failing ones tell of chance, too.
+FEW = 3
 #: What weighs this part of the heaviest is a candidate.
 CANDIDATE = 0.5
 #: That calls of its name differ by chance counts so much of that calls of its class do.
@@ -82,7 +101,8 @@ def rank(
     total = sum(len(trail.entries) for trail in (*failing, *passing))
     count = max(1, NEAR if total <= MANY else 2 if total <= 10 * MANY else 1)
     chance_of = passing[:CHANCE] if total <= MANY else passing[: 2 * count]
-    steps = len(failing) + (len(chance_of) if len(passing) > 1 else 0)
+    witnesses = failing[:CHANCE] if len(passing) < FEW and len(failing) > 1 else []
+    steps = len(failing) + len(witnesses) + (len(chance_of) if len(passing) > 1 else 0)
     done = 0
     found = []
     for trail in failing:
@@ -94,6 +114,11 @@ def rank(
             others = [other for other in passing if other is not trail]
             chance.add(evidence_of(trail, others, _near(trail, others, count), meaning))
             progress((done := done + 1) / steps)
+    for place, trail in enumerate(witnesses):
+        others = [*failing[place + 1 :], *failing[:place]][: len(passing)]
+        different = evidence_of(trail, others, others, meaning)
+        chance.add([one for one in different if not meaning.lexicon.telling[meaning.lexicon.key_of[one.entry]]])
+        progress((done := done + 1) / steps)
     return _ranking(found, chance, meaning)
 
 
@@ -105,7 +130,7 @@ def _near(trail: Trail, others: Sequence[Trail], count: int) -> list[Trail]:
 class _Chance:
     """How likely it is that something means nothing.
 
-    How often things of a class, and of a call's name, differ among passing runs; what these ask and write.
+    How often things of a class, and of a call's name, differ among runs of one side; what passing runs ask and write.
     """
 
     def __init__(self, meaning: Meaning, failing: Sequence[Trail], passing: Sequence[Trail]) -> None:
@@ -124,7 +149,7 @@ class _Chance:
         self._names: Counter[tuple[str, str]] = Counter()
 
     def add(self, found: Sequence[Evidence]) -> None:
-        """Take what one passing run has and the other passing ones have not."""
+        """Take what one run has and others of its side have not."""
         self._runs += 1
         lexicon = self._meaning.lexicon
         classes = {(_sort(one.kind), _class(one, self._meaning)) for one in found}
@@ -174,7 +199,8 @@ def _ranking(found: Sequence[Sequence[Evidence]], chance: _Chance, meaning: Mean
 
     def telling(one: Ranked) -> bool:
         key = meaning.lexicon.key_of[next(iter(one.where.values())).entry]
-        return meaning.lexicon.telling[key] and not meaning.lexicon.calls[key].outcome.startswith("exit ")
+        outcome = meaning.lexicon.calls[key].outcome
+        return meaning.lexicon.telling[key] and outcome not in ENDINGS and not outcome.startswith("exit ")
 
     while runs:
         ranked = _ordered(_weighed(found, runs, chance, meaning), telling)
@@ -205,6 +231,10 @@ def _weighed(
         weight = KINDS[kind] * len(having) / len(runs) * (1 - chance.of(example))
         if not telling[key_of[example.entry]]:
             weight *= NOT_TELLING
+        if _is_scheduling(example, meaning):
+            weight *= BY_TIMING
+        if _is_ending(example, meaning):
+            weight *= ENDING
         if kind == "call" and chance.is_other_data(example):
             weight *= OTHER_DATA
         if kind == "call" and chance.is_usual(example, min(having)):
@@ -214,6 +244,25 @@ def _weighed(
         mean = sum(places[kind, what]) / len(having)
         ranked.append(Ranked(kind, what, weight, mean, having))
     return ranked
+
+
+def _is_scheduling(one: Evidence, meaning: Meaning) -> bool:
+    """Tell whether it is a matter of when the scheduler let whom run, as far as the call alone tells."""
+    lexicon = meaning.lexicon
+    key = lexicon.key_of[one.entry]
+    name, outcome = lexicon.names[lexicon.class_of[key]], lexicon.calls[key].outcome
+    if lexicon.telling[key] or name not in SCHEDULED:
+        return False
+    began_anew = name in CHILDREN and outcome.startswith("ERESTART")  # another child ended meanwhile
+    return outcome in SCHEDULED_OUTCOMES or began_anew or (one.kind in SCHEDULED_KINDS and not is_error(outcome))
+
+
+def _is_ending(one: Evidence, meaning: Meaning) -> bool:
+    lexicon = meaning.lexicon
+    key = lexicon.key_of[one.entry]
+    call = lexicon.calls[key]
+    is_end = lexicon.names[lexicon.class_of[key]] in ENDS or call.question.startswith("ends with ")
+    return is_end or call.outcome == "killed"
 
 
 def _is_start(one: Evidence, meaning: Meaning) -> bool:

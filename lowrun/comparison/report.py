@@ -21,7 +21,8 @@ FIRST_LINES = 3
 #: Longer calls are shortened: their strings first.
 WIDTH = 180
 STRING = 48
-_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
+#: With the dots that say that it was longer.
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"(?:\.\.\.)?')
 #: Kind -> the heading of its list.
 HEADINGS = {
     "call": "calls", "error": "errors", "signal": "signals", "program": "programs", "file": "files",

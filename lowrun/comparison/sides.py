@@ -123,7 +123,7 @@ def _things(kind: str, trail: Trail, lexicon: Lexicon) -> set[str]:
         outcome = lexicon.calls[key].outcome
         if kind == "signal" and lexicon.calls[key].question.startswith("signal "):
             found.add(outcome)
-        elif kind == "error" and is_error(outcome):
+        elif kind == "error" and is_error(outcome) and not outcome.startswith("ERESTART"):  # no program sees those
             found.add(f"{lexicon.names[lexicon.class_of[key]]}: {outcome}")
     return found
 

@@ -9,20 +9,24 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
 from lowrun.comparison.lexicon import Lexicon
 from lowrun.comparison.normal import MAKING, Call, Normaliser, masked
 from lowrun.trace.event import CALL, EXIT, KILLED, SUPERSEDED, Event
 
-__all__ = ["CALLS", "EXECUTING", "SLOW_NS", "Thread", "Trail"]
+__all__ = ["CALLS", "EXECUTING", "NOTED_NS", "SLOW_FACTOR", "SLOW_NS", "Thread", "Trail"]
 
 CALLS = 300_000
 #: A call that a run has made so often is not rare.
 RARE = 20
 #: Paths that are noted of a run.
 FILES = 100_000
-#: Calls that take less are never called slow; ns.
+#: Calls that take less are never called slow, and slow is what takes so many times as long as elsewhere; ns.
 SLOW_NS = 50_000_000
+SLOW_FACTOR = 8
+#: What takes so long is noted: a slow call's like, elsewhere, is noted or was faster than this.
+NOTED_NS = SLOW_NS // SLOW_FACTOR
 EXECUTING = frozenset(("execve", "execveat"))
 
 
@@ -56,7 +60,7 @@ class Trail:
         #: Entry -> how often, also of what has no place.
         self.counts: Counter[int] = Counter()
         self.threads: list[Thread] = []
-        #: Entry -> the longest time in it and its line, of those that took SLOW_NS or more.
+        #: Entry -> the longest time in it and its line, of those that took NOTED_NS or more.
         self.slow: dict[int, tuple[int, int]] = {}
         #: How many calls there were, and whether only a part of them has a place.
         self.total = 0
@@ -82,7 +86,7 @@ class Trail:
             thread = self._living[event.tid] = self._new_thread(event.executable)
         thread.pid = thread.pid or event.pid or event.tid
         if event.path and event.kind == CALL and not event.error and len(self.files) < FILES:
-            self.files.add(masked(event.path))
+            self.files.add(_masked_path(event.path))
         call = self._normaliser.call(event)
         if call is not None:
             self._record(event, call, thread)
@@ -112,7 +116,7 @@ class Trail:
             thread.first = entry
         thread.program = event.executable or thread.program
         duration = event.duration_ns or 0
-        if duration >= SLOW_NS and duration > self.slow.get(entry, (0, 0))[0]:
+        if duration >= NOTED_NS and duration > self.slow.get(entry, (0, 0))[0]:
             self.slow[entry] = duration, event.line
 
     def _is_rare(self, entry: int) -> bool:
@@ -128,6 +132,12 @@ class Trail:
         if child.parent is None and not _is_above(child, parent):
             child.parent = parent
             parent.children.append(child)
+
+
+@lru_cache(maxsize=16384)
+def _masked_path(path: str) -> str:
+    """Return `path` masked; most calls are about few paths."""
+    return masked(path)
 
 
 def _is_above(thread: Thread, other: Thread | None) -> bool:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lowrun.later import importer
+
 if TYPE_CHECKING:
     from lowrun.kept.directory import KeptRun, KeptRuns, kept_run, kept_runs
 
@@ -18,17 +20,12 @@ __all__ = [
 ]
 
 #: Name -> module.
-_HOME = {
-    "KeptRun": "directory",
-    "KeptRuns": "directory",
-    "kept_run": "directory",
-    "kept_runs": "directory",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = importer(
+    __name__,
+    {
+        "KeptRun": "directory",
+        "KeptRuns": "directory",
+        "kept_run": "directory",
+        "kept_runs": "directory",
+    },
+)

@@ -69,14 +69,21 @@ class KeptRuns:
         return tuple(run for run in self.runs if run.ok and not run.interrupted)
 
 
+def _no_number(word: str) -> None:
+    """Refuse NaN and Infinity, which JSON does not have. Raises ValueError."""
+    raise ValueError(f"{word} is no number")
+
+
 def _load(path: Path) -> dict[str, Any] | None:
     import json
 
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(path.read_bytes(), parse_constant=_no_number)
     except FileNotFoundError:
         return None
-    except (ValueError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise ProtocolError(f"{path}: is no JSON of lowrun's: it is nested too deeply") from None
+    except ValueError as error:
         raise ProtocolError(f"{path}: is no JSON of lowrun's: {error}") from None
     if not isinstance(value, dict):
         raise ProtocolError(f"{path}: is no JSON of lowrun's: an object is needed")
@@ -84,6 +91,8 @@ def _load(path: Path) -> dict[str, Any] | None:
     return value
 
 
+#: An exit code, and more than any number that a file has.
+CODE, MOST = re.compile(r"-?[0-9]{1,9}"), 1 << 63
 _NUMBER, _COUNT, _WORDS = (int, float, type(None)), (int, type(None)), (list, type(None))
 #: What a file has to have, where it has it.
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -96,6 +105,9 @@ _TYPES: dict[str, tuple[type, ...]] = {
 def _check(path: Path, value: dict[str, Any]) -> None:
     """Raise ProtocolError when a field is not of its type."""
     wrong = [name for name, types in _TYPES.items() if not isinstance(value.get(name), (*types, type(None)))]
+    wrong += [
+        name for name, one in value.items() if name in _TYPES and isinstance(one, int | float) and abs(one) > MOST
+    ]
     for name in ("command", "faults"):
         if name not in wrong:
             wrong += [name for word in value.get(name) or () if not isinstance(word, str)]
@@ -104,7 +116,7 @@ def _check(path: Path, value: dict[str, Any]) -> None:
     if "codes" not in wrong:
         for code, numbers in (value.get("codes") or {}).items():
             whole = isinstance(numbers, list) and all(isinstance(number, int) for number in numbers)
-            wrong += [] if whole and code.lstrip("-").isdigit() else ["codes"]
+            wrong += [] if whole and CODE.fullmatch(code) else ["codes"]
     if wrong:
         raise ProtocolError(f"{path}: is no JSON of lowrun's: {wrong[0]} is not what it should be")
 

@@ -1,13 +1,12 @@
-"""The most that a run used at any moment, out of the tables that the samples' recorder kept (docs/samples.md).
-
-A table is read a line at a time. A cell that is empty, cut off or no number is not known.
-"""
+"""The most that a run used at any moment, out of the tables that the samples' recorder kept (docs/samples.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from lowrun.kept.sampletable import number, tree_rows
 
 __all__ = ["Peak", "Peaks", "peaks_of"]
 
@@ -44,28 +43,6 @@ class Peaks:
         return any(getattr(self, name) is not None for name in self.__dataclass_fields__)
 
 
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None
-
-
-def _rows(path: Path | None) -> Iterator[dict[str, str]]:
-    """Give the rows; none where the table is not there. Raises OSError."""
-    if path is None:
-        return
-    import csv
-
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        try:
-            for row in csv.DictReader(file):
-                if row.get("row", "tree") == "tree":
-                    yield row
-        except csv.Error:
-            return
-
-
 class _Most:
     """The largest value of each column."""
 
@@ -73,9 +50,9 @@ class _Most:
         self.peaks: dict[str, Peak] = {}
 
     def add(self, row: Mapping[str, str], *columns: str) -> None:
-        time_s = _number(row.get("time_s")) or 0.0
+        time_s = number(row.get("time_s")) or 0.0
         for column in columns:
-            value = _number(row.get(column))
+            value = number(row.get(column))
             if value is not None and (column not in self.peaks or value > self.peaks[column].value):
                 self.peaks[column] = Peak(value, time_s)
 
@@ -84,14 +61,14 @@ def peaks_of(artifacts: Mapping[str, Path]) -> Peaks:
     """Read the tables among a run's `artifacts` ("memory", "processes", "disk"). Raises OSError."""
     most = _Most()
     least: float | None = None
-    for row in _rows(artifacts.get("memory")):
+    for row in tree_rows(artifacts.get("memory")):
         most.add(row, "rss_kib")
-        available = _number(row.get("machine_available_kib"))
+        available = number(row.get("machine_available_kib"))
         if available is not None and (least is None or available < least):
             least = available
-    for row in _rows(artifacts.get("processes")):
+    for row in tree_rows(artifacts.get("processes")):
         most.add(row, "cpu_percent", "processes", "threads")
-    for row in _rows(artifacts.get("disk")):
+    for row in tree_rows(artifacts.get("disk")):
         most.add(row, "call_read_bytes", "call_written_bytes", "storage_read_bytes", "storage_written_bytes")
     peaks = most.peaks
 

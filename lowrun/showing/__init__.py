@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lowrun.later import importer
+
 if TYPE_CHECKING:
     from lowrun.showing.page import PAGE_LINES, diff_page, show_page
     from lowrun.showing.screen import plain, story_text
@@ -26,22 +28,17 @@ __all__ = [
 ]
 
 #: Name -> module.
-_HOME = {
-    "LINES": "stories",
-    "PAGE_LINES": "page",
-    "Story": "stories",
-    "diff_page": "page",
-    "plain": "screen",
-    "show_page": "page",
-    "story": "stories",
-    "story_dict": "storydict",
-    "story_text": "screen",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = importer(
+    __name__,
+    {
+        "LINES": "stories",
+        "PAGE_LINES": "page",
+        "Story": "stories",
+        "diff_page": "page",
+        "plain": "screen",
+        "show_page": "page",
+        "story": "stories",
+        "story_dict": "storydict",
+        "story_text": "screen",
+    },
+)

@@ -74,7 +74,7 @@ class Hang:
     inside: bool
     #: Nanoseconds in the call, or since it; None: unknown.
     for_ns: int | None
-    #: The last calls of its other threads.
+    #: The calls that its other threads were in; those that wait for another thread of it come last.
     others: tuple[Event, ...] = ()
 
 
@@ -90,7 +90,8 @@ def hang_of(member: Member, trails: Trails, wanted: str) -> Hang | None:
     inside = _was_inside(call)
     since = call.start_ns if inside else call.end_ns
     for_ns = None if since is None or signal.start_ns is None else max(0, signal.start_ns - since)
-    return Hang(signal.name, call, inside, for_ns, tuple(others))
+    waiting = sorted(filter(_was_inside, others), key=lambda other: other.name == "futex")
+    return Hang(signal.name, call, inside, for_ns, tuple(waiting))
 
 
 def _standing(member: Member, trails: Trails, wanted: str) -> Standing | None:

@@ -68,7 +68,9 @@ def diff_page(runs: KeptRuns, difference: Difference) -> str:
     Raises LowrunError or OSError when that run cannot be read.
     """
     title = f"{_count(difference.failing, 'failing')} against {_count(difference.passing, 'passing')}"
-    head = joined(tag("h1", title), tag("dl", _facts([("command", tag("code", command_line(runs.command)))])))
+    head = joined(
+        tag("h1", title), tag("dl", _facts([("command", tag("code", clipped(command_line(runs.command), LINE)))]))
+    )
     parts = [_groups(difference), _only(difference), _figures(difference.figures), _notes(difference.notes)]
     chosen = next((run for run in runs.runs if run.index in difference.failing), None)
     if chosen is not None:
@@ -129,15 +131,15 @@ def _header(told: Story) -> Html:
     kind = {"ok": "good", "interrupted": "warn"}.get(state_of(run), "bad")
     codes = told.runs.codes if told.runs is not None and told.runs.count != 1 else {}
     facts = [
-        ("command", tag("code", command_line(run.command))),
+        ("command", tag("code", clipped(command_line(run.command), LINE))),
         ("all runs", "; ".join(f"exit {code} in {ranges(numbers, 200)}" for code, numbers in sorted(codes.items()))),
         ("ran", usage_of(run)),
         ("peaks", peaks_line(told)),
-        *(("fault", fault) for fault in run.faults),
+        *(("fault", clipped(fault, LINE)) for fault in run.faults[:ROWS]),
         *(("note", note) for note in told.notes),
         ("hint", hint_of(told) or ""),
         ("kept in", tag("code", str(run.directory))),
-        ("files", ", ".join(sorted(path.name for path in run.artifacts.values()))),
+        ("files", clipped(", ".join(sorted(path.name for path in run.artifacts.values())), LINE)),
     ]
     return tag("header", tag("h1", title_of(told), class_=kind), _why(told), tag("dl", _facts(facts)))
 

@@ -231,7 +231,7 @@ def lookup_line(lookup: Lookup) -> str:
 
 def host_line(host: Host) -> str:
     """Return what went to a host and came from it."""
-    address = f"[{host.address}]" if ":" in host.address else host.address
+    address = visible(f"[{host.address}]" if ":" in host.address else host.address)
     named = f" ({visible(', '.join(host.names))})" if host.names else ""
     errors = "".join(f", {error}" + (f" {count} times" if count > 1 else "") for error, count in host.errors.items())
     return (

@@ -6,6 +6,7 @@ import re
 import shlex
 import signal as signals
 from collections.abc import Sequence
+from itertools import pairwise
 
 from lowrun.kept.calltext import entry_text
 from lowrun.kept.directory import KeptRun
@@ -22,6 +23,8 @@ ADDRESS = re.compile(r"si_addr=(\w+)")
 SENDER = re.compile(r"si_pid=(\d+)")
 #: Signals whose cause is in the program itself.
 OWN_FAULTS = frozenset("SIGSEGV SIGBUS SIGILL SIGFPE SIGTRAP SIGSYS".split())
+#: The code of most failures says nothing of whose it is.
+COMMON_CODE = 1
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -110,6 +113,8 @@ def sentences(run: KeptRun, chain: Sequence[Member], hang: Hang | None, signal: 
     said = []
     if hang is not None:
         said.append(_hung(culprit, hang))
+        if hang.others:
+            said.append(_threads(hang.others))
         if len(chain) > 1:
             said.append(f"{_who(chain[-2])} waited for it")
     else:
@@ -134,7 +139,17 @@ def _passed_on(chain: Sequence[Member]) -> str:
     parents = list(reversed(chain[:-1]))
     same = all(parent.code == chain[-1].code or chain[-1].signal for parent in parents)
     names = ", ".join(_who(parent) for parent in parents[:3]) + (" ..." if len(parents) > 3 else "")
-    return f"{names} passed it on" if same else f"then {names} ended with exit {parents[-1].code}"
+    if not same:
+        return f"then {names} ended with exit {parents[-1].code}"
+    if any(_may_be_its_own(parent, child) for parent, child in pairwise(chain)):
+        return f"{names} ended with that code, too, after children that ended well"
+    return f"{names} passed it on"
+
+
+def _may_be_its_own(parent: Member, child: Member) -> bool:
+    """Tell whether `parent` heard of a child that ended well after `child`, and its code is the one that all use."""
+    last = parent.reaped
+    return parent.code == COMMON_CODE and last is not None and last is not child and not last.failed
 
 
 def _hung(culprit: Member, hang: Hang) -> str:
@@ -145,3 +160,8 @@ def _hung(culprit: Member, hang: Hang) -> str:
     if hang.inside:
         return f"{who} was in {entry_text(hang.call, 90)}{for_} when it got {hang.signal}"
     return f"{who} was computing, without a call{for_}, when it got {hang.signal}"
+
+
+def _threads(calls: Sequence[Event]) -> str:
+    more = f", and {len(calls) - 1} more in others" if len(calls) > 1 else ""
+    return f"of its other threads one was in {entry_text(calls[0], 60)}{more}"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lowrun.later import importer
+
 if TYPE_CHECKING:
     from lowrun.supervise.attached import check_attached
     from lowrun.supervise.config import load
@@ -71,49 +73,44 @@ __all__ = [
 ]
 
 #: Name -> module.
-_HOME = {
-    "output_names": "outputlog",
-    "tail": "reading",
-    "Follower": "reading",
-    "ProcessId": "processes",
-    "LOG_NAMES": "journal",
-    "Phase": "policy",
-    "end_lost": "lost",
-    "figures_of_tree": "processes",
-    "ask": "control",
-    "Truth": "truth",
-    "Supervisor": "supervisor",
-    "LastExit": "meaning",
-    "Supervised": "program",
-    "ProgramState": "state",
-    "StateDirectory": "state",
-    "Service": "service",
-    "SETTINGS": "options",
-    "Limits": "settings",
-    "Program": "settings",
-    "Record": "record",
-    "Recording": "settings",
-    "Restart": "settings",
-    "StartLimit": "settings",
-    "check_attached": "attached",
-    "check_name": "settings",
-    "check_recording": "recording",
-    "failures_path": "failures",
-    "kept_failures": "failures",
-    "load": "config",
-    "make_program": "options",
-    "running_command": "environment",
-    "start_order": "order",
-    "state_path": "state",
-    "take_descriptors": "environment",
-    "unheeded": "options",
-    "Syslog": "journal",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = importer(
+    __name__,
+    {
+        "output_names": "outputlog",
+        "tail": "reading",
+        "Follower": "reading",
+        "ProcessId": "processes",
+        "LOG_NAMES": "journal",
+        "Phase": "policy",
+        "end_lost": "lost",
+        "figures_of_tree": "processes",
+        "ask": "control",
+        "Truth": "truth",
+        "Supervisor": "supervisor",
+        "LastExit": "meaning",
+        "Supervised": "program",
+        "ProgramState": "state",
+        "StateDirectory": "state",
+        "Service": "service",
+        "SETTINGS": "options",
+        "Limits": "settings",
+        "Program": "settings",
+        "Record": "record",
+        "Recording": "settings",
+        "Restart": "settings",
+        "StartLimit": "settings",
+        "check_attached": "attached",
+        "check_name": "settings",
+        "check_recording": "recording",
+        "failures_path": "failures",
+        "kept_failures": "failures",
+        "load": "config",
+        "make_program": "options",
+        "running_command": "environment",
+        "start_order": "order",
+        "state_path": "state",
+        "take_descriptors": "environment",
+        "unheeded": "options",
+        "Syslog": "journal",
+    },
+)

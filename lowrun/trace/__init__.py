@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lowrun.later import importer
+
 if TYPE_CHECKING:
     from lowrun.core.logs import LogScanner
     from lowrun.trace.calls import RecordedCall, file_header, read
@@ -50,37 +52,31 @@ __all__ = [
     "scanner",
 ]
 
-#: Name -> module, name there.
-_HOME = {
-    "Buffer": ("records", "Buffer"),
-    "Counts": ("counts", "Counts"),
-    "Event": ("event", "Event"),
-    "LiveTrace": ("live", "LiveTrace"),
-    "LogReader": ("parse", "LogReader"),
-    "LogScanner": ("parse", "LogScanner"),
-    "LogText": ("logfile", "LogText"),
-    "PathFilter": ("select", "PathFilter"),
-    "Record": ("records", "Record"),
-    "StatusFilter": ("select", "StatusFilter"),
-    "StraceWriter": ("text", "StraceWriter"),
-    "TerminalWriter": ("terminal", "TerminalWriter"),
-    "RecordedCall": ("calls", "RecordedCall"),
-    "csv_header": ("parse", "csv_header"),
-    "events": ("parse", "events"),
-    "file_header": ("calls", "file_header"),
-    "numbers_of": ("table", "numbers_of"),
-    "open_log": ("logfile", "open_log"),
-    "read": ("calls", "read"),
-    "read_log": ("parse", "read_log"),
-    "scanner": ("parse", "scanner"),
-    "records_of": ("records", "read"),
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    module, there = _HOME[name]
-    return getattr(import_module(f"{__name__}.{module}"), there)
+#: Name -> module.
+__getattr__ = importer(
+    __name__,
+    {
+        "Buffer": "records",
+        "Counts": "counts",
+        "Event": "event",
+        "LiveTrace": "live",
+        "LogReader": "parse",
+        "LogScanner": "parse",
+        "LogText": "logfile",
+        "PathFilter": "select",
+        "Record": "records",
+        "StatusFilter": "select",
+        "StraceWriter": "text",
+        "TerminalWriter": "terminal",
+        "RecordedCall": "calls",
+        "csv_header": "parse",
+        "events": "parse",
+        "file_header": "calls",
+        "numbers_of": "table",
+        "open_log": "logfile",
+        "read": "calls",
+        "read_log": "parse",
+        "scanner": "parse",
+        "records_of": "records:read",
+    },
+)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from lowrun import comparison
+from lowrun.kept import kept_runs
 from tests.programs import LOWRUN, MOCK, mock
 
 PYTHON = (sys.executable, "-I", "-S")
@@ -40,6 +42,11 @@ FLAKY = {
         ("-t", "0.3"),
         r"(recvfrom|clock_nanosleep)\(.*(never returned|= \? ERESTART)",
     ),
+    "lost addition": (
+        (*PYTHON, str(MOCK / "flaky.py")),
+        (),
+        r'pread64\(\d+<[^"]*>, "0", 8, 0\) = 1, 2 times; passing runs: once at most',
+    ),
     "stale file": (
         (*PYTHON, str(MOCK / "flaky_stale.py"), "DIR"),
         (),
@@ -65,3 +72,6 @@ def test_the_cause_is_in_the_first_three_lines(name: str, tmp_path: Path) -> Non
     assert any(re.search(truth, line) for line in first), "\n".join(first)
     assert re.search(truth, said), "the same is said behind the summary"
     assert f"lowrun analyze diff {output}" in said
+    runs = kept_runs(output)
+    few = comparison.first_lines(comparison.differences(runs.failing, runs.passing[-1:]))
+    assert any(re.search(truth, line) for line in few), "with one passing run alone:\n" + "\n".join(few)

@@ -203,7 +203,22 @@ def test_bad_words(words: tuple[str, ...], says: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["{", "[]", '{"index": "x"}', '{"artifacts": [1]}', '{"command": [3]}', '{"faults": [{}]}', '{"codes": {"x": 1}}'],
+    [
+        "{",
+        "[]",
+        '{"index": "x"}',
+        '{"artifacts": [1]}',
+        '{"command": [3]}',
+        '{"faults": [{}]}',
+        '{"codes": {"x": 1}}',
+        '{"codes": {"\u00b2": [1]}}',
+        '{"codes": {"--3": [1]}}',
+        '{"wall_s": NaN}',
+        '{"wall_s": -Infinity}',
+        '{"wall_s": 1e999}',
+        f'{{"max_rss_kib": 1{"0" * 400}}}',
+        "[" * 200_000,
+    ],
 )
 def test_a_broken_run_json(text: str, tmp_path: Path) -> None:
     """The file is named, exit 125."""

@@ -38,6 +38,13 @@ def test_a_shell_passes_a_code_on() -> None:
     assert followed.why[-1] == "prog (1) passed it on"
 
 
+def test_a_common_code_may_be_its_own() -> None:
+    """A child that ended with 1 and one after it that ended well: the parent's own 1 is no proof of its child's."""
+    events = [fork(1, 2), end(2, 1, pid=2), wait(3, 2), fork(4, 3), end(5, 0, pid=3), wait(6, 3), end(7, 1)]
+    followed = follow(events, run_of(1))
+    assert followed.why[-1] == "prog (1) ended with that code, too, after children that ended well"
+
+
 def test_a_shell_passes_a_signal_on() -> None:
     """128 + SIGSEGV of a shell is its child's death; the address that it touched is told."""
     segv = "{si_signo=SIGSEGV, si_code=SEGV_MAPERR, si_addr=0x10}"
@@ -87,6 +94,17 @@ def test_a_timeout_is_the_one_that_all_waited_for() -> None:
     assert followed.hang is not None and followed.hang.inside
     assert followed.hang.for_ns == 97_000_000
     assert followed.why[0].startswith("prog (2) was in clock_nanosleep() for 97.0 ms when it got SIGTERM")
+
+
+def test_the_thread_that_others_wait_for() -> None:
+    """Of a process that joins its threads the call of one is told, and one that waits for no other thread first."""
+    events = [
+        call(0, "execve"), unfinished(1, "futex", tid=3), unfinished(1, "read", tid=2, arguments="4<pipe:[7]>, "),
+        call(2, "close", tid=4), unfinished(3, "futex"), signal(50, "SIGTERM"), end(51, signal="SIGTERM"),
+    ]  # fmt: skip
+    followed = follow(events, run_of(124, timed_out=True))
+    assert followed.hang is not None and [other.name for other in followed.hang.others] == ["read", "futex"]
+    assert followed.why[1] == "of its other threads one was in read(4<pipe:[7]>, ), and 1 more in others"
 
 
 def test_a_call_that_never_returned() -> None:

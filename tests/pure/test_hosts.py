@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from lowrun.kept.capturefile import peers_of
 from lowrun.kept.dns import message
-from lowrun.kept.hosts import Peers, unescaped
+from lowrun.kept.hosts import Host, Peers, unescaped
 from lowrun.packets.pcapng import interface_block, section_block
+from lowrun.showing.screen import host_line
 from lowrun.trace.quoting import quoted
 from tests.readings import call, unfinished
 
@@ -171,3 +172,8 @@ def test_a_broken_capture_is_read_as_far_as_it_goes(
         good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(good[: data.draw(st.integers(0, len(good)))])
     peers_of(path)
+
+
+def test_an_address_that_a_terminal_would_act_on() -> None:
+    """A log that somebody made up may have anything for an address: it is shown, not done."""
+    assert host_line(Host("TCP", "\x1b]0;x\x07\u202e", 80)).startswith("TCP ^[]0;x^G\\u202e:80: ")

@@ -119,6 +119,7 @@ def many(count: int) -> Iterator[object]:
 def test_its_size_is_bounded() -> None:
     """Tens of thousands of failing calls in thousands of processes, lines without an end: some megabytes."""
     run = run_of(3)
+    run = replace(run, command=("prog", "z" * 10**7), faults=("f" * 10**5,) * 1000)
     story = Story(run, None, follow(many(40_000), run, 200), (Tail("stdout", Path("x"), 1, ("y" * 10**6,) * 200, 9),))  # type: ignore[arg-type]
     page = show_page(story)
     assert len(page) < 4 << 20

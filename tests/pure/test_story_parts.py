@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from lowrun.comparison.figures import figures
 from lowrun.kept.calltext import call_text
+from lowrun.kept.directory import KeptRun
 from lowrun.kept.family import Family
 from lowrun.kept.peaks import peaks_of
 from lowrun.kept.tails import tail_of, visible
@@ -151,3 +153,15 @@ def test_a_picture_is_bounded() -> None:
     assert len(marks) <= PICTURE_MARKS
     assert sum(mark.count for mark in marks) == 200 * (LANES - 1) + 1
     assert any(mark.kind == "signal" for mark in marks)
+
+
+@pytest.mark.parametrize("cell", ["inf", "nan", "\u00b2", "1e999", "-", "x", "", "9" * 200_000])
+def test_a_cell_that_is_no_measurement(cell: str, tmp_path: Path) -> None:
+    """It is not known, for what is shown of one run as for what is compared."""
+    for name, columns in (("memory", "rss_kib"), ("processes", "threads,processes"), ("disk", "call_read_bytes")):
+        row = ",".join([cell] * (columns.count(",") + 1))
+        (tmp_path / f"{name}.csv").write_text(f"row,{columns}\ntree,{row}\n")
+    tables = {name: tmp_path / f"{name}.csv" for name in ("memory", "processes", "disk")}
+    assert not peaks_of(tables).known
+    run = KeptRun(1, tmp_path, ok=False, artifacts=tables)
+    assert figures([run], [run]) == ()
