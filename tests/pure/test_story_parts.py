@@ -15,6 +15,7 @@ from lowrun.kept.family import Family
 from lowrun.kept.peaks import peaks_of
 from lowrun.kept.tails import tail_of, visible
 from lowrun.kept.timeline import LANES, PICTURE_MARKS, Timelines
+from lowrun.notation import ranges
 from lowrun.showing.words import amount, ending
 from tests.readings import call, end, failed_open, fork, run_of, signal
 
@@ -165,3 +166,9 @@ def test_a_cell_that_is_no_measurement(cell: str, tmp_path: Path) -> None:
     assert not peaks_of(tables).known
     run = KeptRun(1, tmp_path, ok=False, artifacts=tables)
     assert figures([run], [run]) == ()
+
+
+def test_ranges_of_numbers_too_long_for_a_line() -> None:
+    """What goes beyond the room is left out, were it the first one."""
+    assert ranges([1, 2, 3, 5, 1000, 2000], 12) == "1-3 5 ..."
+    assert ranges([10**30, 10**31], 12) == "..."
