@@ -168,7 +168,7 @@ def story(
     """
     notes: list[str] = []
     difference = None
-    if runs is not None and not run.ok:
+    if runs is not None and not run.ok and not run.interrupted:
         difference = _difference(run, runs, notes, lambda part: progress(part * COMPARING))
     begun = COMPARING if difference is not None else 0.0
     followed = _followed(run, lines, notes, lambda part: progress(begun + part * (1 - begun)))
