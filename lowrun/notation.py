@@ -194,7 +194,7 @@ def ranges(numbers: Iterable[int], longest: int | None = None) -> str:
     text = " ".join(words)
     if longest is None or len(text) <= longest:
         return text
-    return text[: text.rindex(" ", 0, longest - 3)] + " ..."
+    return f"{text[: max(0, text.rfind(' ', 0, longest - 3))]} ...".lstrip(" ")
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -37,6 +37,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lowrun.comparison import align
 from lowrun.trace import read_log
 
 #: Place of a thread in the tree: (0,) is the first one, (0, 2) the third task that it made, (1,) another root;
@@ -171,47 +172,19 @@ def masked(lines: Iterable[str], mask: Mask) -> Log:
 
 
 def common(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the index pairs of a longest common subsequence.
-
-    Row by row of the dynamic programme, a row being the bits of one integer
-    (Hyyrö, "Bit-parallel LCS-length computation revisited", 2004): bit j of row i is
-    clear where b[:j + 1] has one more in common with a[:i] than b[:j].
-    """
+    """Return the index pairs of a longest common subsequence; equal heads and tails cost nothing."""
     head = 0
     while head < min(len(a), len(b)) and a[head] == b[head]:
         head += 1
     tail = 0
     while tail < min(len(a), len(b)) - head and a[-1 - tail] == b[-1 - tail]:
         tail += 1
-    middle = _middle(a[head : len(a) - tail], b[head : len(b) - tail])
+    middle = align.common(a[head : len(a) - tail], b[head : len(b) - tail])
     return [
         *((index, index) for index in range(head)),
         *((i + head, j + head) for i, j in middle),
         *((len(a) - index, len(b) - index) for index in range(tail, 0, -1)),
     ]
-
-
-def _middle(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
-    matches: dict[str, int] = defaultdict(int)
-    for j, line in enumerate(b):
-        matches[line] |= 1 << j
-    everything = (1 << len(b)) - 1
-    rows = [everything]
-    for line in a:
-        row = rows[-1]
-        hits = row & matches.get(line, 0)
-        rows.append(((row + hits) | (row - hits)) & everything)
-    pairs: list[tuple[int, int]] = []
-    i, j = len(a), len(b)
-    while i and j:
-        if rows[i] >> (j - 1) & 1:
-            j -= 1
-        elif not rows[i - 1] >> (j - 1) & 1:
-            i -= 1
-        else:
-            i, j = i - 1, j - 1
-            pairs.append((i, j))
-    return pairs[::-1]
 
 
 @dataclass

@@ -42,7 +42,7 @@ HOUSE: list[tuple[str, str]] = [
     ("packets", "netfilter denial namespaces pasta pcapng interfaces capture"),
     ("runs", "recorder observers slices report directory keeping usage exits accounting network run repeater repeat"),
     ("recorders", "output calls samples packets"),
-    ("kept", "directory tails calltext family noise timeline frames dns hosts capturefile sampletable peaks"),
+    ("kept", "directory tails calltext family noise timeline frames packets dns hosts capturefile sampletable peaks"),
     (
         "analysis",
         "questions answer table schema peers views engine source queries render slices chrome protobuf perfetto "

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from lowrun.comparison.trail import Thread, Trail
 
-__all__ = ["align", "matched_threads"]
+__all__ = ["align", "common", "matched_threads"]
 
 #: Cells of the dynamic programme; larger rests without anchors stay unaligned.
 CELLS = 4_000_000
@@ -78,7 +78,7 @@ def align(a: Sequence[int], b: Sequence[int]) -> list[int]:
                     partners[here] = there
                     low, other = here + 1, there + 1
         elif (high - low) * (end - other) <= CELLS:
-            for here, there in _common(a[low:high], b[other:end]):
+            for here, there in common(a[low:high], b[other:end]):
                 partners[low + here] = other + there
     return partners
 
@@ -116,8 +116,13 @@ def _once(keys: Sequence[int], low: int, high: int) -> dict[int, int]:
     return places
 
 
-def _common(a: Sequence[int], b: Sequence[int]) -> list[tuple[int, int]]:
-    matches: dict[int, int] = defaultdict(int)
+def common(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int, int]]:
+    """Return the pairs of places of a longest common subsequence.
+
+    Row by row of the dynamic programme, a row being the bits of one integer (Hyyrö, "Bit-parallel LCS-length
+    computation revisited", 2004): bit j of row i is clear where b[:j + 1] has one more in common with a[:i] than b[:j].
+    """
+    matches: dict[Hashable, int] = defaultdict(int)
     for place, key in enumerate(b):
         matches[key] |= 1 << place
     everything = (1 << len(b)) - 1

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from lowrun.comparison.align import align, matched_threads
 from lowrun.comparison.meaning import Meaning
-from lowrun.comparison.trail import EXECUTING, NOTED_NS, SLOW_FACTOR, SLOW_NS, Trail
+from lowrun.comparison.trail import EXECUTING, NOTED_NS, SLOW_FACTOR, SLOW_NS, Thread, Trail
 
 __all__ = ["Evidence", "evidence_of"]
 
@@ -114,12 +114,11 @@ class _Alignment:
         #: By index into the trail: how many runs have no partner for it, of how many that have the thread.
         strange = bytearray(len(trail.entries))
         asked = bytearray(len(places))
-        self._missing: list[tuple[list[int], dict[int, int]]] = []
         gaps: list[dict[int, tuple[int, int]] | None] = [None] * len(places)
         self._instead: dict[int, int] = {}
         #: Index into the first of the near runs -> index into the trail.
         self._partners: dict[int, int] = {}
-        for other in near[:100]:
+        for other in near:
             pairs = matched_threads(trail, other, lambda entry: meaning.key[entry])
             other_places = _places(other)
             for number, partner in pairs.items():
@@ -192,27 +191,32 @@ class _Alignment:
         return found
 
     def not_started(self) -> list[Evidence]:
-        """Return the programs that all others start and this one does not, beside the last call of who starts them."""
+        """Return the first program of each thread that all others start and this run does not.
+
+        It stands at the last call that the one who starts it has in common with the other run; further programs are
+        what comes of that.
+        """
         if not self._partners:
             return []
         meaning, lexicon = self._meaning, self._meaning.lexicon
         mine = {meaning.key[entry] for entry in self._trail.counts}
         others = [{meaning.key[entry] for entry in other.counts} for other in self._near]
+        other = self._near[0]
+        #: By the number of the thread in the other run that starts it.
         found: dict[int, Evidence] = {}
-        other, begin = self._near[0], min(self._partners.values())
         #: Thread of the other run -> the index into the trail that its last call is partner of.
         beside: dict[int, int] = {}
         for there, (entry, owner) in enumerate(zip(other.entries, other.owners, strict=True)):
             if there in self._partners:
                 beside[owner] = self._partners[there]
-            key = meaning.key[entry]
-            call = lexicon.key_of[entry]
-            if key in mine or key in found or lexicon.calls[call].outcome != "ok":
+            key, call = meaning.key[entry], lexicon.key_of[entry]
+            if lexicon.names[lexicon.class_of[call]] not in EXECUTING or lexicon.calls[call].outcome != "ok":
                 continue
-            if lexicon.names[lexicon.class_of[call]] in EXECUTING and all(key in keys for keys in others):
-                parent = other.threads[owner].parent
-                starter = owner if owner in beside or parent is None else parent.number
-                found[key] = Evidence("missing", key, beside.get(starter, begin), entry)
+            starter: Thread | None = other.threads[owner]
+            while starter is not None and starter.number not in beside:
+                starter = starter.parent
+            if starter is not None and key not in mine and all(key in keys for keys in others):
+                found.setdefault(starter.number, Evidence("missing", key, beside[starter.number], entry))
         return list(found.values())
 
     def _asks_the_same(self, entry: int, other: int) -> bool:

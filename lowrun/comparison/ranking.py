@@ -4,7 +4,7 @@ What a failing run did otherwise is evidence (evidence.py). Its weight is how ma
 how often the same happens among the passing runs alone: each of them is compared with the other passing ones, and
 calls of a class that differ there differ by chance. A cause comes before its consequences: of what weighs at least
 half as much as the heaviest, the earliest is named first. Runs that do not have it have another cause: they are
-ranked anew, among themselves.
+ranked anew, among themselves. Where all share an error, only another error makes such groups.
 
 One or two passing runs tell little of chance. Then the failing runs are witnesses of it as well: each is compared with
 as many other failing ones, and what differs there, but for what is a reason to look by itself, comes of no cause that
@@ -207,6 +207,9 @@ def _ranking(found: Sequence[Sequence[Evidence]], chance: _Chance, meaning: Mean
         if not ranked:
             groups.append((tuple(runs), ()))
             break
+        shared = [one for one in ranked if one.kind == "call" and len(one.where) == len(runs)]
+        if not telling(ranked[0]) and any(map(telling, shared)):
+            ranked.sort(key=lambda one: len(one.where) < len(runs))
         members = tuple(run for run in runs if run in ranked[0].where)
         if len(members) < len(runs):
             ranked = _ordered(_weighed(found, list(members), chance, meaning), telling)

@@ -14,6 +14,7 @@ from typing import Any
 
 from lowrun.comparison.difference import Difference, Figure, Finding
 from lowrun.kept.tails import visible
+from lowrun.notation import ranges
 
 __all__ = ["difference_dict", "difference_text", "first_lines"]
 
@@ -129,16 +130,7 @@ def _shortened_string(match: re.Match[str]) -> str:
 
 def _numbers(runs: Sequence[int]) -> str:
     """Return `runs 1-4 7`; "none" for none."""
-    if not runs:
-        return "none"
-    spans: list[list[int]] = []
-    for run in runs:
-        if spans and run == spans[-1][1] + 1:
-            spans[-1][1] = run
-        else:
-            spans.append([run, run])
-    texts = [str(first) if first == last else f"{first}-{last}" for first, last in spans]
-    return ("run " if len(runs) == 1 else "runs ") + " ".join(texts)
+    return f"{'run' if len(runs) == 1 else 'runs'} {ranges(runs, WIDTH)}" if runs else "none"
 
 
 def _figure_line(one: Figure) -> str:

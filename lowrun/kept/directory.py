@@ -115,7 +115,9 @@ def _check(path: Path, value: dict[str, Any]) -> None:
         wrong += ["artifacts" for its in (value.get("artifacts") or {}).values() if not isinstance(its, str)]
     if "codes" not in wrong:
         for code, numbers in (value.get("codes") or {}).items():
-            whole = isinstance(numbers, list) and all(isinstance(number, int) for number in numbers)
+            whole = isinstance(numbers, list) and all(
+                isinstance(number, int) and abs(number) <= MOST for number in numbers
+            )
             wrong += [] if whole and CODE.fullmatch(code) else ["codes"]
     if wrong:
         raise ProtocolError(f"{path}: is no JSON of lowrun's: {wrong[0]} is not what it should be")

@@ -5,9 +5,10 @@ What is missing or broken leaves a hole and a note, never an error: a run whose 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,8 +32,8 @@ __all__ = ["LINES", "Followed", "Link", "Step", "Story", "follow", "story"]
 
 #: Lines of each kind that a story has, if not told otherwise.
 LINES = 12
-#: Bytes of logs that are compared, and runs of each side.
-COMPARED_BYTES, COMPARED_RUNS = 64 << 20, 8
+#: Bytes of logs that are compared, some seconds' work, and runs of each side.
+COMPARED_BYTES, COMPARED_RUNS = 48 << 20, 8
 #: Comparing is this part of the work.
 COMPARING = 0.8
 #: Progress is told after so many events; a log has one for some so many bytes.
@@ -167,7 +168,7 @@ def story(
     """
     notes: list[str] = []
     difference = None
-    if runs is not None and not run.ok:
+    if runs is not None and not run.ok and not run.interrupted:
         difference = _difference(run, runs, notes, lambda part: progress(part * COMPARING))
     begun = COMPARING if difference is not None else 0.0
     followed = _followed(run, lines, notes, lambda part: progress(begun + part * (1 - begun)))
@@ -243,25 +244,28 @@ def _difference(run: KeptRun, runs: KeptRuns, notes: list[str], progress: Progre
     passing = [other for other in runs.passing if "calls" in other.artifacts]
     if not passing:
         return None
-    left = COMPARED_BYTES
-    sides: tuple[list[KeptRun], list[KeptRun]] = [run], []
-    candidates = [(passing, sides[1]), (failing, sides[0])]
-    for others, side in candidates:
-        for other in others:
-            left -= other.artifacts["calls"].stat().st_size
-            if len(side) >= COMPARED_RUNS or (left < 0 and side):
-                break
-            side.append(other)
-    if len(sides[1]) < len(passing) or len(sides[0]) <= len(failing):
-        notes.append(
-            f"compared: {len(sides[0])} failing and {len(sides[1])} passing runs; lowrun analyze diff takes all"
-        )
     from lowrun.comparison.sides import differences
 
     try:
-        found = differences(sides[0], sides[1], progress)
+        bad, good = _compared(run, failing, passing)
+        if len(good) < len(passing) or len(bad) <= len(failing):
+            notes.append(f"compared: {len(bad)} failing and {len(good)} passing runs; lowrun analyze diff takes all")
+        found = differences(bad, good, progress)
         groups = tuple(group for group in found.groups if run.index in group.runs)
         return replace(found, groups=groups or found.groups)
     except (OSError, LowrunError) as error:
         notes.append(_reason("differences", error))
         return None
+
+
+def _compared(
+    run: KeptRun, failing: Sequence[KeptRun], passing: Sequence[KeptRun]
+) -> tuple[list[KeptRun], list[KeptRun]]:
+    """Return `run` and other failing runs, and passing ones, one at least; of each side in turn. Raises OSError."""
+    sides: tuple[list[KeptRun], list[KeptRun]] = [run], [passing[0]]
+    left = COMPARED_BYTES - sum(side[0].artifacts["calls"].stat().st_size for side in sides)
+    for pair in islice(zip_longest(failing, passing[1:]), COMPARED_RUNS - 1):
+        for other, side in zip(pair, sides, strict=True):
+            if other is not None and (left := left - other.artifacts["calls"].stat().st_size) >= 0:
+                side.append(other)
+    return sides

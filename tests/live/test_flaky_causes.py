@@ -45,7 +45,7 @@ FLAKY = {
     "lost addition": (
         (*PYTHON, str(MOCK / "flaky.py")),
         (),
-        r'pread64\(\d+<[^"]*>, "0", 8, 0\) = 1, 2 times; passing runs: once at most',
+        r'pread64\(\d+<[^"]*, "0", 8, 0\) = 1, 2 times; passing runs: once at most',
     ),
     "stale file": (
         (*PYTHON, str(MOCK / "flaky_stale.py"), "DIR"),

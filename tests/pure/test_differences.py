@@ -169,6 +169,18 @@ def test_two_causes_are_two_groups() -> None:
     assert "= 0" in second and "in 1 of 3 failing" in second
 
 
+def test_what_some_share_makes_no_group_beside_an_error_that_all_share() -> None:
+    """What only most of the failing runs ask for is not the cause of an error that all of them have."""
+
+    def run(data: str, end: str) -> bytes:
+        return log(START, f'access("/etc/{data}", R_OK) = 0', end, "exit_group(0) = ?")
+
+    missing = 'openat(AT_FDCWD, "/etc/missing", O_RDONLY) = -1 ENOENT (No such file or directory)'
+    found = compared([run("eight", missing)] * 5 + [run("nine", missing)], [run("nine", "getuid() = 0")] * 3)
+    assert len(found.groups) == 1
+    assert "/etc/missing" in first_lines(found)[0]
+
+
 def test_the_same_failure_twice() -> None:
     """What passing runs have once and failing ones twice is told with how often."""
     retry = f"{OPEN} = -1 EEXIST (File exists)"

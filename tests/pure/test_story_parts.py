@@ -10,13 +10,15 @@ import pytest
 
 from lowrun.comparison.figures import figures
 from lowrun.kept.calltext import call_text
-from lowrun.kept.directory import KeptRun
+from lowrun.kept.directory import KeptRun, KeptRuns, kept_runs
 from lowrun.kept.family import Family
 from lowrun.kept.peaks import peaks_of
 from lowrun.kept.tails import tail_of, visible
 from lowrun.kept.timeline import LANES, PICTURE_MARKS, Timelines
+from lowrun.notation import ranges
+from lowrun.showing.stories import story
 from lowrun.showing.words import amount, ending
-from tests.readings import call, end, failed_open, fork, run_of, signal
+from tests.readings import call, end, failed_open, fork, keep_run, run_of, signal
 
 
 def tail(tmp_path: Path, data: bytes, lines: int = 3) -> tuple[tuple[str, ...], int | None]:
@@ -165,3 +167,38 @@ def test_a_cell_that_is_no_measurement(cell: str, tmp_path: Path) -> None:
     assert not peaks_of(tables).known
     run = KeptRun(1, tmp_path, ok=False, artifacts=tables)
     assert figures([run], [run]) == ()
+
+
+def test_ranges_of_numbers_too_long_for_a_line() -> None:
+    """What goes beyond the room is left out, were it the first one."""
+    assert ranges([1, 2, 3, 5, 1000, 2000], 12) == "1-3 5 ..."
+    assert ranges([10**30, 10**31], 12) == "..."
+
+
+def kept_logs(tmp_path: Path, sizes: dict[int, int], **facts: object) -> KeptRuns:
+    """Runs with logs of so many calls; the even ones passed."""
+    for number, calls in sizes.items():
+        code = number % 2
+        line = b'1 10:00:00.000000 read(3</x>, "a", 1) = 1 <0.000010>\n'
+        log = line * calls + b"1 10:00:01.000000 +++ exited with %d +++\n" % code
+        keep_run(tmp_path, number, {"calls": log}, code=code, ok=not code, **(facts if number == 1 else {}))
+    return kept_runs(tmp_path)
+
+
+def test_both_sides_are_compared_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When there is no time for all logs, as many of either side are read; of passing runs one in any case."""
+    monkeypatch.setattr("lowrun.showing.stories.COMPARED_BYTES", 25_000)
+    runs = kept_logs(tmp_path, dict.fromkeys(range(1, 13), 100))
+    told = story(runs.failing[0], runs)
+    assert told.difference is not None
+    assert (told.difference.failing, told.difference.passing) == ((1, 3), (2, 4))
+    assert told.notes[0] == "compared: 2 failing and 2 passing runs; lowrun analyze diff takes all"
+    monkeypatch.setattr("lowrun.showing.stories.COMPARED_BYTES", 1)
+    told = story(runs.failing[0], runs)
+    assert told.difference is not None and told.difference.passing == (2,)
+
+
+def test_an_interrupted_run_is_on_no_side(tmp_path: Path) -> None:
+    """Whoever is interrupted has not failed: it is not compared with those that passed."""
+    runs = kept_logs(tmp_path, {1: 3, 2: 3}, interrupted=True)
+    assert story(runs.runs[0], runs).difference is None
