@@ -50,7 +50,11 @@ def test_a_runs_directory_is_its_calls(tmp_path: Path) -> None:
     shutil.copy(LOG, tmp_path / "run-0001" / "calls.strace")
     assert lowrun(tmp_path / "run-0001", "calls").stdout == lowrun(LOG, "calls").stdout
     done = lowrun(tmp_path, "calls")
-    assert done.returncode == 2 and done.stderr.startswith(f"lowrun: {tmp_path}: is a directory without calls.strace")
+    assert done.returncode == 2
+    assert done.stderr == f"lowrun: {tmp_path}: is a directory of runs; one is needed, such as {tmp_path}/run-0001\n"
+    (tmp_path / "empty").mkdir()
+    done = lowrun(tmp_path / "empty", "calls")
+    assert done.returncode == 2 and "is a directory without calls.strace" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -174,7 +178,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     """/dev/full as standard output."""
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run([LOWRUN, "analyze", CSV, "summary"], stdout=full, stderr=subprocess.PIPE, timeout=60)
-    assert (done.returncode, done.stderr) == (125, b"lowrun: No space left on device\n")
+    assert (done.returncode, done.stderr) == (125, b"lowrun: standard output: No space left on device\n")
 
 
 def test_standard_output_is_for_answers() -> None:
