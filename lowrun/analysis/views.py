@@ -115,10 +115,14 @@ SELECT line, start_ns, time AS timestamp, tid AS pid, coalesce(executable, '') A
        value = -1 AS failed, result AS outcome
 FROM calls"""
 
-#: The program's words in the arguments of execve: `"/bin/ls", ["ls", "-l"], 0x7ffd... /* 23 vars */`.
+#: The program's words in the arguments of execve: `"/bin/ls", ["ls", "-l"], 0x7ffd... /* 23 vars */`, as bash
+#: takes them: within $'...' it knows all escapes that strace writes.
 _WORDS = r"""array_to_string(list_transform(
     regexp_extract_all(regexp_extract(arguments, '\[(.*)\]', 1), '"((?:[^"\\]|\\.)*)"(?:\.\.\.)?', 1),
-    lambda word: CASE WHEN regexp_full_match(word, '[A-Za-z0-9_@%+=:,./-]+') THEN word ELSE '''' || word || '''' END),
+    lambda word: CASE
+        WHEN regexp_full_match(word, '[A-Za-z0-9_@%+=:,./-]+') THEN word
+        WHEN contains(replace(word, '\"', ''), '\') THEN '$''' || replace(word, '''', '\''') || ''''
+        ELSE '''' || replace(replace(word, '\"', '"'), '''', '''\''''') || '''' END),
     ' ')"""
 
 
@@ -177,14 +181,20 @@ SELECT lives.pid, parent, program, {_WORDS.replace("arguments", "execs.arguments
 FROM lives LEFT JOIN parents USING (pid) LEFT JOIN execs USING (pid) LEFT JOIN ends USING (pid)
 LEFT JOIN last_words USING (pid) LEFT JOIN told USING (pid) LEFT JOIN waited USING (pid)"""
 
-#: The paths of the two descriptors of a call that moves bytes: sendfile(out, in), others (in, offset, out, offset).
-_FROM = r"""CASE WHEN starts_with(name, 'sendfile') THEN regexp_extract(arguments, '^[^,]*, \d+<(/[^<>]*)', 1)
-     ELSE regexp_extract(arguments, '^\d+<(/[^<>]*)', 1) END"""
-_TO = r"""CASE WHEN starts_with(name, 'sendfile') THEN regexp_extract(arguments, '^\d+<(/[^<>]*)', 1)
-     ELSE regexp_extract(arguments, '^\d+<.*?>, (?:NULL|\[[^\]]*\]), \d+<(/[^<>]*)', 1) END"""
 
+def _undone(text: str, found: str, place: int) -> str:
+    """SQL: the path `found` in `text`; where that has escapes, which are undone in `paths` alone, the one there."""
+    return f"CASE WHEN contains({text}, '\\') AND {found} <> '' THEN paths[{place}] ELSE nullif({found}, '') END"
+
+
+_FIRST = _undone("arguments", r"regexp_extract(arguments, '^\d+<(/[^<>]*)', 1)", 1)
+_OUT = _undone("arguments", r"regexp_extract(arguments, '^\d+<.*?>, (?:NULL|\[[^\]]*\]), \d+<(/[^<>]*)', 1)", -1)
+_IN = _undone("arguments", r"regexp_extract(arguments, '^[^,]*, \d+<(/[^<>]*)', 1)", -1)
+#: The paths of the two descriptors of a call that moves bytes: sendfile(out, in), others (in, offset, out, offset).
+_FROM = f"CASE WHEN starts_with(name, 'sendfile') THEN {_IN} ELSE {_FIRST} END"
+_TO = f"CASE WHEN starts_with(name, 'sendfile') THEN {_FIRST} ELSE {_OUT} END"
 #: What a call has opened, whichever way its argument went there.
-_OPENED = r"nullif(regexp_extract(result, '^\d+ ?<(/[^<>]*)', 1), '')"
+_OPENED = _undone("result", r"regexp_extract(result, '^\d+ ?<(/[^<>]*)', 1)", -1)
 
 FILES = rf"""
 WITH uses AS (
