@@ -121,8 +121,8 @@ _WORDS = r"""array_to_string(list_transform(
     regexp_extract_all(regexp_extract(arguments, '\[(.*)\]', 1), '"((?:[^"\\]|\\.)*)"(?:\.\.\.)?', 1),
     lambda word: CASE
         WHEN regexp_full_match(word, '[A-Za-z0-9_@%+=:,./-]+') THEN word
-        WHEN contains(replace(word, '\"', ''), '\') THEN '$''' || replace(word, '''', '\''') || ''''
-        ELSE '''' || replace(replace(word, '\"', '"'), '''', '''\''''') || '''' END),
+        WHEN contains(regexp_replace(word, '\\["\\]', '', 'g'), '\') THEN '$''' || replace(word, '''', '\''') || ''''
+        ELSE '''' || replace(regexp_replace(word, '\\(["\\])', '\1', 'g'), '''', '''\''''') || '''' END),
     ' ')"""
 
 
