@@ -79,7 +79,7 @@ COMMON = (
     Option("debug", ("-d", "--debug"), "log each step lowrun itself takes"),
     Option("help", ("-h", "--help"), "print this"),
 )
-FORMAT = Option("format", ("-f", "--format"), "table, csv or json (default table)", "FORMAT",
+FORMAT = Option("format", ("-f", "--format"), "table, csv or json (default table; diff: no csv)", "FORMAT",
                 notation.one_of(*FORMATS), offers=FORMATS)  # fmt: skip
 HTML = Option("html", ("--html",), "of diff: write a page for a browser, too", "FILE", notation.some("a path"))
 #: What a question and an export may leave out.
@@ -162,7 +162,7 @@ usage: lowrun analyze [OPTIONS] FILE QUERY
        lowrun analyze [OPTIONS] FILE export --to KIND OUT
        lowrun analyze diff [OPTIONS] DIR
 
-Answer questions to a log of system calls. FILE is a log of strace or lowrun (calls.strace, calls.records, also
+Answer questions about a log of system calls. FILE is a log of strace or lowrun (calls.strace, calls.records, also
 compressed), the directory of a run, a CSV of lowrun strace2csv or stracepy, a Parquet file of export; - is
 standard input. diff says what failing runs in DIR did that passing ones did not.
 

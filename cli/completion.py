@@ -49,7 +49,7 @@ NAMES = (
 
 BASH = """\
 _lowrun() {{
-    local i=1 verb= name= option= plain=0 names="{names}" valued=" {valued} "
+    local i=1 verb= name= option= first= plain=0 names="{names}" valued=" {valued} "
     while [ $i -lt $COMP_CWORD ]; do
         case "$verb:${{COMP_WORDS[i]}}" in
 {verbs}
@@ -62,7 +62,9 @@ _lowrun() {{
                     *) i=$((i + 1)) ;;
                 esac ;;
             *:=) option=; i=$((i + 2)) ;;
-            control:* | files:*) plain=$((plain + 1)); i=$((i + 1)) ;;
+            control:* | files:*)
+                [ $plain != 0 ] || first="${{COMP_WORDS[i]}}"
+                plain=$((plain + 1)); i=$((i + 1)) ;;
             *) break ;;
         esac
     done
@@ -78,7 +80,7 @@ _lowrun() {{
         COMPREPLY=($(compgen -W "$names" -- "$current"))
     elif [ "$verb" = control ]; then
         COMPREPLY=($(compgen -W "$({list})" -- "$current"))
-    elif [ "$name:$plain" = analyze:1 ]; then
+    elif [ "$name:$plain" = analyze:1 ] && [ "$first" != diff ]; then
         COMPREPLY=($(compgen -W "{queries}" -- "$current"))
     elif [ "$verb" = files ]; then
         COMPREPLY=($(compgen -f -- "$current"))
@@ -102,6 +104,8 @@ BASH_OFFER = """\
 ZSH = """\
 #compdef lowrun
 _lowrun_names() {{ compadd -- ${{(f)"$({list})"}} }}
+_lowrun_logs() {{ compadd -- diff; _files }}
+_lowrun_queries() {{ if [[ $line[1] = diff ]]; then _files; else compadd -- {queries}; fi }}
 _lowrun_commands() {{ _command_names -e; compadd -- {every} }}
 case $words[2] in
 {verbs}
@@ -155,13 +159,16 @@ def _bash_offers() -> Iterator[str]:
 
 
 def _zsh() -> str:
+    queries = "'1:file:_lowrun_logs' '2:query:_lowrun_queries' '*:file:_files'"
     command, names = "'(-)1:command:_command_names -e' '*::argument:_normal'", "'*:name:_lowrun_names'"
     verbs = [
-        ZSH_VERB.format(verb=verb, lines=_zsh_lines(table), rest=rest)
+        ZSH_VERB.format(verb=verb, lines=_zsh_lines(table), rest=queries if verb == "analyze" else rest)
         for tables, rest in ((COMMANDS, command), (CONTROL, names), (READING, "'*:file:_files'"))
         for verb, table in tables.items()
     ]
-    return ZSH.format(list=NAMES, every=EVERY_VERB, verbs="\n".join(verbs), run=_zsh_lines(RUN_OPTIONS))
+    return ZSH.format(
+        list=NAMES, every=EVERY_VERB, queries=QUERIES, verbs="\n".join(verbs), run=_zsh_lines(RUN_OPTIONS)
+    )
 
 
 def _zsh_lines(table: Sequence[Option]) -> str:

@@ -40,7 +40,7 @@ class Stream:
         self._fd = fd
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
-        """Write all of `data`. Raises OSError (EPIPE, ENOSPC, EBADF...)."""
+        """Write all of `data`. Raises OSError (EPIPE, ENOSPC, EBADF...); of standard output it is named."""
         view = memoryview(data)
         while view:
             try:
@@ -49,6 +49,10 @@ class Stream:
                 import select
 
                 select.select([], [self._fd], [])
+            except OSError as error:
+                if self._fd != STDOUT:
+                    raise
+                raise OSError(error.errno, error.strerror, "standard output") from error
         return len(data)
 
 

@@ -67,7 +67,8 @@ def add_difference(summary: Summary) -> None:
         say("where failing runs part from passing ones:")
         for line in lines:
             say(f"  {line}")
-    say(f"  more: lowrun analyze diff {_word(summary.output)}")
+    what = "  more" if lines else "where failing runs part from passing ones"
+    say(f"{what}: lowrun analyze diff {_word(summary.output)}")
 
 
 def _has_both(summary: Summary) -> bool:

@@ -116,7 +116,7 @@ usage: lowrun [OPTIONS] [--] COMMAND [ARG...]
        lowrun trace ...                            see the system calls of a command
        lowrun show DIR [RUN]                       why a run failed that was kept in DIR
        lowrun analyze diff DIR                     what failing runs did that passing ones did not
-       lowrun analyze FILE QUERY                   questions to a log of calls
+       lowrun analyze FILE QUERY                   questions about a log of calls
        lowrun strace2csv LOG                       a log of calls as CSV
        lowrun start ...                            keep a program running
        lowrun stop | status | restart | reload | log | wait ...

@@ -31,7 +31,7 @@ int main(int argc, char **argv)
     if (getrandom(&random, 1, 0) != 1)
         return 99;
     int file = open("data", O_WRONLY | O_CREAT, 0600);
-    for (int left = 10 + random % 8; left > 0; left--)
+    for (int left = 12 + random % 8; left > 0; left--)
         if (write(file, block, sizeof block) != sizeof block) {
             puts(errno == ENOSPC ? "the disk is full" : "another error");
             return 1;

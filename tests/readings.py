@@ -47,6 +47,12 @@ def wait(at_ms: float, child: int, pid: int = 1) -> Event:
     return call(at_ms, "wait4", child, pid=pid, arguments="-1, NULL, 0, NULL")
 
 
+def kill(at_ms: float, order: str, pid: int = 1) -> Event:
+    """A signal is sent; `order` are the call's arguments."""
+    name = "pidfd_send_signal" if "<pid:" in order else "kill"
+    return call(at_ms, name, pid=pid, arguments=order)
+
+
 def end(at_ms: float, code: int | None = None, signal: str = "", pid: int = 1, tid: int | None = None) -> Event:
     """A thread ends."""
     return event(KILLED if signal else EXIT, at_ms, pid=pid, tid=tid, name=signal, value=code)

@@ -5,6 +5,7 @@ They are read from the session's one connection, so an answer is read before the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -84,13 +85,33 @@ class Answer:
     def _objects(self) -> Iterator[list[str]]:
         import json
 
-        encode = json.JSONEncoder(default=_json_value).encode
+        encoder = json.JSONEncoder(default=_json_value, allow_nan=False)
         names = self.names
+
+        def encode(row: tuple[Any, ...]) -> str:
+            try:
+                return encoder.encode(dict(zip(names, row, strict=True)))
+            except ValueError:
+                return encoder.encode(dict(zip(names, map(_finite, row), strict=True)))
+
         while rows := list(islice(self._rows, PIECE)):
-            yield [encode(dict(zip(names, row, strict=True))) for row in rows]
+            yield [encode(row) for row in rows]
 
 
 def _json_value(value: object) -> object:
     from decimal import Decimal
 
+    if isinstance(value, bytes):
+        return value.decode("ascii", "backslashreplace")
     return float(value) if isinstance(value, Decimal) else str(value)
+
+
+def _finite(value: object) -> object:
+    """JSON has no infinity and nothing that is no number (RFC 8259): null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    return value

@@ -43,7 +43,8 @@ class Part:
 
     `streams`: it is cheaper to ask for its rows twice, for the widths of columns and then for the rows, than to keep
     them. `like_numbers`: columns of texts that are aligned as numbers if all of theirs are numbers. `indented`: a
-    column, and the column that says by how much its cells are indented in a table, where that one is not shown.
+    column, and the column that says by how much its cells are indented in a table, where that one is not shown. `cut`:
+    columns of which a table shows WIDEST characters at most.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Part:
     streams: bool = False
     like_numbers: tuple[str, ...] = ()
     indented: tuple[str, str] | None = None
+    cut: tuple[str, ...] = ()
 
 
 #: Few rows, of which more is asked than one look at each; numbering them while they are read would take one processor.
@@ -122,13 +124,12 @@ FROM sums ORDER BY total_ns DESC NULLS LAST, calls DESC, name"""
 SLOW = """
 SELECT (duration_ns / 1e9)::DECIMAL(18, 6) AS duration_s, time, tid, executable,
        name || CASE WHEN arguments IS NULL THEN '(' || coalesce(path, '') || ')'
-                    WHEN length(arguments) > 100 THEN '(' || left(arguments, 100) || '...)'
                     ELSE '(' || arguments || ')' END AS call,
-       left(result, 100) AS result
+       result
 FROM calls WHERE duration_ns IS NOT NULL ORDER BY duration_ns DESC, line"""
 
 #: A command's words behind the first, for which its program's path stands.
-REST = r"coalesce(regexp_replace(command, '^(?:''[^'']*''|\S+)', ''), '')"
+REST = r"""coalesce(regexp_replace(command, '^(?:\$''(?:[^''\\]|\\.)*''|''[^'']*''(?:\\''''[^'']*'')*|\S+)', ''), '')"""
 #: Children stand below their parent, in the order in which they began.
 PROCESSES = rf"""
 WITH RECURSIVE numbered AS (SELECT *, row_number() OVER (ORDER BY start_ns, pid) AS n FROM processes),
@@ -138,7 +139,7 @@ tree AS (
     UNION ALL
     SELECT child.pid, depth + 1, list_append(place, n) FROM numbered AS child JOIN tree ON child.parent = tree.pid)
 SELECT depth::BIGINT AS depth, pid, parent,
-       left(coalesce(program, '?') || {REST}, 100) AS program,
+       coalesce(program, '?') || {REST} AS program,
        time AS start, ((end_ns - start_ns) / 1e9)::DECIMAL(18, 6) AS wall_s,
        coalesce(signal, code::VARCHAR, '') AS exit,
        ((user_ns + system_ns) / 1e9)::DECIMAL(18, 6) AS cpu_s, threads, calls, errors
@@ -165,8 +166,12 @@ _PARTS = {
     "file_access_errors": (_access("file_access_errors", _BAD),),
     "device_file_access": (_access("device_file_access", DEVICE),),
     "calls": (Part("calls", "System calls, by time spent", CALLS),),
-    "slow": (Part("slow", "Slowest calls", SLOW),),
-    "processes": (Part("processes", "Processes", PROCESSES, like_numbers=("exit",), indented=("program", "depth")),),
+    "slow": (Part("slow", "Slowest calls", SLOW, cut=("call", "result")),),
+    "processes": (
+        Part(
+            "processes", "Processes", PROCESSES, like_numbers=("exit",), indented=("program", "depth"), cut=("program",)
+        ),
+    ),
     "files": (Part("files", "Files, by bytes read and written", FILES),),
     "network": (Part("network", "Peers, by bytes sent and received", NETWORK),),
 }

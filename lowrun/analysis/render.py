@@ -16,6 +16,8 @@ from lowrun.analysis.table import Layout, heading
 
 __all__ = ["table_text", "values_text"]
 
+#: Characters of a cell in a column that is cut.
+WIDEST = 100
 #: Control characters (C0, DEL, C1): what a text must not send to a terminal.
 CONTROL = r"[\x00-\x1f\x7f-\x{9f}]"
 
@@ -66,6 +68,10 @@ def _display(column: Column, part: Part) -> str:
     visible = f"replace(replace(replace({text}, chr(10), '\\n'), chr(9), '\\t'), chr(13), '\\r')"
     visible = f"regexp_replace({visible}, '{CONTROL}', '?', 'g')"
     trimmed = f"coalesce(trim(CASE WHEN regexp_matches({text}, '{CONTROL}') THEN {visible} ELSE {text} END), '')"
+    if column.name in part.cut:
+        trimmed = (
+            f"CASE WHEN length({trimmed}) > {WIDEST} THEN left({trimmed}, {WIDEST - 3}) || '...' ELSE {trimmed} END"
+        )
     if part.indented is not None and column.name == part.indented[0]:
         return f"repeat('  ', {part.indented[1]}) || {trimmed}"
     return trimmed

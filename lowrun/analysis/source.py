@@ -223,6 +223,9 @@ def _log_in(directory: Path) -> str:
     for name in KEPT:
         if (directory / name).exists():
             return str(directory / name)
+    runs = sorted(log.parent for name in KEPT for log in directory.glob(f"run-*/{name}"))
+    if runs:
+        raise UsageError(f"{directory}: is a directory of runs; one is needed, such as {runs[0]}")
     raise UsageError(f"{directory}: is a directory without {KEPT[0]}; a run that was kept with -ct has it")
 
 

@@ -115,10 +115,14 @@ SELECT line, start_ns, time AS timestamp, tid AS pid, coalesce(executable, '') A
        value = -1 AS failed, result AS outcome
 FROM calls"""
 
-#: The program's words in the arguments of execve: `"/bin/ls", ["ls", "-l"], 0x7ffd... /* 23 vars */`.
+#: The program's words in the arguments of execve: `"/bin/ls", ["ls", "-l"], 0x7ffd... /* 23 vars */`, as bash
+#: takes them: within $'...' it knows all escapes that strace writes.
 _WORDS = r"""array_to_string(list_transform(
     regexp_extract_all(regexp_extract(arguments, '\[(.*)\]', 1), '"((?:[^"\\]|\\.)*)"(?:\.\.\.)?', 1),
-    lambda word: CASE WHEN regexp_full_match(word, '[A-Za-z0-9_@%+=:,./-]+') THEN word ELSE '''' || word || '''' END),
+    lambda word: CASE
+        WHEN regexp_full_match(word, '[A-Za-z0-9_@%+=:,./-]+') THEN word
+        WHEN contains(regexp_replace(word, '\\["\\]', '', 'g'), '\') THEN '$''' || replace(word, '''', '\''') || ''''
+        ELSE '''' || replace(regexp_replace(word, '\\(["\\])', '\1', 'g'), '''', '''\''''') || '''' END),
     ' ')"""
 
 

@@ -137,7 +137,7 @@ class _Chance:
         self._meaning = meaning
         lexicon = meaning.lexicon
         keys = {lexicon.key_of[entry] for trail in passing for entry in trail.counts}
-        self._questions = {lexicon.calls[key].question for key in keys}
+        self._asked = {lexicon.class_of[key] for key in keys}
         self._found_by = [{path.rpartition("/")[2] for path in trail.files} for trail in failing]
         self._written = {
             (lexicon.class_of[key], lexicon.calls[key].outcome)
@@ -164,7 +164,7 @@ class _Chance:
         lexicon = self._meaning.lexicon
         key = lexicon.key_of[one.entry]
         call = lexicon.calls[key]
-        if call.question in self._questions:
+        if lexicon.class_of[key] in self._asked:
             return False
         name = _NAME.search(call.question) if call.outcome == "ENOENT" else None
         return lexicon.usual[key] or (name is not None and name[1] in self._found_by[run])

@@ -166,12 +166,14 @@ def kept_runs(directory: Path) -> KeptRuns:
     Raises UsageError when there are none, ProtocolError when a file makes no sense, OSError.
     """
     if not directory.is_dir():
-        raise UsageError(f"{directory}: is no directory" if directory.exists() else f"{directory}: there is none")
+        raise UsageError(f"{directory}: is no directory" if directory.exists() else f"{directory}: no such directory")
     summary = _load(directory / "summary.json") or {}
     command = tuple(summary.get("command") or ())
     places = [path for path in directory.iterdir() if RUN.fullmatch(path.name) and (path / "run.json").exists()]
     runs = sorted((kept_run(path, command) for path in places), key=lambda run: run.index)
     if not runs and not summary:
+        if (directory / "run.json").exists():
+            raise UsageError(f"{directory}: is one run; the directory of all runs is {directory.resolve().parent}")
         raise UsageError(f"{directory}: holds no runs that lowrun kept (no summary.json, no run-NNNN)")
     codes = {int(code): tuple(numbers) for code, numbers in dict(summary.get("codes") or {}).items()}
     count = len(summary["runs"]) if summary.get("runs") is not None else None

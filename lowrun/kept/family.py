@@ -7,6 +7,7 @@ with its leader's last line: the kernel tells that one when all its other thread
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from lowrun.trace.event import CALL, EXIT, KILLED, SUPERSEDED, Event
@@ -16,6 +17,9 @@ __all__ = ["Family", "Member", "basename"]
 FORKS = frozenset(("fork", "vfork", "clone", "clone3"))
 EXECS = frozenset(("execve", "execveat"))
 WAITS = frozenset(("wait4", "waitpid", "waitid"))
+#: Calls that send a signal to a process or a group, and the process, and the signal if it asks or orders to end.
+KILLS = frozenset(("kill", "tgkill", "pidfd_send_signal"))
+ORDER = re.compile(r"(?:\d+<pid:|-)?(\d+).*?, (SIG(?:TERM|KILL|INT|HUP|QUIT))\b")
 #: More processes than this are not remembered one by one, once they have ended well.
 MOST = 20_000
 
@@ -45,6 +49,8 @@ class Member:
     children: dict[int, Member] = field(default_factory=dict)
     #: The child whose end it heard of last.
     reaped: Member | None = None
+    #: The process that has sent it a signal to end.
+    stopped_by: Member | None = None
 
     @property
     def failed(self) -> bool:
@@ -95,6 +101,8 @@ class Family:
                 member.executable = event.path or event.executable or member.executable
             elif event.name in WAITS and event.value:
                 self._reaped(member, event.value)
+            elif event.name in KILLS:
+                self._stopped(member, event.arguments)
         elif event.kind in (EXIT, KILLED) and event.tid == event.pid:
             member.ended = True
             member.code, member.signal = (event.value, "") if event.kind == EXIT else (None, event.name)
@@ -155,3 +163,11 @@ class Family:
         child = self._alive.get(pid)
         if child is not None and child.parent is parent:
             parent.reaped = child
+
+    def _stopped(self, sender: Member, arguments: str) -> None:
+        order = ORDER.match(arguments)
+        victim = None if order is None else self._alive.get(int(order[1]))
+        if order is None or victim is None or victim is sender:
+            return
+        if not victim.ended or victim.signal == order[2]:  # its end may stand in the log before the call's
+            victim.stopped_by = sender

@@ -60,7 +60,7 @@ OPTIONAL = re.compile(
     | /etc/(localtime|gai\.conf|host\.conf|nsswitch\.conf|netsvc\.conf|terminfo/.*|inputrc|krb5\.conf)$
     | /(pyvenv\.cfg|pybuilddir\.txt|python\d*\.zip|__init__\.[\w.-]+|sitecustomize|usercustomize)(/|$)
     | python[\d.]*\._pth$ | /Modules/Setup\.local$ | (sitecustomize|usercustomize)\.[\w.-]+$
-    | \.(cpython-[\w.-]+|abi3)\.so$ | \.pyc$ | /__pycache__(/|$)
+    | /\.local/lib/python[\d.]+/site-packages$ | \.(cpython-[\w.-]+|abi3)\.so$ | \.pyc$ | /__pycache__(/|$)
     | /(etc/|\.)(bash_profile|bash_login|bashrc|profile|gitconfig|curlrc|wgetrc|perlrc|xdg/.*)$
     | /dev/tty$ | /proc/sys/ | (^/sys/fs)?/selinux(/|$) | /run/(nscd|systemd)/
     """,

@@ -2,8 +2,9 @@
 
 A run's exit is its main process's. That one may only have passed on a child's: a shell ends with the code of its last
 command, with 128 + S when signal S killed it (POSIX, Exit Status for Commands); make, xargs or a test driver end with a
-code of their own because the last child failed. So one walks down, as long as a child's end explains its parent's. Of a
-run that was ended from outside, the process counts that the others waited for.
+code of their own because a child failed. So one walks down, as long as a child's end explains its parent's; that of a
+child that was ended from above, a server behind a test, explains nothing. Of a run that was ended from outside, the
+process counts that the others waited for.
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ from lowrun.kept.family import WAITS, Member
 from lowrun.showing.laststeps import Standing, Trails
 from lowrun.trace.event import CALL, UNFINISHED, Event
 
-__all__ = ["Hang", "culprits", "hang_of", "signal_number", "waited_for"]
+__all__ = ["Hang", "culprits", "failed_children", "hang_of", "signal_number", "waited_for"]
+
+#: Program -> its codes that say that a command of its own failed (make(1), xargs(1), timeout(1)), however many ended
+#: well behind that one, or that it had to be ended.
+SAYS_CHILD_FAILED = {
+    "make": frozenset((2,)), "gmake": frozenset((2,)), "xargs": frozenset((123, 124, 125)),
+    "timeout": frozenset((124, 137)),
+}  # fmt: skip
 
 #: A tree deeper than this is a loop.
 DEEPEST = 64
@@ -51,16 +59,27 @@ def culprits(root: Member) -> list[Member]:
 def _passed_on(parent: Member) -> Member | None:
     """Return the child whose failure `parent` ended with."""
     code = _code_as_shell(parent)
-    if not parent.failed:
+    if not parent.failed or parent.signal:
         return None
-    failed = [child for child in parent.children.values() if child.failed]
+    if code in SAYS_CHILD_FAILED.get(parent.name, ()):
+        return max((child for child in parent.children.values() if child.failed), key=_ended_at, default=None)
+    failed = failed_children(parent)
     same = [child for child in failed if _code_as_shell(child) == code]
-    if same and not parent.signal:
-        return max(same, key=lambda child: child.end_ns or 0)
-    reaped = parent.reaped
-    if reaped is not None and reaped.failed and not parent.signal:
-        return reaped
-    return None
+    if same:
+        return max(same, key=_ended_at)
+    return parent.reaped if parent.reaped in failed else None
+
+
+def failed_children(parent: Member) -> list[Member]:
+    """Return the children of `parent` that failed by themselves: neither it nor a process above it ended them."""
+    above = [parent]
+    while len(above) < DEEPEST and above[-1].parent is not None:
+        above.append(above[-1].parent)
+    return [child for child in parent.children.values() if child.failed and child.stopped_by not in above]
+
+
+def _ended_at(member: Member) -> int:
+    return member.end_ns or 0
 
 
 @dataclass(frozen=True, slots=True)

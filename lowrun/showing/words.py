@@ -13,7 +13,7 @@ from lowrun.kept.directory import KeptRun
 from lowrun.kept.family import Member
 from lowrun.kept.tails import visible
 from lowrun.notation import duration
-from lowrun.showing.blame import Hang
+from lowrun.showing.blame import Hang, failed_children, signal_number
 from lowrun.trace.event import Event
 from lowrun.values import CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, CODE_SIGNAL_BASE
 
@@ -121,6 +121,9 @@ def sentences(run: KeptRun, chain: Sequence[Member], hang: Hang | None, signal: 
         said.append(f"{_who(culprit)} {member_ending(culprit)}{_cause(culprit, signal)}")
         if len(chain) > 1:
             said.append(_passed_on(chain))
+        if failed := failed_children(culprit):
+            child = max(failed, key=lambda child: child.end_ns or 0)
+            said.append(f"before that its child {_who(child)} {member_ending(child)}")
     return tuple(said)
 
 
@@ -136,8 +139,9 @@ def _cause(culprit: Member, signal: Event | None) -> str:
 
 
 def _passed_on(chain: Sequence[Member]) -> str:
-    parents = list(reversed(chain[:-1]))
-    same = all(parent.code == chain[-1].code or chain[-1].signal for parent in parents)
+    parents, end = list(reversed(chain[:-1])), chain[-1]
+    code = end.code if not end.signal else CODE_SIGNAL_BASE + (signal_number(end.signal) or 0)
+    same = all((parent.code, parent.signal) in ((code, ""), (None, end.signal)) for parent in parents)
     names = ", ".join(_who(parent) for parent in parents[:3]) + (" ..." if len(parents) > 3 else "")
     if not same:
         return f"then {names} ended with exit {parents[-1].code}"

@@ -314,6 +314,17 @@ def test_formats_have_the_same_rows(kept: Kept) -> None:
     assert lowrun(*words, "-f", "csv").stdout.count('"') == 2 * 31 * 9
 
 
+def test_what_json_does_not_have() -> None:
+    """Numbers that are none, infinity and bytes: null, and escapes."""
+    values = "'nan'::DOUBLE AS a, ['-inf'::DOUBLE, 1.5] AS b, {'x': 'inf'::DOUBLE} AS c, '\\x41\\xFF'::BLOB AS d"
+
+    def refused(constant: str) -> None:
+        raise AssertionError(constant)
+
+    (row,) = json.loads(lowrun(CSV, "sql", f"SELECT {values}", "-f", "json").stdout, parse_constant=refused)
+    assert row == {"a": None, "b": [None, 1.5], "c": {"x": None}, "d": "A\\xff"}
+
+
 def test_sql_has_five_tables(kept: Kept) -> None:
     """events, calls, processes, files, network; any one statement."""
     done = lowrun(kept.log, "sql", "SELECT path, bytes_written FROM files WHERE path LIKE '%data.txt' -- here")

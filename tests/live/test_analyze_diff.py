@@ -143,6 +143,14 @@ def test_a_log_that_is_spoilt(tmp_path: Path, content: bytes) -> None:
     assert "Of run 2 no calls were kept" in compared(tmp_path).stdout
 
 
+def test_one_run_is_not_all_of_them(tmp_path: Path) -> None:
+    """The directory of one run: the line names the one that is needed."""
+    repeated(tmp_path, "--keep", "all", count=2)
+    done = lowrun(tmp_path, "analyze", "diff", "out/run-0001")
+    assert done.returncode == 2
+    assert done.stderr == f"lowrun: out/run-0001: is one run; the directory of all runs is {tmp_path / 'out'}\n"
+
+
 @pytest.mark.parametrize("words", [("nowhere",), (".",), ("count",), (), ("out", "out")])
 def test_wrong_usage(tmp_path: Path, words: tuple[str, ...]) -> None:
     """No such directory, one without runs, a file, none, two: exit 2 with one line."""
@@ -203,7 +211,7 @@ def test_logs_too_long_are_left_to_the_hint(tmp_path: Path) -> None:
     loop = "import os\nfor _ in range(60000): os.path.exists('/etc/' + 'x' * 240)"
     words = ("sh", "-c", f'{sys.executable} -I -S -c "{loop}"; {script}')
     done = lowrun(tmp_path, "-c", "2", "-ct", "--keep", "all", "-o", "out", "-q", "--", *words)
-    assert "part from" not in done.stderr and "more: lowrun analyze diff" in done.stderr
+    assert done.stderr.endswith(f"\nwhere failing runs part from passing ones: lowrun analyze diff {tmp_path}/out\n")
     assert done.returncode == 1
 
 

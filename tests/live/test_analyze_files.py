@@ -50,7 +50,11 @@ def test_a_runs_directory_is_its_calls(tmp_path: Path) -> None:
     shutil.copy(LOG, tmp_path / "run-0001" / "calls.strace")
     assert lowrun(tmp_path / "run-0001", "calls").stdout == lowrun(LOG, "calls").stdout
     done = lowrun(tmp_path, "calls")
-    assert done.returncode == 2 and done.stderr.startswith(f"lowrun: {tmp_path}: is a directory without calls.strace")
+    assert done.returncode == 2
+    assert done.stderr == f"lowrun: {tmp_path}: is a directory of runs; one is needed, such as {tmp_path}/run-0001\n"
+    (tmp_path / "empty").mkdir()
+    done = lowrun(tmp_path / "empty", "calls")
+    assert done.returncode == 2 and "is a directory without calls.strace" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -106,14 +110,47 @@ def test_hostile_paths_stay_what_they_are(tmp_path: Path) -> None:
     for name in names:
         (tmp_path / name).touch()
     log = tmp_path / "log"
-    subprocess.run([LOWRUN, "trace", "-o", log, "cat", *(tmp_path / name for name in names)], check=True)
+    words = [LOWRUN, "trace", "-o", log, "cat", *(tmp_path / name for name in names)]
+    with tempfile.TemporaryFile() as out:  # cat asks for copy_file_range then
+        subprocess.run(words, stdout=out, check=True)
     shown = lowrun(log, "files", "--program", "cat")
     assert not {letter for letter in shown.stdout if letter < " "} - {"\n"}
     assert "two\\nlines" in shown.stdout and "\\377\\376" in shown.stdout
-    paths = {row["path"] for row in json.loads(lowrun(log, "files", "-f", "json").stdout)}
-    assert f"{tmp_path}/ü'" in paths and f'{tmp_path}/a "quoted", one' in paths
-    found = json.loads(lowrun(log, "files", "-f", "json", "--program", "*/cat").stdout)
-    assert sum(row["opens"] == 1 and row["path"].startswith(f"{tmp_path}/") for row in found) == len(names)
+    rows = {row["path"]: row for row in json.loads(lowrun(log, "files", "-f", "json").stdout)}
+    assert f"{tmp_path}/ü'" in rows and f'{tmp_path}/a "quoted", one' in rows
+    touched = [row for path, row in rows.items() if path.startswith(f"{tmp_path}/")]
+    assert len(touched) == len(names)
+    assert all(row["opens"] == 1 and row["reads"] >= 1 for row in touched)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["sh", "-c", "echo \"it's\" '$HOME'"],
+        ["two\nlines", "tab\t\x1b[31m", "b\\s", "it's\n", "ü"],
+        ["", "plain", "a'b", "x" * 300],
+    ],
+)
+def test_a_command_is_as_a_shell_takes_it(words: list[str], tmp_path: Path) -> None:
+    """The words of a program in `processes`, whole and quoted so that a shell has them back; a table cuts them."""
+    log = tmp_path / "log"
+    subprocess.run([LOWRUN, "trace", "-o", log, "true", *words], check=True)
+    (row,) = json.loads(lowrun(log, "processes", "-f", "json").stdout)
+    parsed = subprocess.run(["bash", "-c", f"printf '%s\\0' {row['program']}"], capture_output=True, check=True).stdout
+    assert os.fsdecode(parsed).split("\0")[1:-1] == words
+    table = lowrun(log, "processes").stdout
+    assert all(len(line.split("|")[2]) <= 102 for line in table.splitlines() if "|" in line)
+
+
+def test_a_slow_call_is_whole_in_json(tmp_path: Path) -> None:
+    """A table cuts it to 100 characters, and says so by dots."""
+    log = tmp_path / "log"
+    path = "/x" * 200
+    log.write_text(f'1 01:00:00.000000 open("{path}", O_RDONLY) = 3<{path}> <0.000001>\n')
+    (row,) = json.loads(lowrun(log, "slow", "-f", "json").stdout)
+    assert (row["call"], row["result"]) == (f'open("{path}", O_RDONLY)', f"3<{path}>")
+    cells = [cell.strip() for cell in lowrun(log, "slow").stdout.splitlines()[-2].split("|")]
+    assert [len(cell) for cell in cells[-2:]] == [100, 100] and cells[-1].endswith("...") and cells[-2].endswith("...")
 
 
 def test_a_file_has_one_row_whatever_its_name(tmp_path: Path) -> None:
@@ -191,7 +228,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     """/dev/full as standard output."""
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run([LOWRUN, "analyze", CSV, "summary"], stdout=full, stderr=subprocess.PIPE, timeout=60)
-    assert (done.returncode, done.stderr) == (125, b"lowrun: No space left on device\n")
+    assert (done.returncode, done.stderr) == (125, b"lowrun: standard output: No space left on device\n")
 
 
 def test_standard_output_is_for_answers() -> None:

@@ -62,6 +62,8 @@ def completed(words: str, state: Path) -> list[str]:
         ("lowrun analyze calls.strace export --to p", ["parquet", "perfetto"]),
         ("lowrun analyze calls.strace export /etc/hostn", ["/etc/hostname"]),
         ("lowrun analyze dif", ["diff"]),
+        ("lowrun analyze diff /etc/hostn", ["/etc/hostname"]),
+        ("lowrun analyze --limit 3 diff summ", []),
         ("lowrun analyze /etc/hostn", ["/etc/hostname"]),
         ("lowrun strace2csv --fi", ["--fixed"]),
         ("lowrun strace2csv /etc/hostn", ["/etc/hostname"]),

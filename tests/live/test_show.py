@@ -186,7 +186,7 @@ def test_a_supervised_programs_failures(tmp_path: Path) -> None:
     [
         ((), "DIR is needed"),
         (("nowhere",), "nowhere: there is no such directory, and no program of that name was started"),
-        (("no/where",), "no/where: there is none"),
+        (("no/where",), "no/where: no such directory"),
         ((".",), ".: holds no runs that lowrun kept"),
         ((".", "x"), "RUN 'x': the number of a run is needed"),
         ((".", "1", "2"), "2: one RUN is shown at a time"),

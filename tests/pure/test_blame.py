@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lowrun.showing.stories import Followed, follow
-from tests.readings import call, end, failed_open, fork, parsed, run_of, signal, unfinished, wait
+from tests.readings import call, end, failed_open, fork, kill, parsed, run_of, signal, unfinished, wait
 
 
 def programs(followed: Followed) -> list[int]:
@@ -66,6 +66,42 @@ def test_a_child_that_failed_long_ago_is_not_to_blame() -> None:
     """The last child that was waited for ended well, and no other has the code."""
     events = [fork(1, 2), end(2, 1, pid=2), wait(3, 2), fork(4, 3), end(5, 0, pid=3), wait(6, 3), end(7, 9)]
     assert programs(follow(events, run_of(9))) == [1]
+
+
+@pytest.mark.parametrize(
+    ("program", "code"), [("/usr/bin/make", 2), ("/usr/bin/xargs", 123), ("/usr/bin/timeout", 124)]
+)
+def test_a_job_that_failed_is_to_blame_though_others_end_well_behind_it(program: str, code: int) -> None:
+    """make -j and xargs -P wait for their other jobs, too; their codes say that one of them failed."""
+    events = [
+        call(0, "execve", path=program), fork(1, 2), fork(2, 3), end(3, 1, pid=2), wait(4, 2), end(5, 0, pid=3),
+        wait(6, 3), end(7, code),
+    ]  # fmt: skip
+    followed = follow(events, run_of(code))
+    assert programs(followed) == [1, 2]
+
+
+@pytest.mark.parametrize("order", ["2, SIGKILL", "-2, SIGKILL", "2<prog>, SIGKILL", "3<pid:2>, SIGKILL, NULL, 0"])
+def test_a_child_that_its_parent_killed_is_not_to_blame(order: str) -> None:
+    """A test that failed kills its server before it ends."""
+    events = [fork(1, 2), failed_open(2, "/expected"), kill(3, order), end(4, signal="SIGKILL", pid=2), wait(5, 2)]
+    followed = follow([*events, end(6, 1)], run_of(1))
+    assert programs(followed) == [1]
+    assert failing(followed) == ["/expected"]
+    assert followed.why == ("prog (1) ended with exit 1",)
+
+
+def test_a_child_that_another_killed_is_to_blame() -> None:
+    """A watchdog beside it: its parent's failure comes from there."""
+    events = [fork(1, 2), fork(2, 3), kill(3, "2, SIGKILL", pid=3), end(4, signal="SIGKILL", pid=2), wait(5, 2)]
+    assert programs(follow([*events, end(6, 137)], run_of(137))) == [1, 2]
+
+
+def test_a_child_that_failed_before_is_told() -> None:
+    """It may be why, or not: a test that cleans up when its child failed, and ends with a code of its own."""
+    events = [fork(1, 2), end(2, 9, pid=2), wait(3, 2), fork(4, 3), end(5, 0, pid=3), wait(6, 3), end(7, 1)]
+    followed = follow(events, run_of(1))
+    assert followed.why == ("prog (1) ended with exit 1", "before that its child prog (2) ended with exit 9")
 
 
 def test_the_childs_first_line_may_stand_before_the_clone() -> None:
@@ -138,6 +174,7 @@ NOISE = [
     failed_open(1, "/etc/ld.so.preload"),
     failed_open(2, "/opt/lib/glibc-hwcaps/x86-64-v3/libc.so.6"),
     failed_open(3, "/usr/share/locale/de/LC_MESSAGES/app.mo"),
+    failed_open(3.5, "/root/.local/lib/python3.11/site-packages"),
     call(4, "ioctl", error="ENOTTY", arguments="1, TCGETS"),
     call(5, "read", error="EAGAIN"),
     failed_open(6, "/a/bin/helper"),
@@ -149,14 +186,14 @@ def test_noise_is_left_out() -> None:
     """Searches of the loader, questions, would-block, and what was found elsewhere later."""
     followed = follow([*NOISE, failed_open(8, "/data/input"), end(9, 1)], run_of(1))
     assert failing(followed) == ["/data/input"]
-    assert followed.noise == 6
+    assert followed.noise == 7
     assert not followed.only_noise
 
 
 def test_noise_is_shown_when_there_is_nothing_else() -> None:
     """It is said to be such."""
     followed = follow([*NOISE, end(9, 1)], run_of(1))
-    assert len(followed.failing) == 6 and followed.only_noise
+    assert len(followed.failing) == 7 and followed.only_noise
 
 
 def test_another_program_begins_anew() -> None:
