@@ -117,7 +117,10 @@ def _shortened(text: str) -> str:
     if len(text) <= WIDTH:
         return text
     text = _STRING.sub(_shortened_string, text)
-    return text if len(text) <= WIDTH else f"{text[: WIDTH - 60]} ... {text[-55:]}"
+    if len(text) <= WIDTH:
+        return text
+    end = text[max(len(text) - WIDTH // 2, min(text.rfind(") = ") % len(text), len(text) - 55)) :]  # the result stays
+    return f"{text[: WIDTH - 5 - len(end)]} ... {end}"
 
 
 def _shortened_string(match: re.Match[str]) -> str:

@@ -429,3 +429,13 @@ def test_a_long_string_is_shortened_once() -> None:
     bad = log(START, f'write(1</x>, "{data}"..., 4096) = -1 EPIPE (Broken pipe)', "exit_group(1) = ?")
     (line, *_) = first_lines(compared([bad], [log(*GOOD)]))
     assert '777"..., 4096)' in line and "...." not in line
+
+
+def test_a_long_calls_result_stays() -> None:
+    """However long the arguments, what came of the call is told as a whole."""
+    arguments = ", ".join(f"sa_flag_{number}" for number in range(40))
+    call = f"rt_sigaction(SIGXCPU, {{{arguments}}}, NULL, 8)"
+    error = " = -1 EOVERFLOW (Value too large for defined data type)"
+    found = compared([log(START, call + error)] * 2, [log(START, call + " = 0")] * 2)
+    line = first_lines(found)[0]
+    assert f"){error}; passing runs: = 0" in line and len(line) < 300
