@@ -30,11 +30,12 @@ export PIP_ROOT_USER_ACTION := ignore
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 16
 
-demo: $(VENV)/.installed ## set up, then run a flaky command ten times and keep what its failing runs did
-	@echo '$$ lowrun -c 10 -ct -lt python3 mock/flaky.py'
-	@$(BIN)/lowrun -c 10 -ct -lt $(PYTHON) mock/flaky.py; code=$$?; echo; \
+demo: $(VENV)/.installed ## set up, then run a flaky command ten times and show why its failing runs failed
+	@echo '$$ lowrun -c 10 -ct -lt --keep failed+1 python3 mock/flaky.py'
+	@$(BIN)/lowrun -c 10 -ct -lt --keep failed+1 $(PYTHON) mock/flaky.py; code=$$?; echo; \
 	echo "lowrun exited $$code, as the command did in most runs. What a failing run did is in the directory named above:"; \
-	echo "run-000N/stdout.log and stderr.log are its output, run-000N/calls.strace its system calls."
+	echo "run-000N/stdout.log and stderr.log are its output, run-000N/calls.strace its system calls; see it all by"; \
+	echo "$(BIN)/lowrun show DIRECTORY"
 
 test: $(VENV)/.tools ## set up, then run the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)

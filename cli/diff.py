@@ -68,7 +68,8 @@ def add_difference(summary: Summary) -> None:
         for line in lines:
             say(f"  {line}")
     what = "  more" if lines else "where failing runs part from passing ones"
-    say(f"{what}: lowrun analyze diff {_word(summary.output)}")
+    directory = _word(summary.output)
+    say(f"{what}: lowrun analyze diff {directory}, lowrun show {directory}")
 
 
 def _has_both(summary: Summary) -> bool:

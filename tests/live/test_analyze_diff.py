@@ -211,7 +211,9 @@ def test_logs_too_long_are_left_to_the_hint(tmp_path: Path) -> None:
     loop = "import os\nfor _ in range(60000): os.path.exists('/etc/' + 'x' * 240)"
     words = ("sh", "-c", f'{sys.executable} -I -S -c "{loop}"; {script}')
     done = lowrun(tmp_path, "-c", "2", "-ct", "--keep", "all", "-o", "out", "-q", "--", *words)
-    assert done.stderr.endswith(f"\nwhere failing runs part from passing ones: lowrun analyze diff {tmp_path}/out\n")
+    said = done.stderr.splitlines()[-1]
+    out = f"{tmp_path}/out"
+    assert said == f"where failing runs part from passing ones: lowrun analyze diff {out}, lowrun show {out}"
     assert done.returncode == 1
 
 
