@@ -17,6 +17,7 @@ from lowrun.comparison.trail import CALLS, Trail
 from lowrun.errors import ProtocolError, UsageError, explain
 from lowrun.kept.directory import KeptRun
 from lowrun.trace import Event
+from lowrun.trace.event import KILLED, SIGNAL
 
 __all__ = ["differences", "differences_of"]
 
@@ -146,7 +147,8 @@ class _Reader:
         try:
             with trace.read_log(path) as events:
                 for count, event in enumerate(events):
-                    trail.add(event)
+                    if not _is_from_lowrun(run, event):
+                        trail.add(event)
                     if count % STEP == 0:
                         self._progress(READING * (self._done - 1) / self._runs)
                 if events.unknown:
@@ -155,6 +157,11 @@ class _Reader:
             text = explain(error) if isinstance(error, OSError) else str(error)
             self._notes.append(f"The log of run {run.index} could be read in part only: {text}.")
         return trail
+
+
+def _is_from_lowrun(run: KeptRun, event: Event) -> bool:
+    """Tell whether it is how a run ends that took too long: lowrun's signals say nothing of why it did."""
+    return run.timed_out and event.kind in (SIGNAL, KILLED) and event.name in ("SIGTERM", "SIGKILL")
 
 
 def _peers(run: KeptRun, notes: list[str]) -> frozenset[str]:

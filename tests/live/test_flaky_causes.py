@@ -71,6 +71,7 @@ def test_the_cause_is_in_the_first_three_lines(name: str, tmp_path: Path) -> Non
     told = subprocess.run([LOWRUN, "analyze", "diff", str(output)], capture_output=True, text=True, check=True).stdout
     first = told.splitlines()[:3]
     assert any(re.search(truth, line) for line in first), "\n".join(first)
+    assert not any("SIGTERM" in line for line in first), "how lowrun ended a run is no cause"
     assert re.search(truth, said), "the same is said behind the summary"
     assert f"lowrun analyze diff {output}" in said
     runs = kept_runs(output)
