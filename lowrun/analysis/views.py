@@ -97,17 +97,22 @@ def views(filters: Filters, nine: bool) -> dict[str, View]:
         "calls": View("SELECT * EXCLUDE (kind) FROM events WHERE kind = 'call'", ("events",)),
         "rows": View(ROWS, ("calls",))
         if direct is None
-        else View(f"SELECT *, ret_int = '-1' AS failed, ret_str AS outcome FROM nine WHERE {direct}", ("nine",)),
+        else View(
+            "SELECT *, executable AS program, filepath AS file, ret_int = '-1' AS failed, ret_str AS outcome FROM nine"
+            f" WHERE {direct}",
+            ("nine",),
+        ),
         "processes": View(f"SELECT * FROM ({PROCESSES}) WHERE {filters.of_processes()}", ("all_events",)),
         "files": View(FILES, ("calls",)),
         "network": View(NETWORK_OF_NINE if nine else NETWORK, ("calls",)),
     }
 
 
-#: Calls in stracepy's columns, and what they are sorted and chosen by; `outcome` is what ret_str is made of.
+#: Calls in stracepy's columns, and what they are sorted and chosen by; `outcome` is what ret_str is made of; `program`
+#: and `file` are as they are stored, so they are counted without being made texts of their own before.
 ROWS = r"""
 SELECT line, start_ns, time AS timestamp, tid AS pid, coalesce(executable, '') AS executable, name AS syscall,
-       coalesce(path, '') AS filepath,
+       coalesce(path, '') AS filepath, executable AS program, path AS file,
        CASE WHEN starts_with(result, '-1 ') THEN '-1' WHEN result = '0' THEN '0'
             ELSE regexp_extract(result, '^(\?|0x[0-9a-f]+|-?[0-9]+)', 1) END AS ret_int,
        CASE WHEN starts_with(result, '-1 ') THEN trim(substr(result, 4)) WHEN result = '0' THEN ''

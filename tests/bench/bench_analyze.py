@@ -1,7 +1,7 @@
 """Questions to a million calls, beside pandas, which reads them as texts and groups the same; and the memory of ten.
 
 Without the start of either interpreter and its libraries: what is timed is reading and grouping, until all rows are
-there. The whole processes are compared, too. Memory is what the kernel says of the process (getrusage(2)).
+there. The whole processes are compared, too. Memory is the largest process's, as the kernel counts it (getrusage(2)).
 LOWRUN_BENCH_CALLS sets how many calls the log for the memory has.
 """
 
@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+import lowrun as lr
 from lowrun import analysis, trace
 from tests.bench.harness import Case, elapsed, lowrun_program
 from tests.bench.tracelog import write_log
@@ -62,13 +63,10 @@ def timed(script: str, path: Path, query: str) -> float:
 
 
 def peak(path: Path, query: str) -> float:
-    """Peak resident memory of `lowrun analyze`, in thousands of MB."""
-    words = [lowrun_program(), "analyze", path, query]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return usage.ru_maxrss * 1024 / 1e9
+    """Peak resident memory of `lowrun analyze`, in thousands of MB: not this process's, since a keeper starts it."""
+    result = lr.run([lowrun_program(), "analyze", path, query], quiet=True)
+    assert result.ok and result.usage.max_rss_kib is not None
+    return result.usage.max_rss_kib * 1024 / 1e9
 
 
 def cases() -> Iterator[Case]:
