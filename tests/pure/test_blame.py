@@ -174,7 +174,7 @@ NOISE = [
     failed_open(1, "/etc/ld.so.preload"),
     failed_open(2, "/opt/lib/glibc-hwcaps/x86-64-v3/libc.so.6"),
     failed_open(3, "/usr/share/locale/de/LC_MESSAGES/app.mo"),
-    failed_open(3.5, "/root/.local/lib/python3.11/site-packages"),
+    failed_open(3.5, "/home/ann/.local/lib/python3.11/site-packages"),
     call(4, "ioctl", error="ENOTTY", arguments="1, TCGETS"),
     call(5, "read", error="EAGAIN"),
     failed_open(6, "/a/bin/helper"),
